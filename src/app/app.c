@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/app.h"
+
+#include <stdio.h>
+#include <sys/random.h>
+
+#include "app/endpoints.h"
+#include "base/clock.h"
+
+enum {
+    PATH_SIZE = 512,
+    BODY_KEPT = 256 * 1024 /* memory a session keeps for the next answer's body */
+};
+
+/* The rows that the chatbot framework's own store starts with. */
+static const struct store_item defaults[] = {
+    {STR_INIT("facebook"),
+     STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
+              "\"description\":\"Connect with Facebook Messenger\",\"status\":false,"
+              "\"settings\":{\"verify\":\"ai-chatbot-framework\",\"secret\":\"\","
+              "\"page_access_token\":\"\"}}")},
+    {STR_INIT("chat_widget"), STR_INIT("{\"id\":\"chat_widget\",\"name\":\"Chat Widget\","
+                                       "\"description\":\"Add a chat widget to your website\","
+                                       "\"status\":true,\"settings\":{}}")},
+};
+
+static bool seed_defaults(struct app *app, char *error, size_t error_size)
+{
+    struct store_session *session = app->backend->session_open(app->store);
+    enum store_status status = STORE_BROKEN;
+    if (session != NULL) {
+        status = app->backend->seed(session, defaults, ARRAY_LEN(defaults));
+        app->backend->session_close(session);
+    }
+    if (status != STORE_OK)
+        snprintf(error, error_size, "cannot write the default integrations to the store");
+    return status == STORE_OK;
+}
+
+static bool open_metrics(struct app *app, char *error, size_t error_size)
+{
+    char path[PATH_SIZE];
+    int length = snprintf(path, sizeof path, "%s/metrics", app->config->state_dir);
+    if (length < 0 || (size_t)length >= sizeof path) {
+        snprintf(error, error_size, "STATE_DIR: the path is too long");
+        return false;
+    }
+    app->labels = (struct metrics_labels){endpoint_labels, endpoints_len + 1, http_method_names,
+                                          HTTP_METHODS,    http_statuses,     http_statuses_len};
+    app->metrics = metrics_open(path, &app->labels, error, error_size);
+    return app->metrics != NULL;
+}
+
+bool app_open(struct app *app, const struct config *config, const struct store_backend *backend,
+              uint64_t started_us, char *error, size_t error_size)
+{
+    *app = (struct app){.config = config, .backend = backend, .started_us = started_us};
+    struct store_options options = {config->state_dir, config->store_max_bytes};
+    app->store = backend->open(&options, error, error_size);
+    if (app->store == NULL)
+        return false;
+    if ((!config->seed_defaults || seed_defaults(app, error, error_size)) &&
+        open_metrics(app, error, error_size))
+        return true;
+    backend->close(app->store);
+    return false;
+}
+
+void app_close(struct app *app)
+{
+    metrics_close(app->metrics);
+    app->backend->close(app->store);
+}
+
+bool app_session_open(struct app *app, struct app_session *session)
+{
+    *session = (struct app_session){.app = app};
+    session->store = app->backend->session_open(app->store);
+    if (session->store == NULL)
+        return false;
+    metrics_claim(app->metrics, &session->slot);
+    if (getrandom(&session->id_seed, sizeof session->id_seed, 0) !=
+        (ssize_t)sizeof session->id_seed)
+        session->id_seed = clock_steady_ns() ^ (uintptr_t)session;
+    return true;
+}
+
+void app_session_close(struct app_session *session)
+{
+    session->app->backend->session_close(session->store);
+    buffer_release(&session->response.body);
+    arena_release(&session->arena);
+}
+
+void app_finish(struct app_session *session)
+{
+    struct buffer body = session->response.body;
+    buffer_reset(&body, BODY_KEPT);
+    session->response = (struct http_response){.body = body};
+    arena_reset(&session->arena);
+}

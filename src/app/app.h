@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The service without its protocol: a request in, an answer out. It opens the store and the
+ * metrics of one process; each thread that answers has a session. */
+#ifndef APP_APP_H
+#define APP_APP_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/base.h"
+#include "core/config.h"
+#include "core/metrics.h"
+#include "model/http.h"
+#include "store/store.h"
+
+struct app {
+    const struct config *config;
+    const struct store_backend *backend;
+    struct store *store;
+    struct metrics *metrics;
+    struct metrics_labels labels; /* of the metrics */
+    uint64_t started_us;          /* when the service started, for all its workers */
+    atomic_bool draining;         /* set from outside: the process is about to end */
+    atomic_bool broken;           /* set here: the store failed, only a new process can help */
+};
+
+/* What one thread answers with. */
+struct app_session {
+    struct app *app;
+    struct store_session *store;
+    struct metrics_slot slot;
+    struct arena arena;
+    struct http_response response; /* of the current request */
+    uint64_t id_seed;              /* random, for the request ids made here */
+    uint64_t id_count;
+    char id_text[33]; /* the current request's id, if it was made here */
+};
+
+/* Where a request goes; plain values that point into the request's target. */
+struct app_route {
+    size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
+    struct str raw_id; /* the path's {id}, still encoded */
+    bool may_wait;     /* for a disk, a lock or a slow reader: not for a thread others wait for */
+};
+
+/* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
+ * opened on them. False with a sentence in `error`, and nothing to close. */
+MUST_CHECK bool app_open(struct app *app, const struct config *config,
+                         const struct store_backend *backend, uint64_t started_us, char *error,
+                         size_t error_size);
+void app_close(struct app *app);
+
+/* Opens a session; call from one thread at a time, and use it in one. */
+MUST_CHECK bool app_session_open(struct app *app, struct app_session *session);
+void app_session_close(struct app_session *session);
+
+/* Finds where a request goes, from its method and target alone. */
+struct app_route app_route(const struct http_request *request);
+
+/* Answers a request into session->response, which lives until app_finish. Every request is counted
+ * and logged here, and nowhere else. */
+void app_handle(struct app_session *session, const struct http_request *request,
+                const struct app_route *route);
+
+/* Frees what the answer held. */
+void app_finish(struct app_session *session);
+
+#endif

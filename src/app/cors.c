@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/cors.h"
+
+#include "base/text.h"
+
+static const struct str methods = STR_INIT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
+
+static struct str allowed_origins(const struct call *call)
+{
+    return str_from(call->session->app->config->cors_allow_origins);
+}
+
+static bool allows_any(const struct call *call)
+{
+    return str_equal(allowed_origins(call), STR("*"));
+}
+
+/* Whether `list`, separated by commas, has `item`. */
+static bool list_has(struct str list, struct str item)
+{
+    struct str entry;
+    while (str_split(&list, ',', &entry))
+        if (str_equal(str_trim(entry), item))
+            return true;
+    return false;
+}
+
+static bool allows_origin(const struct call *call)
+{
+    struct str origin = call->request->origin;
+    return origin.len > 0 && !text_has_control(origin) &&
+           (allows_any(call) || list_has(allowed_origins(call), origin));
+}
+
+bool cors_is_preflight(const struct call *call)
+{
+    const struct http_request *request = call->request;
+    return allowed_origins(call).len > 0 && request->method == HTTP_OPTIONS &&
+           request->origin.len > 0 && request->cors_method.len > 0;
+}
+
+void cors_answer_preflight(const struct call *call)
+{
+    const struct http_request *request = call->request;
+    struct http_response *response = &call->session->response;
+    bool origin = allows_origin(call);
+    bool method = list_has(methods, request->cors_method);
+    response->content_type = STR("text/plain; charset=utf-8");
+    response->status = origin && method ? 200 : 400;
+    if (origin)
+        http_response_header(response, STR("Access-Control-Allow-Origin"), request->origin);
+    http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+    http_response_header(response, STR("Access-Control-Allow-Methods"), methods);
+    http_response_header(response, STR("Access-Control-Max-Age"), STR("600"));
+    if (request->cors_headers.len > 0 && !text_has_control(request->cors_headers))
+        http_response_header(response, STR("Access-Control-Allow-Headers"), request->cors_headers);
+    http_response_header(response, STR("Vary"), STR("Origin"));
+    buffer_append_str(&response->body, response->status == 200 ? STR("OK")
+                                       : !origin && !method ? STR("Disallowed CORS origin, method")
+                                       : origin             ? STR("Disallowed CORS method")
+                                                            : STR("Disallowed CORS origin"));
+}
+
+void cors_add_headers(const struct call *call)
+{
+    struct http_response *response = &call->session->response;
+    if (allowed_origins(call).len == 0)
+        return;
+    /* With "*" a page that sends cookies is named, as browsers ask for (Fetch, section 3.3.5). */
+    bool named = !allows_any(call) || call->request->cookie.len > 0;
+    if (named)
+        http_response_header(response, STR("Vary"), STR("Origin"));
+    if (!allows_origin(call))
+        return;
+    http_response_header(response, STR("Access-Control-Allow-Origin"),
+                         named ? call->request->origin : STR("*"));
+    http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+}

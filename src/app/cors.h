@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Cross-origin requests (the Fetch standard's CORS protocol), off unless origins are configured. */
+#ifndef APP_CORS_H
+#define APP_CORS_H
+
+#include "app/endpoints.h"
+
+/* Whether a request is a preflight that CORS is there to answer. */
+bool cors_is_preflight(const struct call *call);
+void cors_answer_preflight(const struct call *call);
+
+/* Adds the headers that let the calling page read the answer. */
+void cors_add_headers(const struct call *call);
+
+#endif

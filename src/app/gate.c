@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The one way through the service: every request is checked, counted and logged here. */
+#include <stdio.h>
+#include <string.h>
+
+#include "app/app.h"
+#include "app/cors.h"
+#include "app/endpoints.h"
+#include "app/handlers.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "core/log.h"
+
+/* A request id that may stand in a header and a log as it is: 1 to 128 characters of those that
+ * ids are made of. */
+static bool id_is_fit(struct str id)
+{
+    static const char others[] = "-._:/+=@";
+    if (id.len == 0 || id.len > 128)
+        return false;
+    for (size_t i = 0; i < id.len; i++) {
+        char c = id.data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && memchr(others, c, sizeof others - 1) == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void append_hex(char *text, uint64_t number)
+{
+    for (int i = 15; i >= 0; i--) {
+        text[i] = "0123456789abcdef"[number & 15];
+        number >>= 4;
+    }
+}
+
+/* The caller's id, or one of our own: the session's random number and a count, mixed. */
+static struct str request_id(struct app_session *session, const struct http_request *request)
+{
+    if (id_is_fit(request->id))
+        return request->id;
+    uint64_t mixed = session->id_seed + ++session->id_count * 0x9E3779B97F4A7C15U; /* SplitMix64 */
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+    append_hex(session->id_text, session->id_seed);
+    append_hex(session->id_text + 16, mixed ^ (mixed >> 31));
+    return (struct str){session->id_text, 32};
+}
+
+static void answer_allow(const struct call *call, const struct endpoint *endpoint)
+{
+    struct buffer allow = {0};
+    endpoint_allow(endpoint, &allow);
+    struct str kept = arena_copy(&call->session->arena, buffer_str(&allow));
+    buffer_release(&allow);
+    http_response_header(&call->session->response, STR("Allow"), kept);
+}
+
+static void pass(const struct call *call, const struct endpoint *endpoint)
+{
+    struct http_response *response = &call->session->response;
+    const struct http_request *request = call->request;
+    enum http_method method = request->method == HTTP_HEAD ? HTTP_GET : request->method;
+    const struct operation *operation = &endpoint->operations[method];
+    if (method == HTTP_OPTIONS) {
+        response->status = 204;
+        answer_allow(call, endpoint);
+    } else if (operation->handle == NULL) {
+        answer_detail(response, 405, STR("Method Not Allowed"));
+        answer_allow(call, endpoint);
+    } else if (operation->takes_body && request->body_too_large) {
+        answer_detail(response, 413, STR("Request body too large"));
+    } else {
+        operation->handle(call);
+    }
+}
+
+static void answer(struct call *call, const struct app_route *route)
+{
+    struct http_response *response = &call->session->response;
+    if (cors_is_preflight(call)) {
+        cors_answer_preflight(call);
+        return;
+    }
+    if (route->endpoint == endpoints_len) {
+        answer_detail(response, 404, STR("Not Found"));
+    } else {
+        call->id = text_percent_decode(&call->session->arena, route->raw_id);
+        pass(call, &endpoints[route->endpoint]);
+    }
+    cors_add_headers(call);
+}
+
+/* An answer that did not fit into memory is none. */
+static void check_memory(struct app_session *session)
+{
+    struct http_response *response = &session->response;
+    if (!response->body.failed && !session->arena.failed)
+        return;
+    buffer_release(&response->body);
+    response->headers_len = 0;
+    answer_detail(response, 500, STR("Internal Server Error"));
+    LOG(LOG_ERROR, "out of memory", LOG_NUMBER("status", 500));
+}
+
+void app_handle(struct app_session *session, const struct http_request *request,
+                const struct app_route *route)
+{
+    struct http_response *response = &session->response;
+    struct call call = {.session = session, .request = request};
+    metrics_begin(&session->slot);
+    answer(&call, route);
+    check_memory(session);
+    response->without_body = request->method == HTTP_HEAD;
+    struct str id = request_id(session, request);
+    http_response_header(response, STR("X-Request-ID"), id);
+    uint64_t duration_ns = clock_steady_ns() - request->started_ns;
+    metrics_end(&session->slot, &(struct metrics_request){
+                                    .endpoint = route->endpoint,
+                                    .method = request->method,
+                                    .status = http_status_index(response->status),
+                                    .duration_ns = duration_ns,
+                                    .bytes_in = request->body.len,
+                                    .bytes_out = response->without_body ? 0 : response->body.len,
+                                });
+    LOG(response->status >= 500 ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", id),
+        LOG_TEXT("method", http_method_names[request->method]),
+        LOG_TEXT("route", endpoint_labels[route->endpoint]), LOG_NUMBER("status", response->status),
+        LOG_NUMBER("us", duration_ns / 1000),
+        LOG_NUMBER("bytes", response->without_body ? 0 : response->body.len));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the service does, a function an operation. They start from a request that the gate has
+ * checked. */
+#ifndef APP_HANDLERS_H
+#define APP_HANDLERS_H
+
+#include "app/endpoints.h"
+
+handler handle_list;
+handler handle_create;
+handler handle_get;
+handler handle_replace;
+handler handle_remove;
+handler handle_health;
+handler handle_readiness;
+handler handle_ready;
+handler handle_metrics;
+
+/* Answers {"detail":detail} as every error is answered. */
+void answer_detail(struct http_response *response, unsigned status, struct str detail);
+
+#endif

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/config.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+enum kind {
+    KIND_TEXT,
+    KIND_SECRET,  /* text that is never shown */
+    KIND_NUMBER,  /* decimal, within min and max */
+    KIND_BYTES,   /* a number, with an optional K, M, G or T (powers of 1024) */
+    KIND_SECONDS, /* seconds with up to three decimals, kept in ms; min and max are in ms */
+    KIND_MODE,    /* octal file permissions */
+    KIND_CHOICE,  /* one of `choices`, in any case; its index */
+};
+
+struct option {
+    const char *name;
+    enum kind kind;
+    size_t offset; /* in struct config: a const char * or a uint64_t */
+    const char *fallback;
+    uint64_t min, max;
+    const char *const *choices; /* ends in NULL */
+    const char *help;
+};
+
+static const char *const log_levels[] = {"debug", "info", "warning", "error", "critical", NULL};
+static const char *const off_on[] = {"off", "on", NULL};
+
+#define MIB ((uint64_t)1024 * 1024)
+#define AT(member) offsetof(struct config, member)
+
+static const struct option options[] = {
+    {"APP_NAME", KIND_TEXT, AT(app_name), "integration-service", 0, 0, NULL,
+     "name that `/health` answers"},
+    {"HOST", KIND_TEXT, AT(host), "127.0.0.1", 0, 0, NULL,
+     "address nginx listens on (`serve --with-nginx`)"},
+    {"PORT", KIND_NUMBER, AT(port), "8000", 1, 65535, NULL,
+     "port nginx listens on (`serve --with-nginx`)"},
+    {"STATE_DIR", KIND_TEXT, AT(state_dir), "./var", 0, 0, NULL,
+     "directory of the store, the metrics and the socket; created when missing"},
+    {"LISTEN", KIND_TEXT, AT(listen), "", 0, 0, NULL,
+     "FastCGI address: `unix:PATH` or `ADDRESS:PORT`; empty: "
+     "`unix:STATE_DIR/integration-service.sock`. Whoever reaches it is trusted: never beyond "
+     "loopback"},
+    {"SOCKET_MODE", KIND_MODE, AT(socket_mode), "0660", 0, 0777, NULL,
+     "permissions of the unix socket"},
+    {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, 64, NULL, "worker processes; 0: one a CPU"},
+    {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,
+     "threads a worker has for requests that may wait (writes, lists, large bodies)"},
+    {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", 0, 0, log_levels,
+     "least level that is logged; a line a request at `info`"},
+    {"MAX_BODY_BYTES", KIND_BYTES, AT(max_body_bytes), "1M", 1024, 64 * MIB, NULL,
+     "largest request body; above it 413"},
+    {"STORE_MAX_BYTES", KIND_BYTES, AT(store_max_bytes), "64G", MIB, 16 * MIB *MIB, NULL,
+     "largest size of the embedded store; above it 507. Address space, not disk: only what is "
+     "stored takes room"},
+    {"REQUEST_TIMEOUT", KIND_SECONDS, AT(request_timeout_ms), "10", 100, 3600000, NULL,
+     "time for a web server to hand over a request, or to take its answer, once begun"},
+    {"READINESS_TIMEOUT", KIND_SECONDS, AT(readiness_timeout_ms), "5", 1, 3600000, NULL,
+     "time for `/readiness` to get an answer from the store"},
+    {"DRAIN_TIMEOUT", KIND_SECONDS, AT(drain_timeout_ms), "20", 0, 3600000, NULL,
+     "time to finish requests and lose idle connections when stopping"},
+    {"CORS_ALLOW_ORIGINS", KIND_TEXT, AT(cors_allow_origins), "", 0, 0, NULL,
+     "origins a browser may call from, separated by commas, or `*`; empty: CORS is off"},
+    {"SEED_DEFAULTS", KIND_CHOICE, AT(seed_defaults), "off", 0, 0, off_on,
+     "`on`: a store that never held anything starts with the framework's two integrations"},
+    {"DATABASE_URL", KIND_SECRET, AT(database_url), "", 0, 0, NULL,
+     "PostgreSQL; not in this version, so a set one stops the start"},
+};
+
+static const char **text_field(struct config *config, const struct option *option)
+{
+    return (const char **)(void *)((char *)config + option->offset);
+}
+
+static uint64_t *number_field(struct config *config, const struct option *option)
+{
+    return (uint64_t *)(void *)((char *)config + option->offset);
+}
+
+static uint64_t number_of(const struct config *config, const struct option *option)
+{
+    return *(const uint64_t *)(const void *)((const char *)config + option->offset);
+}
+
+static const char *text_of(const struct config *config, const struct option *option)
+{
+    return *(const char *const *)(const void *)((const char *)config + option->offset);
+}
+
+static bool parse_bytes(struct str text, uint64_t *number)
+{
+    static const char units[] = "KMGT";
+    uint64_t factor = 1;
+    const char *unit =
+        text.len == 0 ? NULL : memchr(units, text.data[text.len - 1] & ~0x20, sizeof units - 1);
+    if (unit != NULL) {
+        factor <<= 10 * (unit - units + 1);
+        text.len--;
+    }
+    return str_to_u64(text, number) && !__builtin_mul_overflow(*number, factor, number);
+}
+
+static bool parse_seconds(struct str text, uint64_t *ms)
+{
+    struct str fraction = text;
+    struct str whole;
+    uint64_t thousandths = 0;
+    if (!str_split(&fraction, '.', &whole) || !str_to_u64(whole, ms))
+        return false;
+    if (fraction.data != NULL) {
+        if (fraction.len > 3 || !str_to_u64(fraction, &thousandths))
+            return false;
+        for (size_t digits = fraction.len; digits < 3; digits++)
+            thousandths *= 10;
+    }
+    return !__builtin_mul_overflow(*ms, 1000, ms) && !__builtin_add_overflow(*ms, thousandths, ms);
+}
+
+static bool parse_mode(struct str text, uint64_t *mode)
+{
+    *mode = 0;
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.data[i] < '0' || text.data[i] > '7' || i > 4)
+            return false;
+        *mode = *mode * 8 + (uint64_t)(text.data[i] - '0');
+    }
+    return text.len > 0;
+}
+
+static bool parse_choice(struct str text, const char *const *choices, uint64_t *index)
+{
+    for (*index = 0; choices[*index] != NULL; ++*index)
+        if (str_equal_ignore_case(text, str_from(choices[*index])))
+            return true;
+    return false;
+}
+
+static bool parse_number(const struct option *option, struct str text, uint64_t *number)
+{
+    switch (option->kind) {
+    case KIND_CHOICE:
+        return parse_choice(text, option->choices, number);
+    case KIND_BYTES:
+        return parse_bytes(text, number) && *number >= option->min && *number <= option->max;
+    case KIND_SECONDS:
+        return parse_seconds(text, number) && *number >= option->min && *number <= option->max;
+    case KIND_MODE:
+        return parse_mode(text, number) && *number <= option->max;
+    case KIND_NUMBER:
+        return str_to_u64(text, number) && *number >= option->min && *number <= option->max;
+    case KIND_TEXT:
+    case KIND_SECRET:
+        break;
+    }
+    return false;
+}
+
+static bool is_text(const struct option *option)
+{
+    return option->kind == KIND_TEXT || option->kind == KIND_SECRET;
+}
+
+/* Prints a number the way the table's kinds are written. */
+static void print_number(const struct option *option, uint64_t number, FILE *out)
+{
+    switch (option->kind) {
+    case KIND_SECONDS:
+        fprintf(out, number % 1000 == 0 ? "%" PRIu64 : "%" PRIu64 ".%03" PRIu64, number / 1000,
+                number % 1000);
+        break;
+    case KIND_MODE:
+        fprintf(out, "0%03" PRIo64, number);
+        break;
+    case KIND_CHOICE:
+        fputs(option->choices[number], out);
+        break;
+    case KIND_TEXT:
+    case KIND_SECRET:
+    case KIND_NUMBER:
+    case KIND_BYTES:
+        fprintf(out, "%" PRIu64, number);
+        break;
+    }
+}
+
+/* Says which values an option takes. */
+static void print_range(const struct option *option, FILE *out)
+{
+    if (option->kind == KIND_CHOICE) {
+        for (size_t i = 0; option->choices[i] != NULL; i++)
+            fprintf(out, "%s`%s`", i == 0 ? "" : ", ", option->choices[i]);
+        return;
+    }
+    if (is_text(option)) {
+        fputs("text", out);
+        return;
+    }
+    fputs(option->kind == KIND_SECONDS ? "seconds, "
+          : option->kind == KIND_BYTES ? "bytes (K, M, G, T), "
+          : option->kind == KIND_MODE  ? "octal, "
+                                       : "",
+          out);
+    print_number(option, option->min, out);
+    fputs(" to ", out);
+    print_number(option, option->max, out);
+}
+
+static bool load_option(struct config *config, const struct option *option, const char *text,
+                        FILE *errors)
+{
+    if (text == NULL || text[0] == '\0')
+        text = option->fallback;
+    if (is_text(option)) {
+        *text_field(config, option) = text;
+        return true;
+    }
+    if (parse_number(option, str_from(text), number_field(config, option)))
+        return true;
+    fprintf(errors, "%s: \"%s\" is not one of: ", option->name, text);
+    print_range(option, errors);
+    fputc('\n', errors);
+    return false;
+}
+
+/* Faults that no single option shows. */
+static unsigned check_together(const struct config *config, FILE *errors)
+{
+    unsigned faults = 0;
+    char address[512];
+    if (config->database_url[0] != '\0') {
+        fputs("DATABASE_URL: this version has the embedded store only; unset it\n", errors);
+        faults++;
+    }
+    if (!config_listen_address(config, address, sizeof address)) {
+        fputs("STATE_DIR: the path is too long\n", errors);
+        faults++;
+    }
+    return faults;
+}
+
+unsigned config_load(struct config *config, config_lookup *lookup, FILE *errors)
+{
+    unsigned faults = 0;
+    *config = (struct config){0};
+    for (size_t i = 0; i < ARRAY_LEN(options); i++)
+        if (!load_option(config, &options[i], lookup(options[i].name), errors))
+            faults++;
+    return faults + check_together(config, errors);
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        const struct option *option = &options[i];
+        fprintf(out, "%s=", option->name);
+        if (option->kind == KIND_SECRET)
+            fputs(text_of(config, option)[0] == '\0' ? "" : "***", out);
+        else if (option->kind == KIND_TEXT)
+            fputs(text_of(config, option), out);
+        else
+            print_number(option, number_of(config, option), out);
+        fputc('\n', out);
+    }
+}
+
+void config_print_options(FILE *out)
+{
+    fputs("| variable | default | values | meaning |\n| --- | --- | --- | --- |\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+        const struct option *option = &options[i];
+        const char *quote = option->fallback[0] == '\0' ? "" : "`";
+        fprintf(out, "| `%s` | %s%s%s | ", option->name, quote, option->fallback, quote);
+        print_range(option, out);
+        fprintf(out, " | %s |\n", option->help);
+    }
+}
+
+bool config_listen_address(const struct config *config, char *address, size_t size)
+{
+    int length =
+        config->listen[0] != '\0'
+            ? snprintf(address, size, "%s", config->listen)
+            : snprintf(address, size, "unix:%s/integration-service.sock", config->state_dir);
+    return length > 0 && (size_t)length < size;
+}

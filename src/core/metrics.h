@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Counters of all processes of one state directory, in one file that they map. Each thread that
+ * counts owns a slot, written only by it; a scrape adds the slots up. A slot is held by a lock that
+ * dies with its process (fcntl(2), F_OFD_SETLK); its next owner goes on from the values found, so
+ * no counter ever falls, whatever is killed. */
+#ifndef CORE_METRICS_H
+#define CORE_METRICS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/base.h"
+#include "base/buffer.h"
+
+/* The values that labels take, from the floors that know them. They shape the file: an area of
+ * another shape (another version of the program) is replaced by a new one. */
+struct metrics_labels {
+    const char *const *endpoints;
+    size_t endpoints_len;
+    const char *const *methods;
+    size_t methods_len;
+    const unsigned *statuses;
+    size_t statuses_len;
+};
+
+/* One finished request; the first three are indexes into the labels. */
+struct metrics_request {
+    size_t endpoint;
+    size_t method;
+    size_t status;
+    uint64_t duration_ns;
+    uint64_t bytes_in;  /* of the request's body */
+    uint64_t bytes_out; /* of the answer's body */
+};
+
+/* A value read at the time of the scrape. */
+struct metrics_gauge {
+    const char *name;
+    const char *help;
+    uint64_t value;
+};
+
+struct metrics;
+
+/* One thread's slot. */
+struct metrics_slot {
+    _Atomic uint64_t *values;
+    const struct metrics *metrics;
+    uint64_t cpu_before_us; /* CPU time that earlier owners of the slot had counted */
+    bool shared;            /* no slot was free: this one has several writers */
+};
+
+/* Opens or creates the area at `path`. `labels` must outlive it. NULL with a sentence in `error`.
+ */
+MUST_CHECK struct metrics *metrics_open(const char *path, const struct metrics_labels *labels,
+                                        char *error, size_t error_size);
+
+/* Unmaps the area; the counters stay in the file. The slots claimed end with it. */
+void metrics_close(struct metrics *metrics);
+
+/* Takes a slot for one thread. The first one of a process stands for the process: its memory,
+ * descriptors and CPU. Call from one thread at a time. */
+void metrics_claim(struct metrics *metrics, struct metrics_slot *slot);
+
+void metrics_begin(struct metrics_slot *slot); /* a request is in flight */
+void metrics_end(struct metrics_slot *slot, const struct metrics_request *request);
+
+/* Counts the CPU time this process has used by now; for the owner of the process's first slot. */
+void metrics_count_cpu(struct metrics_slot *slot);
+
+/* Appends all families in the Prometheus text format 0.0.4, `gauges` last. */
+void metrics_render(const struct metrics *metrics, const struct metrics_gauge *gauges,
+                    size_t gauges_len, struct buffer *out);
+
+#endif

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The state directory that one service holds, and the socket it listens on. */
+#ifndef MAIN_LISTENER_H
+#define MAIN_LISTENER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/base.h"
+#include "core/config.h"
+
+/* Creates the state directory if it is missing and locks it for this process (fcntl(2): the lock
+ * ends with the process). -1 with a sentence in `error`; else a descriptor to keep open. */
+MUST_CHECK int state_dir_lock(const char *state_dir, char *error, size_t error_size);
+
+struct listener {
+    int fd;            /* -1: closed */
+    char address[512]; /* "unix:PATH" or "ADDRESS:PORT", as configured */
+};
+
+/* Binds and listens at config's address. A socket file that nobody listens on is replaced. */
+MUST_CHECK bool listener_open(struct listener *listener, const struct config *config, char *error,
+                              size_t error_size);
+
+/* Removes the socket file, so that nobody can connect any more, and closes this process's
+ * descriptor; what is queued stays for those who share the socket. */
+void listener_close(struct listener *listener);
+
+#endif

@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/nginx.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <netdb.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buffer.h"
+#include "main/nginx_templates.h"
+
+static bool fail(char *error, size_t error_size, const char *what, const char *reason)
+{
+    snprintf(error, error_size, "%s: %s", what, reason);
+    return false;
+}
+
+static bool is_ipv6(const struct config *config)
+{
+    return strchr(config->host, ':') != NULL;
+}
+
+/* HOST:PORT, with an IPv6 address in brackets. */
+static void host_and_port(const struct config *config, char *text, size_t size)
+{
+    snprintf(text, size, is_ipv6(config) ? "[%s]:%" PRIu64 : "%s:%" PRIu64, config->host,
+             config->port);
+}
+
+void nginx_url(const struct config *config, char *url, size_t size)
+{
+    char place[300];
+    host_and_port(config, place, sizeof place);
+    snprintf(url, size, "http://%s", place);
+}
+
+/* ---- the templates ---- */
+
+/* What the names between two @ stand for. */
+struct substitution {
+    const char *name;
+    const char *value;
+};
+
+/* Appends a value as nginx reads it within double quotes. */
+static void append_quoted(struct buffer *out, const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if (*value == '"' || *value == '\\')
+            buffer_append_char(out, '\\');
+        buffer_append_char(out, *value);
+    }
+}
+
+static void render(struct buffer *out, const char *template,
+                   const struct substitution *substitutions, size_t len)
+{
+    const char *mark;
+    while ((mark = strchr(template, '@')) != NULL) {
+        size_t i = 0;
+        while (i < len && strncmp(mark, substitutions[i].name, strlen(substitutions[i].name)) != 0)
+            i++;
+        size_t taken = i < len ? strlen(substitutions[i].name) : 1;
+        buffer_append(out, template, (size_t)(mark - template));
+        if (i < len)
+            append_quoted(out, substitutions[i].value);
+        else
+            buffer_append_char(out, '@');
+        template = mark + taken;
+    }
+    buffer_append_str(out, str_from(template));
+}
+
+static bool write_file(const char *directory, const char *name, const struct buffer *content,
+                       char *error, size_t error_size)
+{
+    char path[PATH_MAX + 64];
+    snprintf(path, sizeof path, "%s/%s", directory, name);
+    FILE *file = content->failed ? NULL : fopen(path, "we");
+    bool written = file != NULL && fwrite(content->data, 1, content->len, file) == content->len;
+    if (file != NULL && fclose(file) != 0)
+        written = false;
+    return written || fail(error, error_size, path, strerror(errno));
+}
+
+static bool write_configuration(const struct config *config, const char *directory,
+                                const char *fastcgi_address, char *error, size_t error_size)
+{
+    char listen[300];
+    char body[32];
+    char drain[32];
+    host_and_port(config, listen, sizeof listen);
+    snprintf(body, sizeof body, "%" PRIu64, config->max_body_bytes);
+    snprintf(drain, sizeof drain, "%" PRIu64 "ms", config->drain_timeout_ms + 1);
+    const struct substitution substitutions[] = {
+        {"@FASTCGI@", fastcgi_address},
+        {"@LISTEN@", listen},
+        {"@MAX_BODY_BYTES@", body},
+        {"@DRAIN_TIMEOUT@", drain},
+        /* Only root can change users; a directory of root's is closed to nginx's usual one. */
+        {"@USER@", geteuid() == 0 ? "user root;" : ""},
+    };
+    for (size_t i = 0; i < nginx_templates_len; i++) {
+        struct buffer content = {0};
+        render(&content, nginx_templates[i].text, substitutions, ARRAY_LEN(substitutions));
+        bool written = write_file(directory, nginx_templates[i].name, &content, error, error_size);
+        buffer_release(&content);
+        if (!written)
+            return false;
+    }
+    return true;
+}
+
+/* ---- addresses ---- */
+
+static struct addrinfo *look_up(const struct config *config)
+{
+    char port[8];
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
+    struct addrinfo *found = NULL;
+    snprintf(port, sizeof port, "%" PRIu64, config->port);
+    return getaddrinfo(config->host, port, &hints, &found) == 0 ? found : NULL;
+}
+
+/* nginx itself would try for seconds, and then say it less clearly. */
+static bool check_address(const struct config *config, char *error, size_t error_size)
+{
+    const int on = 1;
+    char place[300];
+    char what[400];
+    struct addrinfo *found = look_up(config);
+    if (found == NULL)
+        return fail(error, error_size, "HOST", "is no address of this machine");
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool free_port = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                     bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 1) == 0;
+    int reason = errno;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    if (free_port)
+        return true;
+    host_and_port(config, place, sizeof place);
+    if (reason == EADDRINUSE)
+        snprintf(error, error_size,
+                 "PORT: another program listens on %s: stop it, or set PORT to another number",
+                 place);
+    else {
+        snprintf(what, sizeof what, "HOST and PORT: cannot listen on %s", place);
+        fail(error, error_size, what, strerror(reason));
+    }
+    return false;
+}
+
+bool nginx_answers(const struct config *config)
+{
+    struct addrinfo *found = look_up(config);
+    if (found == NULL)
+        return false;
+    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool answers = fd >= 0 && connect(fd, found->ai_addr, found->ai_addrlen) == 0;
+    if (fd >= 0)
+        close(fd);
+    freeaddrinfo(found);
+    return answers;
+}
+
+/* ---- the program ---- */
+
+static bool directory_of(const struct config *config, char directory[PATH_MAX])
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof path, "%s/nginx", config->state_dir);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return false;
+    if (mkdir(path, 0750) != 0 && errno != EEXIST)
+        return false;
+    return realpath(path, directory) != NULL;
+}
+
+bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
+                   size_t error_size)
+{
+    char directory[PATH_MAX];
+    char absolute[PATH_MAX + 8];
+    char socket_path[PATH_MAX];
+    if (strspn(config->host,
+               "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_") !=
+        strlen(config->host))
+        return fail(error, error_size, "HOST", "is no host name or address");
+    if (!check_address(config, error, error_size))
+        return false;
+    if (!directory_of(config, directory))
+        return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
+    if (strncmp(fastcgi_address, "unix:", 5) == 0) {
+        if (realpath(fastcgi_address + 5, socket_path) == NULL)
+            return fail(error, error_size, fastcgi_address, strerror(errno));
+        snprintf(absolute, sizeof absolute, "unix:%s", socket_path);
+        fastcgi_address = absolute;
+    }
+    return write_configuration(config, directory, fastcgi_address, error, error_size);
+}
+
+static void exec_nginx(const struct config *config)
+{
+    char directory[PATH_MAX];
+    char configuration[PATH_MAX + 16];
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends nginx in order */
+    prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    if (!directory_of(config, directory))
+        return;
+    snprintf(configuration, sizeof configuration, "%s/nginx.conf", directory);
+    /* An ordinary user's path often lacks the directories of servers. */
+    const char *path = getenv("PATH");
+    char search[4096];
+    snprintf(search, sizeof search, "%s:/usr/local/sbin:/usr/sbin:/sbin",
+             path == NULL ? "/usr/bin" : path);
+    setenv("PATH", search, 1);
+    execlp("nginx", "nginx", "-e", "stderr", "-p", directory, "-c", configuration, (char *)NULL);
+}
+
+pid_t nginx_start(const struct config *config)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    exec_nginx(config);
+    fprintf(stderr, "integration-service: cannot run nginx: %s (Debian package: nginx)\n",
+            strerror(errno));
+    _exit(127);
+}

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+#include "main/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+#include "main/listener.h"
+#include "main/nginx.h"
+#include "server/worker.h"
+
+enum {
+    CHILDREN_MAX = 256, /* workers that serve, start and retire at the same time */
+    NS_PER_MS = 1000000,
+    BACK_OFF_FIRST_MS = 100,
+    BACK_OFF_LONGEST_MS = 5000,
+    KILL_AFTER_MS = 2000, /* after DRAIN_TIMEOUT: for workers that do not end */
+    NGINX_LOOK_MS = 50,
+    DESCRIPTORS_WANTED = 65536
+};
+
+enum child_state { CHILD_NONE, CHILD_STARTING, CHILD_SERVING, CHILD_RETIRING };
+
+struct child {
+    enum child_state state;
+    pid_t pid;
+    unsigned generation;
+    int ready_fd; /* the worker writes to its other end; -1: it has */
+};
+
+enum phase { PHASE_RUNNING, PHASE_ENDING_NGINX, PHASE_ENDING };
+
+struct supervisor {
+    const struct supervisor_options *options;
+    size_t workers;
+    uint64_t started_us;
+    struct listener listener;
+    int lock_fd;
+    int signal_fd;
+    struct child children[CHILDREN_MAX];
+    atomic_bool *served; /* in memory shared with the workers, by child */
+    unsigned generation; /* a reload begins the next one */
+    bool reload_wanted;
+    unsigned first_request_deaths; /* in a row */
+    uint64_t fork_not_before_ns;
+    pid_t nginx;
+    bool was_ready;
+    bool announced;
+    enum phase phase;
+    uint64_t end_by_ns;
+    bool failed; /* the exit status is 1 */
+};
+
+static int complain(const char *error)
+{
+    fprintf(stderr, "integration-service: %s\n", error);
+    return EXIT_FAILURE;
+}
+
+/* ---- the children ---- */
+
+static size_t count_children(const struct supervisor *supervisor, enum child_state state,
+                             bool of_generation)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &supervisor->children[i];
+        if (child->state == state &&
+            (!of_generation || child->generation == supervisor->generation))
+            count++;
+    }
+    return count;
+}
+
+static size_t count_all(const struct supervisor *supervisor)
+{
+    return CHILDREN_MAX - count_children(supervisor, CHILD_NONE, false);
+}
+
+static struct child *find_free(struct supervisor *supervisor)
+{
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (supervisor->children[i].state == CHILD_NONE)
+            return &supervisor->children[i];
+    return NULL;
+}
+
+static void signal_children(const struct supervisor *supervisor, int signal)
+{
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (supervisor->children[i].state != CHILD_NONE)
+            kill(supervisor->children[i].pid, signal);
+}
+
+/* In the new worker: leaves behind what is the supervisor's, and serves. */
+static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd)
+{
+    pid_t parent = getppid();
+    setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends the workers in order */
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (parent == 1 && getppid() != parent)
+        return WORKER_DONE;
+    close(supervisor->lock_fd);
+    close(supervisor->signal_fd);
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        if (supervisor->children[i].state == CHILD_STARTING &&
+            supervisor->children[i].ready_fd >= 0)
+            close(supervisor->children[i].ready_fd);
+    struct worker_options options = {
+        .config = supervisor->options->config,
+        .backend = supervisor->options->backend,
+        .listen_fd = supervisor->listener.fd,
+        .ready_fd = ready_fd,
+        .started_us = supervisor->started_us,
+        .served = &supervisor->served[index],
+    };
+    return worker_run(&options);
+}
+
+/* Forks a worker. In the child: serves, and does not return. */
+static bool fork_worker(struct supervisor *supervisor)
+{
+    int pipe_fds[2];
+    struct child *child = find_free(supervisor);
+    if (child == NULL || pipe2(pipe_fds, O_CLOEXEC) != 0)
+        return false;
+    size_t index = (size_t)(child - supervisor->children);
+    atomic_store(&supervisor->served[index], false);
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(pipe_fds[0]);
+        exit(be_worker(supervisor, index, pipe_fds[1]));
+    }
+    close(pipe_fds[1]);
+    if (pid < 0) {
+        LOG(LOG_ERROR, "cannot fork a worker", LOG_TEXT("error", strerror(errno)));
+        close(pipe_fds[0]);
+        return false;
+    }
+    *child = (struct child){CHILD_STARTING, pid, supervisor->generation, pipe_fds[0]};
+    LOG(LOG_INFO, "worker started", LOG_NUMBER("worker", pid));
+    return true;
+}
+
+static void back_off(struct supervisor *supervisor)
+{
+    uint64_t delay_ms = BACK_OFF_FIRST_MS;
+    for (unsigned i = 2; i < supervisor->first_request_deaths && delay_ms < BACK_OFF_LONGEST_MS;
+         i++)
+        delay_ms *= 2;
+    if (delay_ms > BACK_OFF_LONGEST_MS)
+        delay_ms = BACK_OFF_LONGEST_MS;
+    supervisor->fork_not_before_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
+}
+
+/* Forks what the current generation lacks, unless workers die as soon as they serve. */
+static void fork_workers(struct supervisor *supervisor)
+{
+    if (supervisor->phase != PHASE_RUNNING)
+        return;
+    while (count_children(supervisor, CHILD_STARTING, true) +
+                   count_children(supervisor, CHILD_SERVING, true) <
+               supervisor->workers &&
+           clock_steady_ns() >= supervisor->fork_not_before_ns)
+        if (!fork_worker(supervisor)) {
+            supervisor->fork_not_before_ns = clock_steady_ns() + BACK_OFF_FIRST_MS * NS_PER_MS;
+            return;
+        }
+}
+
+/* When the current generation serves, the older ones retire. */
+static void retire_old(struct supervisor *supervisor)
+{
+    if (count_children(supervisor, CHILD_SERVING, true) < supervisor->workers)
+        return;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &supervisor->children[i];
+        if ((child->state == CHILD_SERVING || child->state == CHILD_STARTING) &&
+            child->generation != supervisor->generation) {
+            child->state = CHILD_RETIRING;
+            kill(child->pid, WORKER_RETIRE);
+        }
+    }
+}
+
+/* Begins a new generation: one at a time, and when there is room for it. */
+static void reload(struct supervisor *supervisor)
+{
+    if (!supervisor->reload_wanted || supervisor->phase != PHASE_RUNNING ||
+        count_children(supervisor, CHILD_SERVING, true) < supervisor->workers ||
+        count_all(supervisor) + supervisor->workers > CHILDREN_MAX)
+        return;
+    supervisor->reload_wanted = false;
+    supervisor->generation++;
+    log_message(LOG_INFO, "reload: starting new workers");
+}
+
+static void end(struct supervisor *supervisor);
+
+static void log_death(const struct child *child, int status)
+{
+    bool killed = WIFSIGNALED(status);
+    bool expected = child->state == CHILD_RETIRING && !killed && WEXITSTATUS(status) == 0;
+    LOG(expected ? LOG_INFO : LOG_ERROR, "worker ended", LOG_NUMBER("worker", child->pid),
+        LOG_TEXT("reason", killed ? "signal" : "exit"),
+        LOG_NUMBER("code", killed ? WTERMSIG(status) : WEXITSTATUS(status)));
+}
+
+static void bury_worker(struct supervisor *supervisor, struct child *child, int status)
+{
+    bool served = atomic_load(&supervisor->served[child - supervisor->children]);
+    if (supervisor->phase != PHASE_RUNNING)
+        child->state = CHILD_RETIRING;
+    log_death(child, status);
+    if (child->state == CHILD_STARTING && child->ready_fd >= 0)
+        close(child->ready_fd);
+    bool wanted = child->state != CHILD_RETIRING;
+    child->state = CHILD_NONE;
+    if (!wanted) {
+        supervisor->failed |= !WIFEXITED(status) || WEXITSTATUS(status) != WORKER_DONE;
+        return;
+    }
+    if (!supervisor->was_ready && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_UNUSABLE) {
+        supervisor->failed = true;
+        end(supervisor);
+        return;
+    }
+    supervisor->first_request_deaths = served ? 0 : supervisor->first_request_deaths + 1;
+    if (supervisor->first_request_deaths > 1)
+        back_off(supervisor);
+}
+
+static void bury_nginx(struct supervisor *supervisor, int status)
+{
+    supervisor->nginx = 0;
+    if (supervisor->phase == PHASE_RUNNING) {
+        LOG(LOG_CRITICAL, "nginx ended by itself", LOG_NUMBER("status", status));
+        supervisor->failed = true;
+    }
+    end(supervisor);
+}
+
+static void reap(struct supervisor *supervisor)
+{
+    int status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+        if (pid == supervisor->nginx)
+            bury_nginx(supervisor, status);
+        for (size_t i = 0; i < CHILDREN_MAX; i++)
+            if (supervisor->children[i].state != CHILD_NONE && supervisor->children[i].pid == pid)
+                bury_worker(supervisor, &supervisor->children[i], status);
+        /* Any other is an orphan that came to us as process 1. */
+    }
+}
+
+/* ---- the end ---- */
+
+/* Goes on with ending: nginx hands over its last requests, then the workers answer theirs. */
+static void end(struct supervisor *supervisor)
+{
+    if (supervisor->phase == PHASE_RUNNING)
+        supervisor->end_by_ns =
+            clock_steady_ns() + supervisor->options->config->drain_timeout_ms * NS_PER_MS;
+    if (supervisor->nginx > 0) {
+        if (supervisor->phase == PHASE_RUNNING)
+            kill(supervisor->nginx, SIGQUIT);
+        supervisor->phase = PHASE_ENDING_NGINX;
+    } else if (supervisor->phase != PHASE_ENDING) {
+        supervisor->phase = PHASE_ENDING;
+        listener_close(&supervisor->listener);
+        signal_children(supervisor, SIGTERM);
+    }
+}
+
+/* When the time is over, asks no more. */
+static void enforce_end(struct supervisor *supervisor)
+{
+    uint64_t now_ns = clock_steady_ns();
+    if (supervisor->phase == PHASE_RUNNING || now_ns < supervisor->end_by_ns)
+        return;
+    if (supervisor->phase == PHASE_ENDING_NGINX)
+        kill(supervisor->nginx, SIGTERM);
+    if (now_ns < supervisor->end_by_ns + (uint64_t)KILL_AFTER_MS * NS_PER_MS)
+        return;
+    log_message(LOG_ERROR, "DRAIN_TIMEOUT is over: killing what is left");
+    supervisor->failed = true;
+    if (supervisor->nginx > 0)
+        kill(supervisor->nginx, SIGKILL);
+    signal_children(supervisor, SIGKILL);
+    supervisor->end_by_ns = now_ns;
+}
+
+/* ---- events ---- */
+
+static void on_signal(struct supervisor *supervisor, uint32_t signal)
+{
+    switch (signal) {
+    case SIGCHLD:
+        reap(supervisor);
+        break;
+    case SIGHUP:
+        supervisor->reload_wanted = true;
+        break;
+    case SIGTERM:
+    case SIGINT:
+        if (supervisor->phase == PHASE_RUNNING)
+            LOG(LOG_INFO, "ending", LOG_TEXT("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));
+        else
+            supervisor->end_by_ns = clock_steady_ns() - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
+        end(supervisor);
+        break;
+    default:
+        break;
+    }
+}
+
+static void read_signals(struct supervisor *supervisor)
+{
+    struct signalfd_siginfo info;
+    while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        on_signal(supervisor, info.ssi_signo);
+}
+
+/* A worker says that it serves, or ends without. */
+static void read_ready(struct supervisor *supervisor, struct child *child)
+{
+    char byte;
+    bool serves = read(child->ready_fd, &byte, 1) == 1;
+    close(child->ready_fd);
+    child->ready_fd = -1;
+    if (!serves || child->state != CHILD_STARTING)
+        return;
+    child->state = CHILD_SERVING;
+    retire_old(supervisor);
+    if (!supervisor->was_ready && count_children(supervisor, CHILD_STARTING, false) == 0) {
+        supervisor->was_ready = true;
+        LOG(LOG_INFO, "serving", LOG_TEXT("address", supervisor->listener.address),
+            LOG_NUMBER("workers", supervisor->workers));
+    }
+}
+
+static void announce(struct supervisor *supervisor)
+{
+    char url[300];
+    if (!supervisor->options->with_nginx || supervisor->announced || !supervisor->was_ready ||
+        supervisor->phase != PHASE_RUNNING || !nginx_answers(supervisor->options->config))
+        return;
+    supervisor->announced = true;
+    nginx_url(supervisor->options->config, url, sizeof url);
+    printf("integration-service is ready at %s (Ctrl-C ends it)\n", url);
+    fflush(stdout);
+}
+
+static int wait_ms(const struct supervisor *supervisor)
+{
+    bool unannounced = supervisor->options->with_nginx && !supervisor->announced;
+    if (supervisor->phase != PHASE_RUNNING || unannounced ||
+        supervisor->fork_not_before_ns > clock_steady_ns())
+        return NGINX_LOOK_MS;
+    return -1;
+}
+
+static void wait_for_events(struct supervisor *supervisor)
+{
+    struct pollfd polled[CHILDREN_MAX + 1] = {{supervisor->signal_fd, POLLIN, 0}};
+    struct child *starting[CHILDREN_MAX + 1];
+    nfds_t len = 1;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->state == CHILD_NONE || child->ready_fd < 0)
+            continue;
+        starting[len] = child;
+        polled[len++] = (struct pollfd){child->ready_fd, POLLIN, 0};
+    }
+    if (poll(polled, len, wait_ms(supervisor)) <= 0)
+        return;
+    for (nfds_t i = 1; i < len; i++)
+        if (polled[i].revents != 0)
+            read_ready(supervisor, starting[i]);
+    if (polled[0].revents != 0)
+        read_signals(supervisor);
+}
+
+static int supervise(struct supervisor *supervisor)
+{
+    while (supervisor->phase == PHASE_RUNNING || supervisor->nginx > 0 ||
+           count_all(supervisor) > 0) {
+        reload(supervisor);
+        fork_workers(supervisor);
+        announce(supervisor);
+        wait_for_events(supervisor);
+        enforce_end(supervisor);
+    }
+    log_message(LOG_INFO, "ended");
+    return supervisor->failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+/* ---- the start ---- */
+
+static bool block_signals(struct supervisor *supervisor)
+{
+    sigset_t all;
+    sigset_t wanted;
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    /* An ignored signal (a shell's background job has SIGINT so) would never arrive. */
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, WORKER_RETIRE};
+    sigemptyset(&wanted);
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
+        signal(signals[i], SIG_DFL);
+        if (signals[i] != WORKER_RETIRE)
+            sigaddset(&wanted, signals[i]);
+    }
+    signal(SIGPIPE, SIG_IGN);
+    supervisor->signal_fd = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
+    return supervisor->signal_fd >= 0;
+}
+
+/* As many connections as the system lets us have. */
+static void raise_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= DESCRIPTORS_WANTED)
+        return;
+    limit.rlim_cur = limit.rlim_max < DESCRIPTORS_WANTED ? limit.rlim_max : DESCRIPTORS_WANTED;
+    setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static size_t worker_count(const struct config *config)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->workers > 0)
+        return config->workers;
+    return cpus < 1 ? 1 : cpus > 64 ? 64 : (size_t)cpus;
+}
+
+static int open_and_supervise(struct supervisor *supervisor)
+{
+    const struct supervisor_options *options = supervisor->options;
+    char error[1024];
+    if (!listener_open(&supervisor->listener, options->config, error, sizeof error))
+        return complain(error);
+    int status = EXIT_FAILURE;
+    if (options->with_nginx &&
+        !nginx_prepare(options->config, supervisor->listener.address, error, sizeof error)) {
+        complain(error);
+    } else if (options->with_nginx && (supervisor->nginx = nginx_start(options->config)) < 0) {
+        complain("cannot fork nginx");
+    } else {
+        status = supervise(supervisor);
+    }
+    listener_close(&supervisor->listener);
+    return status;
+}
+
+static int lock_and_supervise(struct supervisor *supervisor)
+{
+    char error[1024];
+    supervisor->lock_fd =
+        state_dir_lock(supervisor->options->config->state_dir, error, sizeof error);
+    if (supervisor->lock_fd < 0)
+        return complain(error);
+    int status = open_and_supervise(supervisor);
+    close(supervisor->lock_fd);
+    return status;
+}
+
+int supervisor_run(const struct supervisor_options *options)
+{
+    static struct supervisor supervisor;
+    supervisor = (struct supervisor){.options = options,
+                                     .workers = worker_count(options->config),
+                                     .started_us = clock_wall_us(),
+                                     .listener.fd = -1};
+    size_t size = CHILDREN_MAX * sizeof *supervisor.served;
+    supervisor.served = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (supervisor.served == MAP_FAILED || !block_signals(&supervisor))
+        return complain(strerror(errno));
+    raise_descriptors();
+    log_open((enum log_level)options->config->log_level, STDERR_FILENO);
+    int status = lock_and_supervise(&supervisor);
+    close(supervisor.signal_fd);
+    munmap(supervisor.served, size);
+    return status;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The supervisor: binds, forks the workers, replaces the dead, drains. It opens no store and parses
+ * no request, so nothing that a client sends can end it.
+ *
+ *   SIGTERM, SIGINT   end: nginx first (if it is ours), then the workers, each after its requests;
+ *                     again: end at once
+ *   SIGHUP            new workers, and when they serve, the old ones retire */
+#ifndef MAIN_SUPERVISOR_H
+#define MAIN_SUPERVISOR_H
+
+#include <stdbool.h>
+
+#include "core/config.h"
+#include "store/store.h"
+
+struct supervisor_options {
+    const struct config *config;
+    const struct store_backend *backend;
+    bool with_nginx;
+};
+
+/* Runs until told to end, or until the service cannot start; returns the program's exit status.
+ * Errors before the start are sentences on standard error; after it they are in the log. */
+int supervisor_run(const struct supervisor_options *options);
+
+#endif

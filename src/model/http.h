@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A request and its answer as plain values, whatever protocol brought them. */
+#ifndef MODEL_HTTP_H
+#define MODEL_HTTP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buffer.h"
+#include "base/str.h"
+
+enum http_method {
+    HTTP_GET,
+    HTTP_HEAD,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_PATCH,
+    HTTP_DELETE,
+    HTTP_OPTIONS,
+    HTTP_OTHER,
+    HTTP_METHODS
+};
+
+/* The methods' names, by enum http_method; "OTHER" for what has no name here. */
+extern const char *const http_method_names[HTTP_METHODS];
+
+/* Methods are case-sensitive (RFC 9110, section 9.1). */
+enum http_method http_method_from(struct str name);
+
+/* The statuses this service answers, each once; the index of one of them; its reason phrase. */
+extern const unsigned http_statuses[];
+extern const size_t http_statuses_len;
+size_t http_status_index(unsigned status);
+const char *http_status_reason(unsigned status);
+
+/* All strings are the server's and live until the request is finished; an absent header is empty.
+ */
+struct http_request {
+    uint64_t started_ns; /* clock_steady_ns() at its arrival */
+    enum http_method method;
+    struct str target; /* as the client sent it, still encoded, with its query */
+    struct str content_type;
+    struct str id; /* X-Request-ID */
+    struct str origin;
+    struct str cookie;
+    struct str cors_method;  /* Access-Control-Request-Method */
+    struct str cors_headers; /* Access-Control-Request-Headers */
+    struct str body;
+    bool body_too_large; /* it was longer than allowed and is not in `body` */
+};
+
+enum { HTTP_HEADERS_MAX = 12 };
+
+struct http_header {
+    struct str name;
+    struct str value;
+};
+
+struct http_response {
+    unsigned status;
+    struct str content_type; /* empty: none */
+    struct http_header headers[HTTP_HEADERS_MAX];
+    size_t headers_len;
+    struct buffer body;
+    bool without_body; /* an answer to HEAD: only the body's length is sent */
+};
+
+/* Adds a header; name and value must live until the answer is sent. More than HTTP_HEADERS_MAX is a
+ * programming error. */
+void http_response_header(struct http_response *response, struct str name, struct str value);
+
+/* Whether a Content-Type names JSON: application/json or application/…+json, in any case, with any
+ * parameters; a missing one counts as JSON, as in the original service. */
+bool http_content_type_is_json(struct str content_type);
+
+/* The path of a request target: without the query, and without scheme and authority if it came in
+ * absolute form (RFC 9112, section 3.2.2). */
+struct str http_target_path(struct str target);
+
+#endif

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: MIT */
+#include "model/integration.h"
+
+#include "base/text.h"
+#include "model/json.h"
+
+/* The members, in the order of the contract. */
+enum field { FIELD_ID, FIELD_NAME, FIELD_DESCRIPTION, FIELD_STATUS, FIELD_SETTINGS, FIELDS };
+
+struct parser {
+    struct arena *arena;
+    const struct integration_rules *rules;
+    struct json_member members[FIELDS];
+    struct str texts[FIELD_STATUS]; /* id, name, description, decoded */
+    bool status;
+    struct buffer *detail;
+    bool faulty;
+    bool no_memory;
+};
+
+static void begin_fault(struct parser *parser)
+{
+    buffer_append_char(parser->detail, parser->faulty ? ',' : '[');
+    parser->faulty = true;
+}
+
+static void append_message(struct buffer *detail, struct str message, const char *type)
+{
+    buffer_append_str(detail, STR("],\"msg\":"));
+    text_append_json(detail, message);
+    buffer_append_str(detail, STR(",\"type\":"));
+    text_append_json(detail, str_from(type));
+    buffer_append_char(detail, '}');
+}
+
+/* A fault of the whole body. */
+static void body_fault(struct parser *parser, const char *message, const char *type)
+{
+    begin_fault(parser);
+    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\""));
+    append_message(parser->detail, str_from(message), type);
+}
+
+static void syntax_fault(struct parser *parser, const struct json_error *error)
+{
+    begin_fault(parser);
+    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\","));
+    buffer_append_u64(parser->detail, error->offset);
+    append_message(parser->detail, str_from(error->message), "value_error.jsondecode");
+}
+
+static void field_fault_str(struct parser *parser, enum field field, struct str message,
+                            const char *type)
+{
+    begin_fault(parser);
+    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\","));
+    text_append_json(parser->detail, parser->members[field].name);
+    append_message(parser->detail, message, type);
+}
+
+static void field_fault(struct parser *parser, enum field field, const char *message,
+                        const char *type)
+{
+    field_fault_str(parser, field, str_from(message), type);
+}
+
+static void surrogate_fault(struct parser *parser, enum field field)
+{
+    field_fault(parser, field, "lone surrogate: a \\uD800 to \\uDFFF escape without its other half",
+                "value_error.surrogate");
+}
+
+/* A text member; an integer counts as its decimal text. False: it has a fault. */
+static bool read_text(struct parser *parser, enum field field)
+{
+    const struct json_member *member = &parser->members[field];
+    struct str *text = &parser->texts[field];
+    if (!member->present) {
+        field_fault(parser, field, "field required", "value_error.missing");
+        return false;
+    }
+    switch (member->value.kind) {
+    case JSON_NULL:
+        field_fault(parser, field, "none is not an allowed value", "type_error.none.not_allowed");
+        return false;
+    case JSON_INTEGER:
+        *text = str_equal(member->value.text, STR("-0")) ? STR("0") : member->value.text;
+        return true;
+    case JSON_STRING:
+        if ((member->value.flaws & JSON_FLAW_SURROGATE) != 0) {
+            surrogate_fault(parser, field);
+            return false;
+        }
+        *text = json_decode_string(parser->arena, member->value.text);
+        parser->no_memory |= text->data == NULL;
+        return text->data != NULL;
+    case JSON_BOOLEAN:
+    case JSON_REAL:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    field_fault(parser, field, "str type expected", "type_error.str");
+    return false;
+}
+
+static void read_id(struct parser *parser)
+{
+    if (!read_text(parser, FIELD_ID))
+        return;
+    struct str id = parser->texts[FIELD_ID];
+    if (!integration_id_is_valid(id))
+        field_fault(
+            parser, FIELD_ID,
+            "id must have 1 to 255 bytes, no control characters, and not be \".\" or \"..\"",
+            "value_error.id");
+    else if (parser->rules->path_id.len > 0 && !str_equal(id, parser->rules->path_id))
+        field_fault(parser, FIELD_ID, "id does not match the path", "value_error.id_mismatch");
+}
+
+/* Reads the words the original takes for a boolean. */
+static bool word_to_status(struct str word, bool *status)
+{
+    static const struct {
+        const char *word;
+        bool status;
+    } words[] = {{"1", true},  {"on", true},     {"t", true},  {"true", true},
+                 {"y", true},  {"yes", true},    {"0", false}, {"off", false},
+                 {"f", false}, {"false", false}, {"n", false}, {"no", false}};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (str_equal_ignore_case(word, str_from(words[i].word))) {
+            *status = words[i].status;
+            return true;
+        }
+    return false;
+}
+
+static bool value_to_status(struct parser *parser, const struct json_value *value)
+{
+    double number;
+    struct str word;
+    switch (value->kind) {
+    case JSON_BOOLEAN:
+        parser->status = value->text.data[0] == 't';
+        return true;
+    case JSON_INTEGER:
+    case JSON_REAL:
+        number = json_decode_number(value->text);
+        parser->status = number == 1.0;
+        return number == 1.0 || number == 0.0;
+    case JSON_STRING:
+        word = json_decode_string(parser->arena, value->text);
+        parser->no_memory |= word.data == NULL;
+        return word_to_status(word, &parser->status);
+    case JSON_NULL:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        break;
+    }
+    return false;
+}
+
+static void read_status(struct parser *parser)
+{
+    const struct json_member *member = &parser->members[FIELD_STATUS];
+    if (!member->present)
+        return;
+    if (member->value.kind == JSON_NULL)
+        field_fault(parser, FIELD_STATUS, "none is not an allowed value",
+                    "type_error.none.not_allowed");
+    else if (!value_to_status(parser, &member->value))
+        field_fault(parser, FIELD_STATUS, "value could not be parsed to a boolean",
+                    "type_error.bool");
+}
+
+static void duplicate_fault(struct parser *parser, struct str name)
+{
+    char storage[512];
+    struct buffer message = buffer_on(storage, sizeof storage);
+    buffer_append_str(&message, STR("duplicate key: "));
+    text_append_json(&message, name);
+    if (message.failed)
+        field_fault(parser, FIELD_SETTINGS, "duplicate key", "value_error.duplicate_key");
+    else
+        field_fault_str(parser, FIELD_SETTINGS, buffer_str(&message), "value_error.duplicate_key");
+}
+
+static void read_settings(struct parser *parser)
+{
+    struct json_member *member = &parser->members[FIELD_SETTINGS];
+    const struct json_value *value = &member->value;
+    /* Both stand for no settings, as in the original service. */
+    if (member->present && (value->kind == JSON_NULL || str_equal(value->text, STR("\"\""))))
+        member->present = false;
+    if (!member->present)
+        return;
+    if (value->kind != JSON_OBJECT)
+        field_fault(parser, FIELD_SETTINGS, "value is not a valid dict", "type_error.dict");
+    else if ((value->flaws & JSON_FLAW_SURROGATE) != 0)
+        surrogate_fault(parser, FIELD_SETTINGS);
+    else if ((value->flaws & JSON_FLAW_RANGE) != 0)
+        field_fault(parser, FIELD_SETTINGS, "number out of range: larger than a double can be",
+                    "value_error.number_range");
+    else if ((value->flaws & JSON_FLAW_DUPLICATE) != 0)
+        duplicate_fault(parser, value->duplicate);
+}
+
+static void append_text(struct buffer *document, const char *name, struct str text)
+{
+    buffer_append_str(document, str_from(name));
+    text_append_json(document, text);
+}
+
+static void write_document(const struct parser *parser, struct buffer *document)
+{
+    const struct json_member *settings = &parser->members[FIELD_SETTINGS];
+    append_text(document, "{\"id\":", parser->texts[FIELD_ID]);
+    append_text(document, ",\"name\":", parser->texts[FIELD_NAME]);
+    append_text(document, ",\"description\":", parser->texts[FIELD_DESCRIPTION]);
+    buffer_append_str(document, STR(",\"status\":"));
+    buffer_append_str(document, parser->status ? STR("true") : STR("false"));
+    buffer_append_str(document, STR(",\"settings\":"));
+    if (settings->present)
+        json_append_compact(document, settings->value.text);
+    else
+        buffer_append_str(document, STR("{}"));
+    buffer_append_char(document, '}');
+}
+
+static enum integration_outcome parse_object(struct parser *parser, struct integration *integration)
+{
+    read_id(parser);
+    (void)read_text(parser, FIELD_NAME);
+    (void)read_text(parser, FIELD_DESCRIPTION);
+    read_status(parser);
+    read_settings(parser);
+    if (parser->no_memory)
+        return INTEGRATION_NO_MEMORY;
+    if (parser->faulty)
+        return INTEGRATION_INVALID;
+    struct buffer document = {0};
+    write_document(parser, &document);
+    integration->id = parser->texts[FIELD_ID];
+    integration->document =
+        document.failed ? (struct str){NULL, 0} : arena_copy(parser->arena, buffer_str(&document));
+    buffer_release(&document);
+    return integration->document.data == NULL ? INTEGRATION_NO_MEMORY : INTEGRATION_OK;
+}
+
+static enum integration_outcome parse_body(struct parser *parser, struct str body,
+                                           struct integration *integration)
+{
+    struct json_value root;
+    struct json_error error;
+    if (body.len == 0) {
+        body_fault(parser, "field required", "value_error.missing");
+        return INTEGRATION_INVALID;
+    }
+    if (!parser->rules->is_json) {
+        body_fault(parser, "value is not a valid dict", "type_error.dict");
+        return INTEGRATION_INVALID;
+    }
+    switch (json_scan(parser->arena, body, &root, parser->members, FIELDS, &error)) {
+    case JSON_OK:
+        break;
+    case JSON_SYNTAX:
+        syntax_fault(parser, &error);
+        return INTEGRATION_INVALID;
+    case JSON_ENCODING:
+    case JSON_TOO_DEEP:
+        return INTEGRATION_UNREADABLE;
+    case JSON_NO_MEMORY:
+        return INTEGRATION_NO_MEMORY;
+    }
+    if (root.kind == JSON_OBJECT)
+        return parse_object(parser, integration);
+    if (root.kind == JSON_NULL)
+        body_fault(parser, "field required", "value_error.missing");
+    else
+        body_fault(parser, "value is not a valid dict", "type_error.dict");
+    return INTEGRATION_INVALID;
+}
+
+enum integration_outcome integration_parse(struct arena *arena, struct str body,
+                                           const struct integration_rules *rules,
+                                           struct integration *integration, struct buffer *detail)
+{
+    struct parser parser = {
+        .arena = arena,
+        .rules = rules,
+        .members = {{.name = STR("id")},
+                    {.name = STR("name")},
+                    {.name = STR("description")},
+                    {.name = STR("status")},
+                    {.name = STR("settings")}},
+        .detail = detail,
+    };
+    enum integration_outcome outcome = parse_body(&parser, body, integration);
+    if (outcome == INTEGRATION_INVALID)
+        buffer_append_char(detail, ']');
+    return outcome;
+}
+
+bool integration_id_is_valid(struct str id)
+{
+    return id.len >= 1 && id.len <= INTEGRATION_ID_MAX && !str_equal(id, STR(".")) &&
+           !str_equal(id, STR("..")) && text_is_utf8(id) && !text_has_control(id);
+}

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/fastcgi.h"
+
+#include <errno.h>
+#include <fcgiapp.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "server/frame.h"
+
+struct fastcgi {
+    FCGX_Request request;
+};
+
+bool fastcgi_init(void)
+{
+    /* libfcgi waits up to 2 s for the peer when it closes a connection; the thread has others to
+     * serve. */
+    if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1) != 0)
+        return false;
+    return FCGX_Init() == 0;
+}
+
+static void set_timeout(int fd, uint64_t timeout_ms)
+{
+    struct timeval timeout = {.tv_sec = (time_t)(timeout_ms / 1000),
+                              .tv_usec = (suseconds_t)(timeout_ms % 1000 * 1000)};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
+}
+
+struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms)
+{
+    struct fastcgi *connection = malloc(sizeof *connection);
+    if (connection == NULL) {
+        close(fd);
+        return NULL;
+    }
+    set_timeout(fd, timeout_ms);
+    FCGX_InitRequest(&connection->request, -1, 0);
+    connection->request.ipcFd = fd;
+    connection->request.keepConnection = 1; /* else the first FCGX_Accept_r would close it */
+    return connection;
+}
+
+int fastcgi_fd(const struct fastcgi *connection)
+{
+    return connection->request.ipcFd;
+}
+
+enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned char *scratch)
+{
+    ssize_t seen =
+        recv(connection->request.ipcFd, scratch, FASTCGI_LOOK_SIZE, MSG_PEEK | MSG_DONTWAIT);
+    if (seen < 0)
+        return errno == EAGAIN || errno == EINTR ? FASTCGI_WAITING : FASTCGI_GONE;
+    if (seen == 0)
+        return FASTCGI_GONE;
+    bool full = seen == FASTCGI_LOOK_SIZE;
+    switch (frame_look(scratch, (size_t)seen)) {
+    case FRAME_COMPLETE:
+        return FASTCGI_COMPLETE;
+    case FRAME_HEADED:
+        return full ? FASTCGI_STREAMING : FASTCGI_WAITING;
+    case FRAME_PARTIAL:
+        return full ? FASTCGI_GONE : FASTCGI_WAITING; /* parameters beyond any server's limit */
+    case FRAME_BAD:
+        break;
+    }
+    return FASTCGI_GONE;
+}
+
+/* The parameters that are read, and where they go; a web server may pass many more. */
+static const struct parameter {
+    struct str name;
+    size_t offset; /* of a struct str in struct http_request */
+} parameters[] = {
+    {STR_INIT("REQUEST_URI"), offsetof(struct http_request, target)},
+    {STR_INIT("CONTENT_TYPE"), offsetof(struct http_request, content_type)},
+    {STR_INIT("HTTP_X_REQUEST_ID"), offsetof(struct http_request, id)},
+    {STR_INIT("HTTP_ORIGIN"), offsetof(struct http_request, origin)},
+    {STR_INIT("HTTP_COOKIE"), offsetof(struct http_request, cookie)},
+    {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
+    {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
+};
+
+static void read_parameter(struct http_request *request, struct str name, struct str value)
+{
+    if (str_equal(name, STR("REQUEST_METHOD"))) {
+        request->method = http_method_from(value);
+        return;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        if (str_equal(name, parameters[i].name)) {
+            *(struct str *)(void *)((char *)request + parameters[i].offset) = value;
+            return;
+        }
+}
+
+bool fastcgi_begin(struct fastcgi *connection, struct http_request *request)
+{
+    *request = (struct http_request){.started_ns = clock_steady_ns(), .method = HTTP_OTHER};
+    if (FCGX_Accept_r(&connection->request) < 0)
+        return false;
+    for (char **entry = connection->request.envp; *entry != NULL; entry++) {
+        struct str value = str_from(*entry);
+        struct str name;
+        if (str_split(&value, '=', &name))
+            read_parameter(request, name, value);
+    }
+    return true;
+}
+
+bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
+                       struct buffer *body, size_t max)
+{
+    enum { CHUNK = 16 * 1024 };
+    FCGX_Stream *in = connection->request.in;
+    int got;
+    do {
+        if (body->len > max) {
+            request->body_too_large = true;
+            buffer_reset(body, SIZE_MAX);
+        }
+        char *room = buffer_reserve(body, CHUNK);
+        if (room == NULL)
+            return false;
+        got = FCGX_GetStr(room, CHUNK, in);
+        if (got > 0)
+            body->len += (size_t)got;
+    } while (got == CHUNK);
+    if (body->len > max)
+        request->body_too_large = true;
+    request->body = request->body_too_large ? (struct str){NULL, 0} : buffer_str(body);
+    return FCGX_GetError(in) == 0;
+}
+
+static void put(FCGX_Stream *out, struct str text)
+{
+    if (text.len > 0)
+        FCGX_PutStr(text.data, (int)text.len, out);
+}
+
+static void put_number(FCGX_Stream *out, uint64_t number)
+{
+    char digits[20];
+    struct buffer text = buffer_on(digits, sizeof digits);
+    buffer_append_u64(&text, number);
+    put(out, buffer_str(&text));
+}
+
+static void put_header(FCGX_Stream *out, struct str name, struct str value)
+{
+    put(out, name);
+    put(out, STR(": "));
+    put(out, value);
+    put(out, STR("\r\n"));
+}
+
+/* The answer as CGI has it (RFC 3875, section 6). */
+static void put_response(FCGX_Stream *out, const struct http_response *response)
+{
+    put(out, STR("Status: "));
+    put_number(out, response->status);
+    put(out, STR(" "));
+    put(out, str_from(http_status_reason(response->status)));
+    put(out, STR("\r\n"));
+    if (response->content_type.len > 0)
+        put_header(out, STR("Content-Type"), response->content_type);
+    for (size_t i = 0; i < response->headers_len; i++)
+        put_header(out, response->headers[i].name, response->headers[i].value);
+    if (response->status != 204) { /* RFC 9110, section 8.6 */
+        put(out, STR("Content-Length: "));
+        put_number(out, response->body.len);
+        put(out, STR("\r\n"));
+    }
+    put(out, STR("\r\n"));
+    if (!response->without_body)
+        put(out, buffer_str(&response->body));
+}
+
+/* Ends the request so that the web server does not keep the connection: a plain close could meet
+ * the next request halfway, and nginx does not send a POST again. END_REQUEST is followed by bytes
+ * that belong to nothing, in one send: nginx then takes the answer for complete and the connection
+ * for unusable. nginx does so on purpose or not: a test holds it to that. nWriters == 3 keeps
+ * libfcgi from sending an END_REQUEST of its own. */
+static void end_for_good(FCGX_Request *request)
+{
+    unsigned char high = (unsigned char)(request->requestId >> 8);
+    unsigned char low = (unsigned char)request->requestId;
+    const unsigned char end[24] = {1, 3, high, low, 0, 8, 0, 0, [16] = 1, 11};
+    request->nWriters = 3;
+    FCGX_FClose(request->err);
+    FCGX_FClose(request->out);
+    ssize_t sent = send(request->ipcFd, end, sizeof end, MSG_NOSIGNAL);
+    (void)sent; /* a peer that is gone needs no end */
+}
+
+bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response, bool last)
+{
+    FCGX_Request *request = &connection->request;
+    put_response(request->out, response);
+    if (last && request->keepConnection) {
+        end_for_good(request);
+        return false;
+    }
+    FCGX_Finish_r(request);
+    return request->ipcFd >= 0;
+}
+
+void fastcgi_close(struct fastcgi *connection)
+{
+    FCGX_Free(&connection->request, 0);
+    if (connection->request.ipcFd >= 0)
+        close(connection->request.ipcFd);
+    free(connection);
+}

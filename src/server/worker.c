@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+#include "server/connection.h"
+#include "server/lane.h"
+
+enum {
+    EVENTS = 64,            /* taken from epoll at a time */
+    BODY_KEPT = 256 * 1024, /* memory a thread keeps for the next request's body */
+    NS_PER_MS = 1000000,
+    CPU_COUNT_NS = 100000000, /* how often the CPU time is counted, at most */
+    STUCK_CHECK_MS = 1000,    /* how often half-sent requests are looked at, while there are any */
+    HANDLERS_MAX = 64
+};
+
+/* The signal that gets the acceptor out of accept4(2); it does nothing else. */
+#define WAKE_ACCEPTOR SIGUSR2
+
+/* A thread that answers. */
+struct server_thread {
+    struct worker *worker;
+    struct app_session session;
+    struct buffer body; /* of the current request */
+    pthread_t thread;   /* of a handler */
+};
+
+struct worker {
+    const struct worker_options *options;
+    struct app app;
+    struct connection_set connections;
+    struct lane lane; /* requests for the handlers */
+    int epoll_fd;
+    int signal_fd;
+    int wake_fd; /* an eventfd: a handler closed a connection while draining */
+    pthread_t acceptor;
+    atomic_bool accepting;
+    atomic_size_t handed_over; /* requests with the handlers, waiting or being answered */
+    struct server_thread poller;
+    struct server_thread handlers[HANDLERS_MAX];
+    size_t handlers_len;
+    size_t partial; /* connections with a request in part */
+    uint64_t drain_until_ns;
+    uint64_t cpu_counted_ns;
+    unsigned char look[FASTCGI_LOOK_SIZE];
+};
+
+static bool is_draining(struct worker *worker)
+{
+    return atomic_load_explicit(&worker->app.draining, memory_order_relaxed);
+}
+
+/* ---- connections ---- */
+
+static void watch(struct worker *worker, struct connection *connection, int operation,
+                  uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = connection};
+    if (epoll_ctl(worker->epoll_fd, operation, fastcgi_fd(connection->fastcgi), &event) == 0)
+        return;
+    LOG(LOG_ERROR, "cannot watch a connection", LOG_TEXT("error", strerror(errno)));
+    connection_close(&worker->connections, connection);
+}
+
+static void take_in(struct worker *worker, int fd)
+{
+    struct connection *connection =
+        connection_open(&worker->connections, fd, worker->options->config->request_timeout_ms);
+    if (connection != NULL)
+        watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
+}
+
+/* The acceptor waits in accept4 on purpose: that is where the kernel shares connections out fairly.
+ */
+static void *accept_connections(void *argument)
+{
+    struct worker *worker = argument;
+    sigset_t wake;
+    sigemptyset(&wake);
+    sigaddset(&wake, WAKE_ACCEPTOR);
+    pthread_sigmask(SIG_UNBLOCK, &wake, NULL);
+    while (atomic_load(&worker->accepting)) {
+        int fd = accept4(worker->options->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0) {
+            take_in(worker, fd);
+        } else if (errno == EAGAIN) { /* another worker, stopping, made the socket non-blocking */
+            poll(&(struct pollfd){worker->options->listen_fd, POLLIN, 0}, 1, -1);
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            LOG(LOG_ERROR, "cannot accept a connection", LOG_TEXT("error", strerror(errno)));
+            nanosleep(&(struct timespec){.tv_nsec = 50L * NS_PER_MS}, NULL);
+        }
+    }
+    return NULL;
+}
+
+static void on_wake(int signal)
+{
+    (void)signal;
+}
+
+static bool start_acceptor(struct worker *worker)
+{
+    struct sigaction action = {.sa_handler = on_wake}; /* no SA_RESTART: accept4 shall return */
+    sigaction(WAKE_ACCEPTOR, &action, NULL);
+    atomic_store(&worker->accepting, true);
+    return pthread_create(&worker->acceptor, NULL, accept_connections, worker) == 0;
+}
+
+static void stop_acceptor(struct worker *worker)
+{
+    atomic_store(&worker->accepting, false);
+    /* The signal may come just before accept4 begins: it is sent until the thread is seen to end.
+     */
+    while (pthread_tryjoin_np(worker->acceptor, NULL) == EBUSY) {
+        pthread_kill(worker->acceptor, WAKE_ACCEPTOR);
+        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+    }
+}
+
+/* Takes what connected before the service stopped listening. */
+static void accept_queue(struct worker *worker)
+{
+    int listen_fd = worker->options->listen_fd;
+    int flags = fcntl(listen_fd, F_GETFL);
+    if (flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0)
+        return;
+    for (;;) {
+        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            take_in(worker, fd);
+        else if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+/* ---- requests ---- */
+
+/* Answers the connection's current request. True: the connection lives on. */
+static bool serve(struct server_thread *thread, struct connection *connection)
+{
+    struct worker *worker = thread->worker;
+    bool kept = false;
+    if (fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
+                          worker->options->config->max_body_bytes)) {
+        app_handle(&thread->session, &connection->request, &connection->route);
+        kept = fastcgi_finish(connection->fastcgi, &thread->session.response, is_draining(worker));
+        app_finish(&thread->session);
+        atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
+    }
+    buffer_reset(&thread->body, BODY_KEPT);
+    return kept;
+}
+
+static void *handle_requests(void *argument)
+{
+    struct server_thread *thread = argument;
+    struct worker *worker = thread->worker;
+    struct connection *connection;
+    while ((connection = lane_take(&worker->lane)) != NULL) {
+        if (serve(thread, connection))
+            watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
+        else
+            connection_close(&worker->connections, connection);
+        atomic_fetch_sub(&worker->handed_over, 1);
+        if (is_draining(worker) || atomic_load(&worker->app.broken))
+            eventfd_write(worker->wake_fd, 1);
+    }
+    return NULL;
+}
+
+/* Remembers since when a request stands in part, and wakes up only when more of it comes. */
+static void wait_for_more(struct worker *worker, struct connection *connection)
+{
+    if (connection->partial_since_ns != 0)
+        return;
+    connection->partial_since_ns = clock_steady_ns();
+    worker->partial++;
+    watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLET);
+}
+
+static bool forget_partial(struct worker *worker, struct connection *connection)
+{
+    if (connection->partial_since_ns == 0)
+        return false;
+    connection->partial_since_ns = 0;
+    worker->partial--;
+    return true;
+}
+
+static void drop(struct worker *worker, struct connection *connection)
+{
+    forget_partial(worker, connection);
+    connection_close(&worker->connections, connection);
+}
+
+static void begin_request(struct worker *worker, struct connection *connection, bool complete)
+{
+    bool was_partial = forget_partial(worker, connection);
+    if (!fastcgi_begin(connection->fastcgi, &connection->request)) {
+        connection_close(&worker->connections, connection);
+        return;
+    }
+    connection->route = app_route(&connection->request);
+    if (!complete || connection->route.may_wait) {
+        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
+        atomic_fetch_add(&worker->handed_over, 1);
+        lane_put(&worker->lane, connection);
+    } else if (!serve(&worker->poller, connection)) {
+        connection_close(&worker->connections, connection);
+    } else if (was_partial) {
+        watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN);
+    }
+}
+
+static void look_at(struct worker *worker, struct connection *connection)
+{
+    switch (fastcgi_look(connection->fastcgi, worker->look)) {
+    case FASTCGI_WAITING:
+        wait_for_more(worker, connection);
+        break;
+    case FASTCGI_STREAMING:
+        begin_request(worker, connection, false);
+        break;
+    case FASTCGI_COMPLETE:
+        begin_request(worker, connection, true);
+        break;
+    case FASTCGI_GONE:
+        drop(worker, connection);
+        break;
+    }
+}
+
+/* Ends connections whose request has stood in part for too long. */
+static void drop_stuck(struct worker *worker, uint64_t now_ns)
+{
+    struct connection *stuck[EVENTS];
+    uint64_t timeout_ns = worker->options->config->request_timeout_ms * NS_PER_MS;
+    if (worker->partial == 0 || now_ns < timeout_ns)
+        return;
+    size_t len =
+        connection_find_stuck(&worker->connections, now_ns - timeout_ns, stuck, ARRAY_LEN(stuck));
+    for (size_t i = 0; i < len; i++)
+        drop(worker, stuck[i]);
+}
+
+/* ---- the poller ---- */
+
+static void start_draining(struct worker *worker, bool take_queue)
+{
+    if (is_draining(worker))
+        return;
+    atomic_store(&worker->app.draining, true);
+    worker->drain_until_ns =
+        clock_steady_ns() + worker->options->config->drain_timeout_ms * NS_PER_MS;
+    stop_acceptor(worker);
+    if (take_queue)
+        accept_queue(worker);
+    close(worker->options->listen_fd);
+}
+
+static void read_signal(struct worker *worker)
+{
+    struct signalfd_siginfo info;
+    if (read(worker->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+        start_draining(worker, info.ssi_signo != WORKER_RETIRE);
+}
+
+static void handle_event(struct worker *worker, const struct epoll_event *event)
+{
+    eventfd_t count;
+    if (event->data.ptr == &worker->signal_fd)
+        read_signal(worker);
+    else if (event->data.ptr == &worker->wake_fd)
+        eventfd_read(worker->wake_fd, &count);
+    else
+        look_at(worker, event->data.ptr);
+}
+
+/* How long epoll may wait, in ms; -1: for ever. */
+static int wait_ms(struct worker *worker, uint64_t now_ns)
+{
+    if (is_draining(worker)) {
+        uint64_t left_ns = worker->drain_until_ns > now_ns ? worker->drain_until_ns - now_ns : 0;
+        uint64_t left_ms = left_ns / NS_PER_MS + 1;
+        return left_ms < STUCK_CHECK_MS ? (int)left_ms : STUCK_CHECK_MS;
+    }
+    return worker->partial > 0 ? STUCK_CHECK_MS : -1;
+}
+
+static void count_cpu(struct worker *worker, uint64_t now_ns)
+{
+    if (now_ns - worker->cpu_counted_ns < CPU_COUNT_NS)
+        return;
+    worker->cpu_counted_ns = now_ns;
+    metrics_count_cpu(&worker->poller.session.slot);
+}
+
+/* The event loop, until draining is over. */
+static void poll_connections(struct worker *worker)
+{
+    struct epoll_event events[EVENTS];
+    uint64_t now_ns = clock_steady_ns();
+    while (!is_draining(worker) || connection_count(&worker->connections) > 0) {
+        if (is_draining(worker) && now_ns >= worker->drain_until_ns)
+            return;
+        int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker, now_ns));
+        now_ns = clock_steady_ns();
+        count_cpu(worker, now_ns);
+        for (int i = 0; i < len; i++)
+            handle_event(worker, &events[i]);
+        drop_stuck(worker, now_ns);
+        if (atomic_load(&worker->app.broken) && !is_draining(worker)) {
+            log_message(LOG_CRITICAL, "the store is broken: this worker ends");
+            start_draining(worker, false);
+        }
+    }
+}
+
+/* ---- start and end ---- */
+
+static bool watch_fd(struct worker *worker, int *fd)
+{
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
+    return *fd >= 0 && epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, *fd, &event) == 0;
+}
+
+static bool open_descriptors(struct worker *worker)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, WORKER_RETIRE);
+    worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    worker->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+    worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    return worker->epoll_fd >= 0 && watch_fd(worker, &worker->signal_fd) &&
+           watch_fd(worker, &worker->wake_fd);
+}
+
+static bool start_thread(struct worker *worker, struct server_thread *thread)
+{
+    thread->worker = worker;
+    return app_session_open(&worker->app, &thread->session);
+}
+
+static bool start_handlers(struct worker *worker)
+{
+    for (uint64_t i = 0; i < worker->options->config->threads; i++) {
+        struct server_thread *thread = &worker->handlers[i];
+        if (!start_thread(worker, thread))
+            return false;
+        if (pthread_create(&thread->thread, NULL, handle_requests, thread) != 0) {
+            app_session_close(&thread->session);
+            return false;
+        }
+        worker->handlers_len++;
+    }
+    return true;
+}
+
+static void end_thread(struct server_thread *thread)
+{
+    buffer_release(&thread->body);
+    app_session_close(&thread->session);
+}
+
+static void stop_handlers(struct worker *worker)
+{
+    lane_close(&worker->lane);
+    for (size_t i = 0; i < worker->handlers_len; i++) {
+        pthread_join(worker->handlers[i].thread, NULL);
+        end_thread(&worker->handlers[i]);
+    }
+}
+
+static void tell_ready(const struct worker_options *options)
+{
+    if (options->ready_fd < 0)
+        return;
+    ssize_t written = write(options->ready_fd, "", 1);
+    (void)written; /* whoever waits for it sees the descriptor close */
+    close(options->ready_fd);
+}
+
+/* Serves, once the poller has its session. */
+static int run_threads(struct worker *worker)
+{
+    int status = WORKER_UNUSABLE;
+    if (start_handlers(worker) && start_acceptor(worker)) {
+        tell_ready(worker->options);
+        poll_connections(worker);
+        size_t cut_off = atomic_load(&worker->handed_over);
+        status = cut_off > 0 || atomic_load(&worker->app.broken) ? WORKER_FAILED : WORKER_DONE;
+        if (cut_off > 0)
+            LOG(LOG_ERROR, "DRAIN_TIMEOUT is over: requests are cut off",
+                LOG_NUMBER("requests", cut_off));
+    } else {
+        log_message(LOG_CRITICAL, "cannot start the threads: lower WORKERS or THREADS");
+    }
+    stop_handlers(worker);
+    return status;
+}
+
+static int run(struct worker *worker)
+{
+    const struct worker_options *options = worker->options;
+    char error[512];
+    if (!fastcgi_init() || !open_descriptors(worker)) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
+        return WORKER_UNUSABLE;
+    }
+    if (!app_open(&worker->app, options->config, options->backend, options->started_us, error,
+                  sizeof error)) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
+        return WORKER_UNUSABLE;
+    }
+    int status = WORKER_UNUSABLE;
+    if (start_thread(worker, &worker->poller)) {
+        status = run_threads(worker);
+        end_thread(&worker->poller);
+    } else {
+        log_message(LOG_CRITICAL, "cannot open a session of the store");
+    }
+    connection_set_release(&worker->connections);
+    app_close(&worker->app);
+    return status;
+}
+
+int worker_run(const struct worker_options *options)
+{
+    struct worker *worker = calloc(1, sizeof *worker);
+    if (worker == NULL) {
+        log_message(LOG_CRITICAL, "cannot start: no memory");
+        return WORKER_UNUSABLE;
+    }
+    worker->options = options;
+    worker->epoll_fd = worker->signal_fd = worker->wake_fd = -1;
+    signal(SIGPIPE, SIG_IGN);
+    lane_init(&worker->lane);
+    connection_set_init(&worker->connections);
+    int status = run(worker);
+    lane_release(&worker->lane);
+    int fds[] = {worker->epoll_fd, worker->signal_fd, worker->wake_fd};
+    for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
+    free(worker);
+    return status;
+}

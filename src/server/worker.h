@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A worker process: accepts connections of web servers and answers their requests.
+ *
+ * Three kinds of threads. The acceptor takes connections, blocked in accept4(2), where the kernel
+ * wakes one of all workers in turn. The poller, the process's first thread, watches every
+ * connection; a request that cannot wait for anything (a read from mapped memory) it answers
+ * itself. Any other goes to the handlers, and leaves the poller's set until it is answered: so no
+ * read waits behind a write's disk, a long body or a large answer, and a half-sent request holds no
+ * thread. */
+#ifndef SERVER_WORKER_H
+#define SERVER_WORKER_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "core/config.h"
+#include "store/store.h"
+
+/* What a worker is given by who forked it. */
+struct worker_options {
+    const struct config *config;
+    const struct store_backend *backend;
+    int listen_fd; /* bound and listening; shared with other workers; closed at the end */
+    int ready_fd;  /* a byte is written here, and it is closed, when the worker serves; or -1 */
+    uint64_t started_us; /* start of the service */
+    atomic_bool *served; /* set after the first request */
+};
+
+/* Exit statuses of a worker. */
+enum {
+    WORKER_DONE = 0,      /* asked to stop, and every request it had was answered */
+    WORKER_FAILED = 1,    /* gave up: requests were cut off, or the store is broken */
+    WORKER_UNUSABLE = 78, /* could not start (EX_CONFIG, sysexits.h); it has logged why */
+};
+
+/* The signals a worker understands; all others stay blocked. SIGTERM and SIGINT: drain, and answer
+ * what waits in the listening socket's queue too. WORKER_RETIRE: drain, and leave the queue to the
+ * workers that stay. Draining ends when all connections are closed, or after DRAIN_TIMEOUT. */
+#define WORKER_RETIRE SIGUSR1
+
+/* Serves until told to stop; returns an exit status. The caller has blocked all signals. */
+int worker_run(const struct worker_options *options);
+
+#endif

@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: MIT
+"""The running service, for tests: the real program and the real nginx, on a free port, in a
+temporary directory of their own."""
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+PROGRAM = os.environ.get("INTEGRATION_SERVICE", "./integration-service")
+# Programs under valgrind or with sanitizers take longer for everything.
+PATIENCE = float(os.environ.get("TEST_PATIENCE", "1"))
+# How long the tests under load last.
+LOAD_SECONDS = float(os.environ.get("TEST_LOAD_SECONDS", "5"))
+
+
+def wait_for(what, condition, seconds=20):
+    deadline = time.monotonic() + seconds * PATIENCE
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {seconds * PATIENCE:g} s in vain for: {what}")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Answer:
+    def __init__(self, response, body):
+        self.status = response.status
+        self.headers = response.headers
+        self.body = body
+
+    @property
+    def json(self):
+        return json.loads(self.body)
+
+    def __repr__(self):
+        return f"{self.status} {self.body[:200]!r}"
+
+
+class Client:
+    """One kept connection. `http.client` sends the path as it is given."""
+
+    def __init__(self, port, timeout=30):
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * PATIENCE)
+
+    def request(self, method, path, body=None, headers=None):
+        if isinstance(body, (dict, list)):
+            body = json.dumps(body)
+        if isinstance(body, str):
+            body = body.encode()
+        headers = dict(headers or {})
+        if body is not None:
+            headers.setdefault("Content-Type", "application/json")
+        self.connection.request(method, path, body=body, headers=headers)
+        response = self.connection.getresponse()
+        return Answer(response, response.read())
+
+    def close(self):
+        self.connection.close()
+
+
+def integration(identity, **members):
+    return {"id": identity, "name": "name", "description": "description", **members}
+
+
+class Service:
+    """Starts in a new directory, or in `directory` again; a context manager that ends it and looks
+    at how it ended."""
+
+    def __init__(self, directory=None, nginx=True, wrapper=(), expect_exit=0, **environment):
+        self.own_directory = directory is None
+        self.directory = directory or tempfile.mkdtemp(prefix="integration-service-")
+        self.nginx = nginx
+        self.wrapper = list(wrapper)
+        self.expect_exit = expect_exit
+        self.port = free_port()
+        self.environment = {"WORKERS": "2", **environment}
+        self.state_dir = os.path.join(self.directory, "state")
+        self.socket = os.path.join(self.state_dir, "integration-service.sock")
+        self.stderr_path = os.path.join(self.directory, "stderr")
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            if self.process is not None and self.process.poll() is None:
+                self.stop()
+        except Exception:
+            if kind is None:
+                raise
+        finally:
+            if self.process is not None and self.process.poll() is None:
+                self.process.kill()
+                self.process.wait()
+            if self.own_directory:
+                shutil.rmtree(self.directory, ignore_errors=True)
+
+    def spawn(self):
+        environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "STATE_DIR": self.state_dir,
+            "PORT": str(self.port),
+            **{name: value for name, value in os.environ.items()
+               if name.startswith(("ASAN_", "UBSAN_", "LSAN_"))},
+            **self.environment,
+        }
+        command = [*self.wrapper, PROGRAM, "serve"] + (["--with-nginx"] if self.nginx else [])
+        with open(self.stderr_path, "ab") as stderr:
+            self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
+                                            stdout=subprocess.PIPE, stderr=stderr)
+
+    def start(self):
+        started = len(self.log("serving"))
+        self.spawn()
+        if self.nginx:
+            line = self.process.stdout.readline().decode()
+            if "ready at" not in line:
+                raise AssertionError(f"the service did not start:\n{self.stderr()}")
+        else:
+            wait_for("the service to serve",
+                     lambda: len(self.log("serving")) > started or self.process.poll() is not None)
+            if self.process.poll() is not None:
+                raise AssertionError(f"the service did not start:\n{self.stderr()}")
+
+    def stop(self, by=signal.SIGTERM, seconds=30):
+        self.process.send_signal(by)
+        status = self.process.wait(seconds * PATIENCE)
+        if status != self.expect_exit:
+            raise AssertionError(f"the service ended with {status}:\n{self.stderr()[-3000:]}")
+
+    def client(self, timeout=30):
+        return Client(self.port, timeout)
+
+    def request(self, method, path, body=None, headers=None):
+        client = self.client()
+        try:
+            return client.request(method, path, body, headers)
+        finally:
+            client.close()
+
+    def stderr(self):
+        with open(self.stderr_path, errors="replace") as file:
+            return file.read()
+
+    def log(self, message=None):
+        """The log lines so far, as objects; nginx's own lines are not among them."""
+        if not os.path.exists(self.stderr_path):
+            return []
+        lines = [json.loads(line) for line in self.stderr().splitlines() if line.startswith("{")]
+        return [line for line in lines if message is None or line["msg"] == message]
+
+    def worker_pids(self):
+        """The workers that run now: children of the supervisor that are no nginx."""
+        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
+        with open(path) as file:
+            pids = [int(pid) for pid in file.read().split()]
+        return [pid for pid in pids if "nginx" not in name_of(pid)]
+
+    def metrics(self):
+        """All samples by name with labels, as a dictionary."""
+        answer = self.request("GET", "/metrics")
+        assert answer.status == 200, answer
+        samples = {}
+        for line in answer.body.decode().splitlines():
+            if not line.startswith("#"):
+                name, value = line.rsplit(" ", 1)
+                samples[name] = float(value)
+        return samples
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def delete_all(service, pattern="."):
+    client = service.client()
+    for item in client.request("GET", "/integrations").json:
+        if re.search(pattern, item["id"]):
+            client.request("DELETE", "/integrations/" + quote(item["id"]))
+    client.close()
+
+
+def quote(identity):
+    from urllib.parse import quote as percent_encode
+    return percent_encode(identity, safe="")
