@@ -92,7 +92,5 @@ struct str http_target_path(struct str target)
                 break;
             }
     }
-    if (!str_split(&target, '?', &path))
-        return STR("/");
-    return path;
+    return str_split(&target, '?', &path) && path.len > 0 ? path : STR("/");
 }

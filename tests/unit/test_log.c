@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <json-c/json.h>
+#include <unistd.h>
+
+#include "core/log.h"
+
+static int pipe_fds[2];
+
+static void open_pipe(enum log_level level)
+{
+    cr_assert(pipe(pipe_fds) == 0);
+    log_open(level, pipe_fds[1]);
+}
+
+/* The one line written, parsed; NULL: none. */
+static struct json_object *read_line(void)
+{
+    static char line[8192];
+    close(pipe_fds[1]);
+    ssize_t len = read(pipe_fds[0], line, sizeof line - 1);
+    close(pipe_fds[0]);
+    if (len <= 0)
+        return NULL;
+    line[len] = '\0';
+    cr_expect(strchr(line, '\n') == line + len - 1, "one line: %s", line);
+    struct json_object *object = json_tokener_parse(line);
+    cr_assert(object != NULL, "%s", line);
+    return object;
+}
+
+static const char *member(struct json_object *object, const char *name)
+{
+    return json_object_get_string(json_object_object_get(object, name));
+}
+
+Test(log, writes_an_object_a_line)
+{
+    open_pipe(LOG_INFO);
+    LOG(LOG_WARNING, "a \"message\"", LOG_TEXT("text", "a\nb\x1b[31m\xFF"), LOG_NUMBER("n", -5),
+        LOG_NUMBER("min", INT64_MIN), LOG_TEXT("none", NULL));
+    struct json_object *object = read_line();
+    cr_expect_str_eq(member(object, "level"), "warning");
+    cr_expect_str_eq(member(object, "msg"), "a \"message\"");
+    cr_expect_str_eq(member(object, "text"), "a\nb\x1b[31m\xEF\xBF\xBD");
+    cr_expect_str_eq(member(object, "n"), "-5");
+    cr_expect_str_eq(member(object, "min"), "-9223372036854775808");
+    cr_expect_str_eq(member(object, "none"), "");
+    cr_expect(strlen(member(object, "time")) == 27);
+    json_object_put(object);
+}
+
+Test(log, drops_what_is_below_the_level)
+{
+    open_pipe(LOG_ERROR);
+    log_message(LOG_WARNING, "no");
+    cr_expect(!log_enabled(LOG_WARNING) && log_enabled(LOG_CRITICAL));
+    cr_expect(read_line() == NULL);
+}
+
+Test(log, cuts_what_is_too_long)
+{
+    char text[2000];
+    memset(text, 1, sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    open_pipe(LOG_INFO);
+    LOG(LOG_INFO, "long", LOG_TEXT("a", text));
+    struct json_object *object = read_line();
+    cr_expect(strlen(member(object, "a")) == 256);
+    json_object_put(object);
+    open_pipe(LOG_INFO);
+    LOG(LOG_INFO, "long", LOG_TEXT("a", text), LOG_TEXT("b", text), LOG_TEXT("c", text));
+    object = read_line();
+    cr_expect_str_eq(member(object, "msg"), "long");
+    cr_expect_str_eq(member(object, "cut"), "1");
+    json_object_put(object);
+}

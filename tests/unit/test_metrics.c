@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/metrics.h"
+#include "harness.h"
+
+static const char *const endpoints[] = {"/a", "/b"};
+static const char *const methods[] = {"GET", "PUT"};
+static const unsigned statuses[] = {200, 404};
+static const struct metrics_labels labels = {endpoints, 2, methods, 2, statuses, 2};
+
+static char directory[64];
+static char path[96];
+
+static struct metrics *open_area(void)
+{
+    char error[256] = "";
+    struct metrics *metrics = metrics_open(path, &labels, error, sizeof error);
+    cr_assert(metrics != NULL, "%s", error);
+    return metrics;
+}
+
+static void make_place(void)
+{
+    directory_make(directory);
+    snprintf(path, sizeof path, "%s/metrics", directory);
+}
+
+/* The value of a sample; -1: there is none. */
+static double sample(const struct metrics *metrics, const char *name)
+{
+    struct buffer text = {0};
+    double value = -1;
+    buffer_append_char(&text, '\n');
+    metrics_render(metrics, NULL, 0, &text);
+    buffer_append_char(&text, '\0');
+    char line[128];
+    snprintf(line, sizeof line, "\n%s ", name);
+    const char *found = strstr(text.data, line);
+    if (found != NULL)
+        value = strtod(found + strlen(line), NULL);
+    buffer_release(&text);
+    return value;
+}
+
+static void count_request(struct metrics_slot *slot, size_t endpoint, uint64_t duration_ns)
+{
+    metrics_begin(slot);
+    metrics_end(slot, &(struct metrics_request){endpoint, 0, 0, duration_ns, 10, 100});
+}
+
+Test(metrics, add_up_over_slots)
+{
+    struct metrics_slot slots[2];
+    make_place();
+    struct metrics *metrics = open_area();
+    metrics_claim(metrics, &slots[0]);
+    metrics_claim(metrics, &slots[1]);
+    count_request(&slots[0], 0, 100000);
+    count_request(&slots[1], 0, 100001);
+    count_request(&slots[1], 0, 20000000000);
+    metrics_begin(&slots[0]);
+    cr_expect(sample(metrics,
+                     "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}") ==
+              3);
+    cr_expect(
+        sample(metrics, "http_request_latency_seconds_bucket{endpoint=\"/a\",le=\"0.0001\"}") == 1);
+    cr_expect(sample(metrics,
+                     "http_request_latency_seconds_bucket{endpoint=\"/a\",le=\"0.00025\"}") == 2);
+    cr_expect(sample(metrics, "http_request_latency_seconds_bucket{endpoint=\"/a\",le=\"10.0\"}") ==
+              2);
+    cr_expect(sample(metrics, "http_request_latency_seconds_bucket{endpoint=\"/a\",le=\"+Inf\"}") ==
+              3);
+    cr_expect(sample(metrics, "http_request_latency_seconds_count{endpoint=\"/a\"}") == 3);
+    cr_expect_float_eq(sample(metrics, "http_request_latency_seconds_sum{endpoint=\"/a\"}"),
+                       20.000200001, 1e-9);
+    cr_expect(sample(metrics, "http_request_latency_seconds_count{endpoint=\"/b\"}") == -1);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 1);
+    cr_expect(sample(metrics, "http_request_bytes_total") == 30);
+    cr_expect(sample(metrics, "http_response_bytes_total") == 300);
+    cr_expect(sample(metrics, "integration_workers") == 1);
+    cr_expect(sample(metrics, "process_resident_memory_bytes") > 100000);
+    cr_expect(sample(metrics, "process_open_fds") > 2);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+static void count_until_killed(int ready)
+{
+    struct metrics *metrics = open_area();
+    struct metrics_slot slot;
+    metrics_claim(metrics, &slot);
+    if (write(ready, "", 1) != 1)
+        _exit(1);
+    for (;;)
+        count_request(&slot, 1, 1);
+}
+
+Test(metrics, never_fall_when_a_process_is_killed, .timeout = 60)
+{
+    const char *name = "http_requests_total{method=\"GET\",endpoint=\"/b\",http_status=\"200\"}";
+    double before = 0;
+    make_place();
+    struct metrics *metrics = open_area();
+    for (int round = 0; round < 20; round++) {
+        int ready[2];
+        char byte;
+        cr_assert(pipe(ready) == 0);
+        pid_t pid = fork();
+        if (pid == 0)
+            count_until_killed(ready[1]);
+        cr_assert(read(ready[0], &byte, 1) == 1);
+        usleep(2000);
+        cr_expect(sample(metrics, "integration_workers") == 1);
+        kill(pid, SIGKILL);
+        waitpid(pid, NULL, 0);
+        double after = sample(metrics, name);
+        cr_expect(after > before, "round %d: %g after %g", round, after, before);
+        before = after;
+        close(ready[0]);
+        close(ready[1]);
+    }
+    cr_expect(sample(metrics, "integration_workers") == 0);
+    cr_expect(sample(metrics, "process_open_fds") == 0);
+    metrics_close(metrics);
+    metrics = open_area();
+    cr_expect(sample(metrics, name) == before, "a restart keeps them");
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, share_a_slot_when_none_is_free)
+{
+    struct metrics_slot slots[300];
+    make_place();
+    struct metrics *metrics = open_area();
+    for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
+        metrics_claim(metrics, &slots[i]);
+        count_request(&slots[i], 0, 1);
+    }
+    cr_expect(slots[299].shared && !slots[0].shared);
+    cr_expect(sample(metrics,
+                     "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}") ==
+              300);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 0);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, replace_a_file_of_another_shape)
+{
+    struct stat status;
+    make_place();
+    FILE *file = fopen(path, "we");
+    fputs("something else", file);
+    fclose(file);
+    struct metrics *metrics = open_area();
+    cr_expect(stat(path, &status) == 0 && status.st_size > 100000);
+    metrics_close(metrics);
+    static const struct metrics_labels fewer = {endpoints, 1, methods, 2, statuses, 2};
+    char error[256];
+    metrics = metrics_open(path, &fewer, error, sizeof error);
+    cr_expect(metrics != NULL);
+    metrics_close(metrics);
+    directory_remove(directory);
+    cr_expect(metrics_open(path, &labels, error, sizeof error) == NULL);
+    cr_expect(strstr(error, path) != NULL && strstr(error, "No such file") != NULL, "%s", error);
+}

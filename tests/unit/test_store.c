@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What every store promises, run against each of them; then what is LMDB's alone. */
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "harness.h"
+#include "stores.h"
+
+static const struct store_backend *const backends[] = {&store_lmdb, &store_memory};
+
+/* A store in a directory of its own. */
+struct place {
+    const struct store_backend *backend;
+    char directory[64];
+    struct store *store;
+    struct store_session *session;
+};
+
+static void place_reopen(struct place *place, uint64_t max_bytes)
+{
+    char error[512] = "";
+    struct store_options options = {place->directory, max_bytes};
+    place->store = place->backend->open(&options, error, sizeof error);
+    cr_assert(place->store != NULL, "%s", error);
+    place->session = place->backend->session_open(place->store);
+    cr_assert(place->session != NULL);
+}
+
+static void place_open(struct place *place, const struct store_backend *backend, uint64_t max_bytes)
+{
+    log_open(LOG_CRITICAL, STDERR_FILENO);
+    place->backend = backend;
+    directory_make(place->directory);
+    place_reopen(place, max_bytes);
+}
+
+static void place_shut(struct place *place)
+{
+    place->backend->session_close(place->session);
+    place->backend->close(place->store);
+}
+
+static void place_close(struct place *place)
+{
+    place_shut(place);
+    directory_remove(place->directory);
+}
+
+enum { ENOUGH = 64 << 20 };
+
+static enum store_status create(struct place *place, const char *id, const char *document)
+{
+    return place->backend->create(place->session,
+                                  &(struct store_item){str_from(id), str_from(document)});
+}
+
+static enum store_status replace(struct place *place, const char *id, const char *document)
+{
+    return place->backend->replace(place->session,
+                                   &(struct store_item){str_from(id), str_from(document)});
+}
+
+static enum store_status drop(struct place *place, const char *id)
+{
+    return place->backend->remove(place->session, str_from(id));
+}
+
+static void expect_get(struct place *place, struct str id, struct str document)
+{
+    struct buffer out = {0};
+    buffer_append_char(&out, '>');
+    cr_expect(place->backend->get(place->session, id, &out) == STORE_OK);
+    cr_expect(out.len == document.len + 1 && memcmp(out.data + 1, document.data, document.len) == 0,
+              "%s: %.*s", place->backend->name, (int)out.len, out.data);
+    buffer_release(&out);
+}
+
+static void expect_list(struct place *place, const char *documents)
+{
+    struct buffer out = {0};
+    cr_expect(place->backend->list(place->session, &out) == STORE_OK);
+    cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s", place->backend->name,
+              (int)out.len, out.data);
+    buffer_release(&out);
+}
+
+static uint64_t revision(struct place *place)
+{
+    struct store_stats stats = {0};
+    cr_expect(place->backend->stats(place->session, &stats) == STORE_OK);
+    return stats.revision;
+}
+
+static void check_changes(struct place *place)
+{
+    struct buffer out = {0};
+    expect_list(place, "");
+    cr_expect(place->backend->get(place->session, STR("b"), &out) == STORE_NOT_FOUND);
+    cr_expect(replace(place, "b", "B") == STORE_NOT_FOUND);
+    cr_expect(drop(place, "b") == STORE_NOT_FOUND);
+    cr_expect(revision(place) == 0, "what fails changes nothing");
+    cr_expect(create(place, "b", "B") == STORE_OK);
+    cr_expect(create(place, "c", "C") == STORE_OK);
+    cr_expect(create(place, "a", "A") == STORE_OK);
+    cr_expect(create(place, "c", "again") == STORE_EXISTS);
+    expect_list(place, "B,C,A");
+    cr_expect(replace(place, "b", "a longer document than before") == STORE_OK);
+    expect_list(place, "a longer document than before,C,A");
+    cr_expect(drop(place, "c") == STORE_OK);
+    cr_expect(drop(place, "c") == STORE_NOT_FOUND);
+    cr_expect(create(place, "c", "last") == STORE_OK);
+    expect_list(place, "a longer document than before,A,last");
+    cr_expect(revision(place) == 6, "every change takes the next revision");
+    buffer_release(&out);
+}
+
+/* Bytes come back as they went in, whatever they are. */
+static void check_bytes(struct place *place)
+{
+    static const struct str ids[] = {STR_INIT(" "),   STR_INIT("a/b"),
+                                     STR_INIT("%2F"), STR_INIT("\xE6\x97\xA5"),
+                                     STR_INIT("A"),   STR_INIT("a")};
+    struct buffer large = {0};
+    char long_id[255];
+    memset(long_id, 'i', sizeof long_id);
+    for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+        struct store_item item = {ids[i], STR("{\"n\":123456789012345678901234567890,\"u\":"
+                                              "\"\\u0000\0\xF0\x9F\x98\x80\"}")};
+        cr_expect(place->backend->create(place->session, &item) == STORE_OK);
+        expect_get(place, item.id, item.document);
+    }
+    for (int i = 0; i < 100000; i++)
+        buffer_printf(&large, "%d,", i);
+    struct store_item item = {{long_id, sizeof long_id}, buffer_str(&large)};
+    cr_expect(place->backend->create(place->session, &item) == STORE_OK);
+    expect_get(place, item.id, item.document);
+    buffer_release(&large);
+}
+
+static void check_seed(struct place *place)
+{
+    const struct store_item items[] = {{STR("x"), STR("X")}, {STR("y"), STR("Y")}};
+    cr_expect(place->backend->seed(place->session, items, 2) == STORE_OK);
+    expect_list(place, "X,Y");
+    cr_expect(revision(place) == 1, "a seed is one change");
+    cr_expect(drop(place, "x") == STORE_OK && drop(place, "y") == STORE_OK);
+    cr_expect(place->backend->seed(place->session, items, 2) == STORE_OK);
+    expect_list(place, "");
+}
+
+static void on_each(void (*check)(struct place *place))
+{
+    for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
+        struct place place;
+        place_open(&place, backends[i], ENOUGH);
+        check(&place);
+        place_close(&place);
+    }
+}
+
+Test(store, keeps_order_and_counts_changes)
+{
+    on_each(check_changes);
+}
+
+Test(store, keeps_bytes)
+{
+    on_each(check_bytes);
+}
+
+Test(store, seeds_once)
+{
+    on_each(check_seed);
+}
+
+/* ---- LMDB ---- */
+
+Test(lmdb, remembers)
+{
+    struct place place;
+    place_open(&place, &store_lmdb, ENOUGH);
+    cr_expect(create(&place, "b", "B") == STORE_OK && create(&place, "a", "A") == STORE_OK);
+    place_shut(&place);
+    place_reopen(&place, ENOUGH);
+    expect_list(&place, "B,A");
+    cr_expect(create(&place, "c", "C") == STORE_OK);
+    expect_list(&place, "B,A,C");
+    cr_expect(revision(&place) == 3);
+    place_close(&place);
+}
+
+/* A process that writes i0, i1, … until it is killed; the last one acknowledged goes to `pipe`. */
+static void write_until_killed(const char *directory, int pipe)
+{
+    struct place place = {.backend = &store_lmdb};
+    snprintf(place.directory, sizeof place.directory, "%s", directory);
+    place_reopen(&place, ENOUGH);
+    for (int i = 0;; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "%d-%d", getpid(), i);
+        if (create(&place, id, id) != STORE_OK || write(pipe, &i, sizeof i) != sizeof i)
+            _exit(1);
+    }
+}
+
+Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
+{
+    struct place place;
+    struct buffer out = {0};
+    place_open(&place, &store_lmdb, ENOUGH);
+    place_shut(&place);
+    for (int round = 0; round < 10; round++) {
+        int pipes[2][2];
+        pid_t pids[2];
+        for (int i = 0; i < 2; i++) {
+            cr_assert(pipe(pipes[i]) == 0);
+            pids[i] = fork();
+            if (pids[i] == 0)
+                write_until_killed(place.directory, pipes[i][1]);
+            close(pipes[i][1]);
+        }
+        usleep(30000);
+        for (int i = 0; i < 2; i++)
+            kill(pids[i], SIGKILL);
+        place_reopen(&place, ENOUGH);
+        for (int i = 0; i < 2; i++) {
+            int last;
+            waitpid(pids[i], NULL, 0);
+            while (read(pipes[i][0], &last, sizeof last) == sizeof last) {
+                char id[32];
+                snprintf(id, sizeof id, "%d-%d", pids[i], last);
+                buffer_reset(&out, SIZE_MAX);
+                cr_expect(place.backend->get(place.session, str_from(id), &out) == STORE_OK, "%s",
+                          id);
+            }
+            close(pipes[i][0]);
+        }
+        place_shut(&place);
+    }
+    buffer_release(&out);
+    directory_remove(place.directory);
+}
+
+Test(lmdb, says_when_it_is_full_and_goes_on)
+{
+    struct place place;
+    struct buffer document = {0};
+    enum store_status status = STORE_OK;
+    int stored = 0;
+    place_open(&place, &store_lmdb, 1 << 20);
+    log_open(LOG_CRITICAL + 1, STDERR_FILENO);
+    for (int i = 0; i < 10000; i++)
+        buffer_append_char(&document, 'x');
+    buffer_append_char(&document, '\0');
+    while (status == STORE_OK) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", stored);
+        status = create(&place, id, document.data);
+        stored += status == STORE_OK;
+    }
+    cr_expect(status == STORE_FULL && stored > 20, "%d stored", stored);
+    expect_get(&place, STR("i0"), str_from(document.data));
+    cr_expect(revision(&place) == (uint64_t)stored);
+    place_shut(&place);
+    place_reopen(&place, ENOUGH);
+    cr_expect(create(&place, "one more", document.data) == STORE_OK, "a larger limit is taken");
+    place_close(&place);
+    buffer_release(&document);
+}
+
+/* Opens a store that cannot be opened. */
+static void expect_refusal(const char *directory, const char *part)
+{
+    char error[512] = "";
+    struct store_options options = {directory, ENOUGH};
+    struct store *store = store_lmdb.open(&options, error, sizeof error);
+    cr_expect(store == NULL);
+    cr_expect(strstr(error, part) != NULL && strstr(error, directory) != NULL, "%s", error);
+    if (store != NULL)
+        store_lmdb.close(store);
+}
+
+static void write_bytes(const char *directory, const char *bytes, size_t size)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/store", directory);
+    mkdir(path, 0700);
+    snprintf(path, sizeof path, "%s/store/data.mdb", directory);
+    FILE *file = fopen(path, "we");
+    cr_assert(file != NULL && fwrite(bytes, 1, size, file) == size && fclose(file) == 0);
+}
+
+Test(lmdb, refuses_a_file_of_another_kind)
+{
+    char directory[64];
+    char garbage[16384];
+    memset(garbage, 0x5A, sizeof garbage);
+    directory_make(directory);
+    write_bytes(directory, garbage, sizeof garbage);
+    expect_refusal(directory, "not an LMDB file");
+    directory_remove(directory);
+    expect_refusal(directory, "No such file or directory");
+}
+
+/* Puts one record into an environment as another program, or another version, would have. */
+static void put_foreign(const char *directory, const char *database, const char *key,
+                        const void *value, size_t size)
+{
+    char path[128];
+    MDB_env *env;
+    MDB_txn *txn;
+    MDB_dbi dbi;
+    MDB_val k = {strlen(key), (void *)(uintptr_t)key};
+    MDB_val v = {size, (void *)(uintptr_t)value};
+    snprintf(path, sizeof path, "%s/store", directory);
+    mkdir(path, 0700);
+    cr_assert(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0);
+    cr_assert(mdb_env_open(env, path, 0, 0600) == 0 && mdb_txn_begin(env, NULL, 0, &txn) == 0);
+    cr_assert(mdb_dbi_open(txn, database, MDB_CREATE, &dbi) == 0);
+    cr_assert(mdb_put(txn, dbi, &k, &v, 0) == 0 && mdb_txn_commit(txn) == 0);
+    mdb_env_close(env);
+}
+
+Test(lmdb, refuses_an_environment_of_another_program)
+{
+    char directory[64];
+    directory_make(directory);
+    put_foreign(directory, "theirs", "a", "b", 1);
+    expect_refusal(directory, "another program");
+    put_foreign(directory, "meta", "store", "short", 5);
+    expect_refusal(directory, "another program");
+    directory_remove(directory);
+}
+
+Test(lmdb, refuses_a_newer_format)
+{
+    char directory[64];
+    const uint64_t meta[] = {2, 5, 5};
+    directory_make(directory);
+    put_foreign(directory, "meta", "store", meta, sizeof meta);
+    expect_refusal(directory, "newer version");
+    directory_remove(directory);
+}
