@@ -50,3 +50,8 @@ AC_DEFUN([IS_SANITIZERS], [
   IS_CFLAGS="$IS_CFLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
   IS_LDFLAGS="$IS_LDFLAGS -fsanitize=address,undefined"
 ])
+
+# Coverage for libFuzzer in all code but the fuzzers' main, which it brings itself.
+AC_DEFUN([IS_FUZZERS], [
+  IS_CFLAGS="$IS_CFLAGS -fsanitize=fuzzer-no-link"
+])

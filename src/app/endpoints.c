@@ -8,14 +8,14 @@
 
 #define INTEGRATIONS                                                                               \
     {                                                                                              \
-        [HTTP_GET] = {handle_list, .may_wait = true},                                              \
-        [HTTP_POST] = {handle_create, .takes_body = true, .may_wait = true},                       \
+        [HTTP_GET] = {.handle = handle_list, .may_wait = true},                                    \
+        [HTTP_POST] = {.handle = handle_create, .takes_body = true, .may_wait = true},             \
     }
 #define INTEGRATION                                                                                \
     {                                                                                              \
-        [HTTP_GET] = {handle_get},                                                                 \
-        [HTTP_PUT] = {handle_replace, .takes_body = true, .may_wait = true},                       \
-        [HTTP_DELETE] = {handle_remove, .may_wait = true},                                         \
+        [HTTP_GET] = {.handle = handle_get},                                                       \
+        [HTTP_PUT] = {.handle = handle_replace, .takes_body = true, .may_wait = true},             \
+        [HTTP_DELETE] = {.handle = handle_remove, .may_wait = true},                               \
     }
 
 const struct endpoint endpoints[] = {
@@ -23,10 +23,10 @@ const struct endpoint endpoints[] = {
     {"/integrations", INTEGRATIONS},
     {"/admin/integrations/{id}", INTEGRATION}, /* the chatbot framework's own paths */
     {"/admin/integrations", INTEGRATIONS},
-    {"/health", {[HTTP_GET] = {handle_health}}},
-    {"/readiness", {[HTTP_GET] = {handle_readiness}}},
-    {"/ready", {[HTTP_GET] = {handle_ready}}},
-    {"/metrics", {[HTTP_GET] = {handle_metrics, .may_wait = true}}},
+    {"/health", {[HTTP_GET] = {.handle = handle_health}}},
+    {"/readiness", {[HTTP_GET] = {.handle = handle_readiness}}},
+    {"/ready", {[HTTP_GET] = {.handle = handle_ready}}},
+    {"/metrics", {[HTTP_GET] = {.handle = handle_metrics, .may_wait = true}}},
 };
 const size_t endpoints_len = ARRAY_LEN(endpoints);
 

@@ -247,12 +247,12 @@ static int compare_keys(const void *left, const void *right)
 /* Notes the first repeated name of the innermost object, whose keys start at `first`. */
 static void find_duplicate(struct scanner *scanner, size_t first)
 {
-    struct key *keys = scanner->keys + first;
     size_t len = scanner->keys_len - first;
     const struct key *found = NULL;
     scanner->keys_len = first;
     if (len < 2 || (scanner->value->flaws & JSON_FLAW_DUPLICATE) != 0)
         return;
+    struct key *keys = scanner->keys + first;
     qsort(keys, len, sizeof *keys, compare_keys);
     for (size_t i = 1; i < len; i++)
         if (str_equal(keys[i - 1].name, keys[i].name) && (found == NULL || keys[i].at < found->at))

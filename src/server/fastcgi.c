@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcgiapp.h>
+#include <fcgios.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -22,6 +23,11 @@ bool fastcgi_init(void)
     if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1) != 0)
         return false;
     return FCGX_Init() == 0;
+}
+
+void fastcgi_end(void)
+{
+    OS_LibShutdown();
 }
 
 static void set_timeout(int fd, uint64_t timeout_ms)
@@ -87,15 +93,19 @@ static const struct parameter {
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
 };
 
+/* Of a doubled parameter the first counts, as in libfcgi's own FCGX_GetParam. */
 static void read_parameter(struct http_request *request, struct str name, struct str value)
 {
     if (str_equal(name, STR("REQUEST_METHOD"))) {
-        request->method = http_method_from(value);
+        if (request->method == HTTP_OTHER)
+            request->method = http_method_from(value);
         return;
     }
     for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
         if (str_equal(name, parameters[i].name)) {
-            *(struct str *)(void *)((char *)request + parameters[i].offset) = value;
+            struct str *field = (struct str *)(void *)((char *)request + parameters[i].offset);
+            if (field->data == NULL)
+                *field = value;
             return;
         }
 }

@@ -30,6 +30,9 @@ struct fastcgi;
 /* Prepares libfcgi; once a process, before the first connection. False: it failed. */
 MUST_CHECK bool fastcgi_init(void);
 
+/* Frees what fastcgi_init took, after the last connection. */
+void fastcgi_end(void);
+
 /* Takes over an accepted, blocking socket. A read or write on it waits `timeout_ms` at the most.
  * NULL (and the socket closed) when there is no memory. */
 MUST_CHECK struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms);

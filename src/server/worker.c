@@ -416,14 +416,10 @@ static int run_threads(struct worker *worker)
     return status;
 }
 
-static int run(struct worker *worker)
+static int open_and_run(struct worker *worker)
 {
     const struct worker_options *options = worker->options;
     char error[512];
-    if (!fastcgi_init() || !open_descriptors(worker)) {
-        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
-        return WORKER_UNUSABLE;
-    }
     if (!app_open(&worker->app, options->config, options->backend, options->started_us, error,
                   sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
@@ -438,6 +434,17 @@ static int run(struct worker *worker)
     }
     connection_set_release(&worker->connections);
     app_close(&worker->app);
+    return status;
+}
+
+static int run(struct worker *worker)
+{
+    if (!fastcgi_init() || !open_descriptors(worker)) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
+        return WORKER_UNUSABLE;
+    }
+    int status = open_and_run(worker);
+    fastcgi_end();
     return status;
 }
 

@@ -162,8 +162,9 @@ class Service:
         """The log lines so far, as objects; nginx's own lines are not among them."""
         if not os.path.exists(self.stderr_path):
             return []
-        lines = [json.loads(line) for line in self.stderr().splitlines() if line.startswith("{")]
-        return [line for line in lines if message is None or line["msg"] == message]
+        wanted = "" if message is None else f'"msg":"{message}"'
+        return [json.loads(line) for line in self.stderr().splitlines(keepends=True)
+                if line.startswith("{") and wanted in line and line.endswith("\n")]
 
     def worker_pids(self):
         """The workers that run now: children of the supervisor that are no nginx."""

@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: MIT
+"""What comes straight to the FastCGI socket: whole, in parts, cut off, and hostile."""
+
+import json
+import struct
+import time
+import unittest
+
+import fastcgi
+from service import PATIENCE, Service, integration, wait_for
+
+
+def post(identity, **others):
+    body = json.dumps(integration(identity)).encode()
+    return dict(method="POST", target="/integrations", body=body,
+                CONTENT_TYPE="application/json", CONTENT_LENGTH=str(len(body)), **others)
+
+
+class FastCgi(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service(REQUEST_TIMEOUT="2")
+        cls.service.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.service.__exit__(None)
+
+    def connect(self):
+        connection = fastcgi.Connection(self.service.socket, timeout=20 * PATIENCE)
+        self.addCleanup(connection.close)
+        return connection
+
+    def status_of(self, identity):
+        return self.service.request("GET", f"/integrations/{identity}").status
+
+    def test_many_requests_on_one_connection(self):
+        connection = self.connect()
+        for i in range(50):
+            connection.send(fastcgi.request(**post(f"many{i}")))
+            self.assertEqual(connection.answer()[0], 201)
+            connection.send(fastcgi.request(target=f"/integrations/many{i}"))
+            self.assertEqual(connection.answer()[0], 200)
+
+    def test_a_connection_that_is_not_kept(self):
+        connection = self.connect()
+        connection.send(fastcgi.request(keep=False))
+        self.assertEqual(connection.answer()[0], 200)
+        self.assertTrue(connection.is_closed())
+
+    def test_a_request_that_comes_in_many_pieces(self):
+        connection = self.connect()
+        whole = fastcgi.request(**post("dribble"))
+        for at in range(0, len(whole), 3):
+            connection.send(whole[at:at + 3])
+            time.sleep(0.001)
+        self.assertEqual(connection.answer()[0], 201)
+        connection.send(fastcgi.request())
+        self.assertEqual(connection.answer()[0], 200)
+
+    def test_padded_and_small_records(self):
+        parts = fastcgi.params(**{k: v for k, v in post("padded").items() if k != "body"})
+        body = post("padded")["body"]
+        connection = self.connect()
+        connection.send(fastcgi.begin() + parts +
+                        b"".join(fastcgi.record(fastcgi.STDIN, body[i:i + 1], padding=7)
+                                 for i in range(len(body))) + fastcgi.record(fastcgi.STDIN))
+        self.assertEqual(connection.answer()[0], 201)
+
+    def test_a_body_of_all_sizes(self):
+        connection = self.connect()
+        for size in 0, 1, 8000, 8192, 16384, 65000, 66000, 300000, 1048000:
+            body = json.dumps(integration("size", settings={"pad": "x" * size})).encode()
+            connection.send(fastcgi.request("POST", "/integrations", body))
+            self.assertEqual(connection.answer()[0], 201, size)
+            connection.send(fastcgi.request("GET", "/integrations/size"))
+            status, document = connection.answer()
+            self.assertEqual((status, len(json.loads(document)["settings"]["pad"])), (200, size))
+            connection.send(fastcgi.request("DELETE", "/integrations/size"))
+            self.assertEqual(connection.answer()[0], 204)
+
+    def test_a_body_above_the_limit_is_read_and_refused(self):
+        connection = self.connect()
+        connection.send(fastcgi.request("POST", "/integrations", b"x" * 5000000))
+        self.assertEqual(connection.answer(), (413, b'{"detail":"Request body too large"}'))
+        connection.send(fastcgi.request())
+        self.assertEqual(connection.answer()[0], 200)
+
+    def test_a_body_with_a_get_harms_nothing(self):
+        connection = self.connect()
+        for body in b"x", b"x" * 100000:
+            connection.send(fastcgi.request("GET", "/health", body))
+            self.assertEqual(connection.answer()[0], 200)
+
+    def test_what_is_cut_off_does_nothing(self):
+        whole = fastcgi.request(**post("cut"))
+        body = json.dumps(integration("cut", settings={"pad": "x" * 200000})).encode()
+        long = fastcgi.request("POST", "/integrations", body)
+        for data, ends in (whole, range(1, len(whole), 9)), (long, (70000, 150000, len(long) - 8)):
+            for end in ends:
+                connection = fastcgi.Connection(self.service.socket)
+                connection.send(data[:end])
+                connection.close()
+        time.sleep(0.5)
+        self.assertEqual(self.status_of("cut"), 404)
+
+    def test_half_requests_slow_nobody_and_end(self):
+        whole = fastcgi.request(**post("half"))
+        body = json.dumps(integration("half", settings={"pad": "x" * 200000})).encode()
+        long = fastcgi.request("POST", "/integrations", body)
+        idle = [self.connect() for _ in range(40)]
+        halves = [self.connect() for _ in range(40)]
+        for i, connection in enumerate(halves):
+            connection.send(whole[:5 + i * 5])
+        streaming = [self.connect() for _ in range(2)]
+        for connection in streaming:
+            connection.send(long[:100000])
+        client = self.service.client(timeout=2)
+        client.request("POST", "/integrations", integration("beside"))
+        for _ in range(500):
+            self.assertEqual(client.request("GET", "/integrations/beside").status, 200)
+        for _ in range(50):
+            self.assertEqual(client.request("PUT", "/integrations/beside",
+                                            integration("beside")).status, 200)
+        for connection in halves + streaming:
+            self.assertTrue(connection.is_closed())
+        for connection in idle:
+            connection.send(fastcgi.request())
+            self.assertEqual(connection.answer()[0], 200)
+        client.close()
+        self.assertEqual(self.status_of("half"), 404)
+
+    def test_what_is_no_request_is_closed(self):
+        hostile = [
+            b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            b"\0" * 64,
+            b"\xFF" * 64,
+            fastcgi.record(fastcgi.BEGIN, b"\0\1\1\0\0\0\0\0", version=2),
+            fastcgi.begin(role=2),
+            fastcgi.begin(role=3),
+            fastcgi.begin() + fastcgi.record(fastcgi.ABORT),
+            fastcgi.begin() + fastcgi.begin(),
+            fastcgi.begin() + fastcgi.record(99, b"x"),
+            fastcgi.record(fastcgi.STDIN, b"x"),
+            fastcgi.begin() + fastcgi.record(fastcgi.PARAMS, b"x" * 65535) * 2,
+        ]
+        for data in hostile:
+            connection = self.connect()
+            connection.send(data)
+            self.assertTrue(connection.is_closed(), data[:40])
+        self.assertEqual(self.service.request("GET", "/health").status, 200)
+
+    def test_lengths_that_abort_libfcgi_cost_one_worker_and_no_more(self):
+        ended = len(self.service.log("worker ended"))
+        lengths = struct.pack("!II", 0x7FFFFFF0 | 1 << 31, 0x12 | 1 << 31)
+        connection = self.connect()
+        connection.send(fastcgi.begin() + fastcgi.record(fastcgi.PARAMS, lengths + b"x") +
+                        fastcgi.record(fastcgi.PARAMS) + fastcgi.record(fastcgi.STDIN))
+        self.assertTrue(connection.is_closed())
+        wait_for("two workers", lambda: len(self.service.worker_pids()) == 2)
+        for _ in range(20):
+            self.assertEqual(self.service.request("GET", "/health").status, 200)
+        self.assertLessEqual(len(self.service.log("worker ended")), ended + 1)
+
+    def test_doubled_parameters_count_once(self):
+        connection = self.connect()
+        doubled = fastcgi.record(fastcgi.PARAMS, fastcgi.pair("REQUEST_METHOD", "GET") +
+                                 fastcgi.pair("REQUEST_URI", "/health") +
+                                 fastcgi.pair("REQUEST_URI", "/metrics") +
+                                 fastcgi.pair("NOTHING", ""))
+        connection.send(fastcgi.begin() + doubled + fastcgi.record(fastcgi.PARAMS) +
+                        fastcgi.stdin())
+        status, body = connection.answer()
+        self.assertEqual((status, json.loads(body)["status"]), (200, "ok"))
+
+
+if __name__ == "__main__":
+    unittest.main()

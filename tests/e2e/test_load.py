@@ -1,0 +1,305 @@
+# SPDX-License-Identifier: MIT
+"""The service under load: many clients at once, while workers are killed, replaced and stopped."""
+
+import http.client
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+import unittest
+
+from service import LOAD_SECONDS, PATIENCE, Client, Service, integration, wait_for
+
+
+class Outcomes:
+    """What happened to the requests of many clients."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.by_status = {}
+        self.unexpected = []
+
+    def add(self, status, expected, what=""):
+        with self.lock:
+            self.by_status[status] = self.by_status.get(status, 0) + 1
+            if status not in expected:
+                self.unexpected.append((status, what))
+
+    def __getitem__(self, status):
+        return self.by_status.get(status, 0)
+
+
+def in_threads(count, work):
+    failures = []
+
+    def guarded(number):
+        try:
+            work(number)
+        except Exception as failure:  # for the main thread to raise
+            failures.append(failure)
+
+    threads = [threading.Thread(target=guarded, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+    return threads, failures
+
+
+def join(threads, failures):
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def wrk(service, clients, timeout):
+    """Loads with wrk: how many were answered, how many took longer than the timeout, and how many
+    were no success."""
+    result = subprocess.run(
+        ["wrk", "-t1", f"-c{clients}", f"-d{LOAD_SECONDS:.0f}s", "--timeout", timeout,
+         "--latency", f"http://127.0.0.1:{service.port}/integrations/one"],
+        capture_output=True, text=True, check=True).stdout
+    errors = re.search(r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)",
+                       result)
+    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", result)
+    return (int(re.search(r"(\d+) requests in", result).group(1)),
+            [int(number) for number in errors.groups()] if errors else [0, 0, 0, 0],
+            int(bad.group(1)) if bad else 0)
+
+
+class Load(unittest.TestCase):
+    def test_one_id_is_created_once(self):
+        with Service() as service:
+            rounds, clients = 20, 32
+            statuses = [[] for _ in range(rounds)]
+            barrier = threading.Barrier(clients)
+
+            def create(number):
+                client = service.client()
+                for attempt in range(rounds):
+                    barrier.wait()
+                    answer = client.request("POST", "/integrations",
+                                            integration(f"i{attempt}", name=str(number)))
+                    statuses[attempt].append(answer.status)
+                client.close()
+
+            join(*in_threads(clients, create))
+            for attempt in statuses:
+                self.assertEqual(sorted(attempt), [201] + [400] * (clients - 1))
+            self.assertEqual([item["id"] for item in service.request("GET", "/integrations").json],
+                             [f"i{attempt}" for attempt in range(rounds)])
+
+    def test_killed_workers_lose_only_what_they_held(self):
+        clients = 64
+        with Service() as service:
+            outcomes = Outcomes()
+            acknowledged = [0] * clients
+            sent = [0] * clients
+            stop = threading.Event()
+            for number in range(clients):
+                service.request("POST", "/integrations",
+                                integration(f"i{number}", settings={"n": 0}))
+
+            def hammer(number):
+                client = service.client()
+                path = f"/integrations/i{number}"
+                while not stop.is_set():
+                    if random.random() < 0.3:
+                        sent[number] += 1
+                        answer = client.request("PUT", path, integration(
+                            f"i{number}", settings={"n": sent[number]}))
+                        if answer.status == 200:
+                            acknowledged[number] = sent[number]
+                    else:
+                        answer = client.request("GET", path)
+                        if answer.status == 200:
+                            seen = answer.json["settings"]["n"]
+                            if not acknowledged[number] <= seen <= sent[number]:
+                                raise AssertionError(
+                                    f"{acknowledged[number]} <= {seen} <= {sent[number]}")
+                    outcomes.add(answer.status, (200, 502), path)
+                client.close()
+
+            threads, failures = in_threads(clients, hammer)
+            last = {}
+            kills = 0
+            deadline = time.monotonic() + LOAD_SECONDS
+            while time.monotonic() < deadline:
+                time.sleep(1)
+                victims = service.worker_pids()
+                os.kill(random.choice(victims), signal.SIGKILL)
+                kills += 1
+                samples = service.metrics()
+                for name, value in samples.items():
+                    if re.search(r"_(total|count|sum|bucket)\b", name):
+                        self.assertGreaterEqual(value, last.get(name, 0), name)
+                        last[name] = value
+            stop.set()
+            join(threads, failures)
+            self.assertEqual(outcomes.unexpected, [])
+            # A killed worker held one request a thread, and those queued behind: at most a client's.
+            self.assertLessEqual(outcomes[502], kills * clients)
+            self.assertGreater(outcomes[200], 100)
+            for number in range(clients):
+                n = service.request("GET", f"/integrations/i{number}").json["settings"]["n"]
+                self.assertTrue(acknowledged[number] <= n <= sent[number],
+                                (acknowledged[number], n, sent[number]))
+            self.assertEqual(len(service.request("GET", "/integrations").json), clients)
+            wait_for("all workers", lambda: len(service.worker_pids()) == 2)
+
+    def test_a_reload_fails_no_request(self):
+        with Service() as service:
+            outcomes = Outcomes()
+            stop = threading.Event()
+
+            def hammer(number):
+                client = service.client()
+                count = 0
+                while not stop.is_set():
+                    count += 1
+                    identity = f"{number}-{count}"
+                    answer = client.request("POST", "/integrations", integration(identity))
+                    outcomes.add(answer.status, (201,), identity)
+                    answer = client.request("PUT", "/integrations/" + identity,
+                                            integration(identity))
+                    outcomes.add(answer.status, (200,), identity)
+                    for _ in range(5):
+                        answer = client.request("GET", "/integrations/" + identity)
+                        outcomes.add(answer.status, (200,), identity)
+                    answer = client.request("DELETE", "/integrations/" + identity)
+                    outcomes.add(answer.status, (204,), identity)
+                client.close()
+
+            threads, failures = in_threads(32, hammer)
+            try:
+                for _ in range(10):
+                    before = set(service.worker_pids())
+                    reloads = len(service.log("reload: starting new workers"))
+                    service.process.send_signal(signal.SIGHUP)
+                    wait_for("new workers", lambda: len(
+                        service.log("reload: starting new workers")) > reloads and len(
+                        set(service.worker_pids()) - before) >= 2)
+                    time.sleep(0.2)
+            finally:
+                stop.set()
+                join(threads, failures)
+            self.assertEqual(outcomes.unexpected, [])
+            self.assertGreater(outcomes[201], 100)
+            wait_for("the old workers to end", lambda: len(service.worker_pids()) == 2, 30)
+            self.assertEqual(service.request("GET", "/integrations").json, [])
+
+    def stop_under_load(self, service, stop):
+        """Stops while clients write; returns what was answered, and what the workers say they
+        answered."""
+        answered = Outcomes()
+
+        def hammer(number):
+            client = service.client()
+            count = 0
+            try:
+                while True:
+                    count += 1
+                    answer = client.request("POST", "/integrations",
+                                            integration(f"{number}-{count}"))
+                    if answer.status == 502:
+                        return
+                    answered.add(answer.status, (201,))
+            except (http.client.RemoteDisconnected, ConnectionError):
+                return  # closed between two requests; half an answer would be another error
+            finally:
+                client.close()
+
+        threads, failures = in_threads(32, hammer)
+        time.sleep(1)
+        started = time.monotonic()
+        stop()
+        took = time.monotonic() - started
+        join(threads, failures)
+        worked = [line for line in service.log("request") if line["method"] == "POST"]
+        return answered, worked, took
+
+    def test_stopping_answers_what_was_handed_over(self):
+        with Service(DRAIN_TIMEOUT="20") as service:
+            answered, worked, took = self.stop_under_load(service, service.stop)
+            self.assertEqual(answered.unexpected, [])
+            self.assertEqual(answered[201], len(worked))
+            self.assertGreater(len(worked), 10)
+            self.assertLess(took, 20 * PATIENCE)
+            service.start()
+            self.assertEqual(len(service.request("GET", "/integrations").json), answered[201])
+
+    def test_stopping_behind_an_nginx_that_stays(self):
+        with Service(DRAIN_TIMEOUT="20") as service:
+            service.stop()
+            directory = os.path.join(service.state_dir, "nginx")
+            nginx = subprocess.Popen(
+                ["nginx", "-e", "stderr", "-p", directory, "-c", directory + "/nginx.conf"],
+                env={"PATH": os.environ["PATH"] + ":/usr/sbin"}, stderr=subprocess.DEVNULL)
+            try:
+                service.nginx = False
+                service.start()
+                wait_for("nginx", lambda: self.answers(service))
+                answered, worked, took = self.stop_under_load(service, service.stop)
+                self.assertEqual(answered.unexpected, [])
+                self.assertEqual(answered[201], len(worked))
+                self.assertGreater(len(worked), 10)
+                answer = service.request("GET", "/health")
+                self.assertEqual((answer.status, answer.json),
+                                 (502, {"detail": "The service is not reachable"}))
+                self.assertEqual(answer.headers["Retry-After"], "1")
+                service.start()
+                self.assertEqual(len(service.request("GET", "/integrations").json), answered[201])
+            finally:
+                nginx.terminate()
+                nginx.wait()
+
+    @staticmethod
+    def answers(service):
+        try:
+            return service.request("GET", "/health").status == 200
+        except OSError:
+            return False
+
+    def test_nobody_waits_among_many_clients(self):
+        with Service(LOG_LEVEL="warning") as service:
+            service.request("POST", "/integrations", integration("one"))
+            answered, (connect, read, write, late), bad = wrk(service, 128,
+                                                              timeout=f"{PATIENCE:g}s")
+            self.assertEqual((connect, read, write, late, bad), (0, 0, 0, 0, 0))
+            self.assertGreater(answered, 1000)
+
+    def test_512_clients_get_no_502(self):
+        with Service(LOG_LEVEL="warning") as service:
+            service.request("POST", "/integrations", integration("one"))
+            answered, (connect, read, write, _), bad = wrk(service, 512, timeout="10s")
+            self.assertEqual((connect, read, write, bad), (0, 0, 0, 0))
+            self.assertGreater(answered, 1000)
+
+    def test_reads_do_not_wait_for_writes(self):
+        # One thread for writes, busy with the largest bodies there may be.
+        with Service(WORKERS="1", THREADS="1") as service:
+            service.request("POST", "/integrations", integration("read"))
+            stop = threading.Event()
+            pad = "x" * 1000000
+
+            def write(number):
+                client = Client(service.port, 120)
+                while not stop.is_set():
+                    client.request("POST", "/integrations",
+                                   integration(f"w{number}", settings={"pad": pad}))
+                    client.request("DELETE", f"/integrations/w{number}")
+                client.close()
+
+            threads, failures = in_threads(4, write)
+            client = service.client(timeout=5)
+            for _ in range(200):
+                self.assertEqual(client.request("GET", "/integrations/read").status, 200)
+            client.close()
+            stop.set()
+            join(threads, failures)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: MIT
+"""The program as its operator meets it: start, faults at the start, signals, restarts."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import unittest
+
+from service import PATIENCE, PROGRAM, Service, free_port, integration, name_of, wait_for
+
+
+def run(*arguments, **environment):
+    environment.setdefault("PATH", os.environ["PATH"])
+    return subprocess.run([PROGRAM, *arguments], env=environment, capture_output=True, text=True,
+                          timeout=60 * PATIENCE)
+
+
+class CommandLine(unittest.TestCase):
+    def test_help_and_version(self):
+        result = run("--help")
+        self.assertEqual(result.returncode, 0)
+        self.assertIn("| `STATE_DIR` |", result.stdout)
+        self.assertRegex(run("--version").stdout, r"^integration-service \d+\.\d+\.\d+\n$")
+
+    def test_unknown_words_show_the_usage(self):
+        for words in [], ["serv"], ["serve", "--with-apache"], ["--version", "x"], ["check-config", "x"]:
+            result = run(*words)
+            self.assertEqual(result.returncode, 2, words)
+            self.assertIn("usage: integration-service", result.stderr)
+
+    def test_check_config_prints_what_it_would_use(self):
+        result = run("check-config", PORT="9000", APP_NAME="x y")
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertIn("PORT=9000\n", result.stdout)
+        self.assertIn("APP_NAME=x y\n", result.stdout)
+
+    def test_check_config_names_each_fault_in_a_line(self):
+        result = run("check-config", PORT="0", LOG_LEVEL="loud",
+                     DATABASE_URL="postgresql://u:planted-secret@h/d")
+        self.assertEqual(result.returncode, 1)
+        lines = result.stderr.splitlines()
+        self.assertEqual([line.split(":")[0] for line in lines],
+                         ["PORT", "LOG_LEVEL", "DATABASE_URL"])
+        self.assertNotIn("planted-secret", result.stdout + result.stderr)
+
+    def test_serve_refuses_a_wrong_value(self):
+        result = run("serve", WORKERS="many")
+        self.assertEqual(result.returncode, 1)
+        self.assertTrue(result.stderr.startswith('WORKERS: "many" is not one of: 0 to 64'))
+
+
+class FaultsAtTheStart(unittest.TestCase):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="integration-service-")
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+
+    def refused(self, *words, **environment):
+        environment.setdefault("STATE_DIR", os.path.join(self.directory, "state"))
+        result = run("serve", *words, **environment)
+        self.assertEqual(result.returncode, 1, result)
+        return result.stderr
+
+    def test_a_second_service_on_the_state_directory(self):
+        with Service(nginx=False) as service:
+            error = self.refused(STATE_DIR=service.state_dir)
+            self.assertIn(f"another integration-service (process {service.process.pid})", error)
+            self.assertIn("STATE_DIR", error)
+
+    def test_a_port_in_use(self):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            error = self.refused("--with-nginx", PORT=str(taken.getsockname()[1]))
+        self.assertIn("PORT: another program listens on 127.0.0.1:", error)
+
+    def test_a_host_that_is_not_here(self):
+        self.assertIn("HOST", self.refused("--with-nginx", HOST="203.0.113.1",
+                                           PORT=str(free_port())))
+        self.assertIn("HOST", self.refused("--with-nginx", HOST="a b", PORT=str(free_port())))
+
+    def test_a_state_directory_that_cannot_be(self):
+        self.assertIn("STATE_DIR", self.refused(STATE_DIR=os.path.join(self.directory, "a/b")))
+        path = os.path.join(self.directory, "file")
+        with open(path, "w"):
+            pass
+        self.assertIn("STATE_DIR", self.refused(STATE_DIR=path))
+        self.assertIn("STATE_DIR", self.refused(STATE_DIR="/proc/self"))
+
+    def test_a_socket_path_that_is_too_long(self):
+        path = os.path.join(self.directory, "x" * 120)
+        self.assertIn("107 bytes", self.refused(STATE_DIR=path))
+
+    def test_addresses_that_are_none(self):
+        for listen in "here", "unix", "127.0.0.1:x", ":9000", "10.0.0.1", "[::1:9000":
+            self.assertIn("LISTEN", self.refused(LISTEN=listen))
+        self.assertIn("only loopback", self.refused(LISTEN="0.0.0.0:9000"))
+
+    def test_a_file_in_the_socket_s_place(self):
+        path = os.path.join(self.directory, "file")
+        with open(path, "w") as file:
+            file.write("precious")
+        self.assertIn("no socket", self.refused(LISTEN=f"unix:{path}"))
+        with open(path) as file:
+            self.assertEqual(file.read(), "precious")
+
+    def test_a_socket_that_another_program_listens_on(self):
+        path = os.path.join(self.directory, "socket")
+        with socket.socket(socket.AF_UNIX) as taken:
+            taken.bind(path)
+            taken.listen()
+            self.assertIn("another program listens", self.refused(LISTEN=f"unix:{path}"))
+
+    def test_a_store_that_is_none(self):
+        store = os.path.join(self.directory, "state", "store")
+        os.makedirs(store)
+        with open(os.path.join(store, "data.mdb"), "wb") as file:
+            file.write(b"Z" * 16384)
+        started = time.monotonic()
+        error = self.refused()
+        self.assertIn("not an LMDB file", error)
+        self.assertIn(store, error)
+        self.assertLess(time.monotonic() - started, 10 * PATIENCE)
+
+    def test_a_disk_that_is_full(self):
+        # A file size limit is a full disk to the program: the write fails.
+        result = subprocess.run(["sh", "-c", f"ulimit -f 4; exec {PROGRAM} serve"],
+                                env={"PATH": os.environ["PATH"],
+                                     "STATE_DIR": os.path.join(self.directory, "state")},
+                                capture_output=True, text=True, timeout=60 * PATIENCE)
+        self.assertEqual(result.returncode, 1, result)
+        self.assertIn("cannot start", result.stderr)
+
+
+class Lifetime(unittest.TestCase):
+    def test_a_restart_keeps_everything(self):
+        with Service(nginx=True) as service:
+            for identity in "b", "a", "c":
+                service.request("POST", "/integrations", integration(identity, settings={"n": 1e2}))
+            service.request("DELETE", "/integrations/a")
+            before = service.request("GET", "/integrations").body
+            count = service.metrics()[
+                'http_requests_total{method="POST",endpoint="/integrations",http_status="201"}']
+            service.stop()
+            service.start()
+            self.assertEqual(service.request("GET", "/integrations").body, before)
+            self.assertEqual(service.metrics()[
+                'http_requests_total{method="POST",endpoint="/integrations",http_status="201"}'],
+                count)
+            service.stop(signal.SIGINT)
+
+    def test_everything_ends_with_the_supervisor(self):
+        with Service() as service:
+            processes = service.worker_pids()
+            nginx = [pid for pid in children(service.process.pid) if "nginx" in name_of(pid)]
+            self.assertEqual((len(processes), len(nginx)), (2, 1))
+            service.process.kill()
+            service.process.wait()
+            wait_for("workers and nginx to end", lambda: not any(
+                os.path.exists(f"/proc/{pid}") for pid in processes + nginx))
+            service.start()  # the stale socket and lock are no hindrance
+            self.assertEqual(service.request("GET", "/health").status, 200)
+
+    def test_a_killed_worker_is_replaced_at_once(self):
+        with Service(nginx=True) as service:
+            for _ in range(5):
+                self.assertEqual(service.request("GET", "/integrations").status, 200)
+                victim = service.worker_pids()[0]
+                os.kill(victim, signal.SIGKILL)
+                wait_for("a new worker", lambda: len(service.worker_pids()) == 2 and
+                         victim not in service.worker_pids())
+            deaths = service.log("worker ended")
+            self.assertEqual({(line["reason"], line["code"]) for line in deaths}, {("signal", 9)})
+
+    def test_workers_that_die_before_their_first_request_wait(self):
+        with Service(nginx=False, WORKERS="1") as service:
+            for death in range(4):
+                pid = wait_for("a worker", service.worker_pids)[0]
+                wait_for("it to serve", lambda: os.path.exists(f"/proc/{pid}/task"))
+                os.kill(pid, signal.SIGKILL)
+                wait_for("its end", lambda: len(service.log("worker ended")) == death + 1)
+            starts = [line["time"] for line in service.log("worker started")]
+            wait_for("the next", lambda: len(service.log("worker started")) == 5)
+            self.assertEqual(len(starts), 4)
+            service.expect_exit = 0
+
+    def test_a_socket_on_loopback_and_a_group_s_permissions(self):
+        address = f"127.0.0.1:{free_port()}"
+        with Service(LISTEN=address) as service:
+            self.assertEqual(service.request("GET", "/health").status, 200)
+            self.assertFalse(os.path.exists(service.socket))
+        with Service(nginx=False, SOCKET_MODE="0600") as service:
+            self.assertEqual(os.stat(service.socket).st_mode & 0o777, 0o600)
+        with Service(nginx=False) as service:
+            self.assertEqual(os.stat(service.socket).st_mode & 0o777, 0o660)
+            directory = service.state_dir
+            self.assertEqual(os.stat(directory).st_mode & 0o007, 0)
+            for name in "store/data.mdb", "metrics", "lock":
+                self.assertEqual(os.stat(os.path.join(directory, name)).st_mode & 0o007, 0, name)
+            service.stop()
+            self.assertFalse(os.path.exists(service.socket))
+
+    def test_as_process_1(self):
+        # A namespace of its own makes the supervisor process 1, with orphans to reap.
+        wrapper = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--kill-child"]
+        with Service(wrapper=wrapper, nginx=False) as service:
+            supervisor = children(service.process.pid)[0]
+            with open(f"/proc/{supervisor}/status") as file:
+                self.assertRegex(file.read(), r"NSpid:\s+\d+\s+1\n")
+            os.kill(supervisor, signal.SIGTERM)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
+
+    def test_the_defaults_are_seeded_once(self):
+        with Service(SEED_DEFAULTS="on") as service:
+            ids = [item["id"] for item in service.request("GET", "/integrations").json]
+            self.assertEqual(ids, ["facebook", "chat_widget"])
+            service.request("DELETE", "/integrations/facebook")
+            service.stop()
+            service.start()
+            ids = [item["id"] for item in service.request("GET", "/integrations").json]
+            self.assertEqual(ids, ["chat_widget"])
+
+    def test_a_full_store_refuses_writes_and_answers_reads(self):
+        with Service(STORE_MAX_BYTES="1M") as service:
+            client = service.client()
+            statuses = []
+            while len(statuses) < 200 and (not statuses or statuses[-1] == 201):
+                statuses.append(client.request("POST", "/integrations", integration(
+                    f"i{len(statuses)}", settings={"pad": "x" * 20000})).status)
+            self.assertEqual(statuses[-1], 507)
+            answer = client.request("POST", "/integrations",
+                                    integration("z", settings={"pad": "x" * 20000}))
+            self.assertEqual((answer.status, answer.json), (507, {"detail": "store full"}))
+            self.assertEqual(client.request("GET", "/integrations/i0").status, 200)
+            self.assertEqual(len(client.request("GET", "/integrations").json), len(statuses) - 1)
+            self.assertEqual(client.request("GET", "/readiness").status, 200)
+            client.close()
+
+
+def children(pid):
+    with open(f"/proc/{pid}/task/{pid}/children") as file:
+        return [int(child) for child in file.read().split()]
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Any bytes as a request's body: what is taken is a document that is taken again, as it is, and
+ * what is refused is refused in JSON. */
+#include <stdlib.h>
+
+#include "model/integration.h"
+#include "model/json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(struct arena *arena, struct str body)
+{
+    struct integration_rules rules = {.is_json = true};
+    struct integration first;
+    struct integration second;
+    struct buffer detail = {0};
+    struct json_value root;
+    struct json_error error;
+    switch (integration_parse(arena, body, &rules, &first, &detail)) {
+    case INTEGRATION_OK:
+        if (!integration_id_is_valid(first.id) ||
+            integration_parse(arena, first.document, &rules, &second, &detail) != INTEGRATION_OK ||
+            !str_equal(first.document, second.document) || !str_equal(first.id, second.id))
+            abort();
+        break;
+    case INTEGRATION_INVALID:
+        if (json_scan(arena, buffer_str(&detail), &root, NULL, 0, &error) != JSON_OK ||
+            root.kind != JSON_ARRAY || root.text.len < 3)
+            abort();
+        break;
+    case INTEGRATION_UNREADABLE:
+        break;
+    case INTEGRATION_NO_MEMORY:
+        abort();
+    }
+    buffer_release(&detail);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct arena arena = {0};
+    check(&arena, (struct str){(const char *)data, size});
+    arena_release(&arena);
+    return 0;
+}
