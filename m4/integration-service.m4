@@ -27,7 +27,7 @@ AC_DEFUN([IS_CHECK_C17], [
 # IS_WARNINGS(yes|no): whether warnings are errors.
 AC_DEFUN([IS_WARNINGS], [
   m4_foreach_w([flag], [-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes
-      -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wcast-qual -Wno-overlength-strings],
+      -Wmissing-prototypes -Wwrite-strings -Wformat=2 -Wundef -Wvla -Wno-overlength-strings],
     [IS_ADD_FLAG([IS_CFLAGS], flag)])
   AS_IF([test "$1" = yes], [IS_CFLAGS="$IS_CFLAGS -Werror"])
 ])

@@ -39,6 +39,13 @@ bool cors_is_preflight(const struct call *call)
            request->origin.len > 0 && request->cors_method.len > 0;
 }
 
+static struct str preflight_text(bool origin, bool method)
+{
+    if (origin)
+        return method ? STR("OK") : STR("Disallowed CORS method");
+    return method ? STR("Disallowed CORS origin") : STR("Disallowed CORS origin, method");
+}
+
 void cors_answer_preflight(const struct call *call)
 {
     const struct http_request *request = call->request;
@@ -55,10 +62,7 @@ void cors_answer_preflight(const struct call *call)
     if (request->cors_headers.len > 0 && !text_has_control(request->cors_headers))
         http_response_header(response, STR("Access-Control-Allow-Headers"), request->cors_headers);
     http_response_header(response, STR("Vary"), STR("Origin"));
-    buffer_append_str(&response->body, response->status == 200 ? STR("OK")
-                                       : !origin && !method ? STR("Disallowed CORS origin, method")
-                                       : origin             ? STR("Disallowed CORS method")
-                                                            : STR("Disallowed CORS origin"));
+    buffer_append_str(&response->body, preflight_text(origin, method));
 }
 
 void cors_add_headers(const struct call *call)

@@ -57,8 +57,6 @@ static const struct option options[] = {
      "stored takes room"},
     {"REQUEST_TIMEOUT", KIND_SECONDS, AT(request_timeout_ms), "10", 100, 3600000, NULL,
      "time for a web server to hand over a request, or to take its answer, once begun"},
-    {"READINESS_TIMEOUT", KIND_SECONDS, AT(readiness_timeout_ms), "5", 1, 3600000, NULL,
-     "time for `/readiness` to get an answer from the store"},
     {"DRAIN_TIMEOUT", KIND_SECONDS, AT(drain_timeout_ms), "20", 0, 3600000, NULL,
      "time to finish requests and lose idle connections when stopping"},
     {"CORS_ALLOW_ORIGINS", KIND_TEXT, AT(cors_allow_origins), "", 0, 0, NULL,
@@ -167,8 +165,9 @@ static void print_number(const struct option *option, uint64_t number, FILE *out
 {
     switch (option->kind) {
     case KIND_SECONDS:
-        fprintf(out, number % 1000 == 0 ? "%" PRIu64 : "%" PRIu64 ".%03" PRIu64, number / 1000,
-                number % 1000);
+        fprintf(out, "%" PRIu64, number / 1000);
+        if (number % 1000 != 0)
+            fprintf(out, ".%03" PRIu64, number % 1000);
         break;
     case KIND_MODE:
         fprintf(out, "0%03" PRIo64, number);

@@ -25,7 +25,6 @@ struct config {
     uint64_t max_body_bytes;
     uint64_t store_max_bytes;
     uint64_t request_timeout_ms;
-    uint64_t readiness_timeout_ms;
     uint64_t drain_timeout_ms;
     const char *cors_allow_origins;
     uint64_t seed_defaults; /* bool */

@@ -232,13 +232,21 @@ static size_t take_slot(struct metrics *metrics)
     return 0;
 }
 
+static void raise_used(struct metrics *metrics, uint64_t wanted)
+{
+    uint64_t used = atomic_load(&metrics->header->used);
+    bool raised = used >= wanted;
+    while (!raised) {
+        raised = atomic_compare_exchange_weak(&metrics->header->used, &used, wanted);
+        raised |= used >= wanted;
+    }
+}
+
 void metrics_claim(struct metrics *metrics, struct metrics_slot *slot)
 {
     size_t index = take_slot(metrics);
     *slot = (struct metrics_slot){slot_values(metrics, index), metrics, 0, index == 0};
-    uint64_t used = atomic_load(&metrics->header->used);
-    while (used <= index && !atomic_compare_exchange_weak(&metrics->header->used, &used, index + 1))
-        continue;
+    raise_used(metrics, index + 1);
     if (slot->shared)
         return;
     slot->cpu_before_us = get(&slot->values[VALUE_CPU_US]);
@@ -360,14 +368,15 @@ static uint64_t count_descriptors(uint64_t pid)
 static uint64_t resident_bytes(uint64_t pid)
 {
     char path[64];
-    uint64_t pages = 0;
+    char line[128] = "";
     snprintf(path, sizeof path, "/proc/%" PRIu64 "/statm", pid);
     FILE *file = fopen(path, "re");
     if (file == NULL)
         return 0;
-    if (fscanf(file, "%*u %" SCNu64, &pages) != 1)
-        pages = 0;
+    const char *resident = fgets(line, sizeof line, file) == NULL ? NULL : strchr(line, ' ');
     fclose(file);
+    uint64_t pages =
+        resident == NULL ? 0 : strtoull(resident, NULL, 10); /* proc(5): its second word */
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 

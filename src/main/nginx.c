@@ -131,34 +131,38 @@ static struct addrinfo *look_up(const struct config *config)
     return getaddrinfo(config->host, port, &hints, &found) == 0 ? found : NULL;
 }
 
+/* Listens for a moment; 0, or an errno. */
+static int try_address(const struct addrinfo *address)
+{
+    const int on = 1;
+    int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return errno;
+    bool listens = setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
+                   bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 1) == 0;
+    int reason = listens ? 0 : errno;
+    close(fd);
+    return reason;
+}
+
 /* nginx itself would try for seconds, and then say it less clearly. */
 static bool check_address(const struct config *config, char *error, size_t error_size)
 {
-    const int on = 1;
     char place[300];
-    char what[400];
     struct addrinfo *found = look_up(config);
     if (found == NULL)
         return fail(error, error_size, "HOST", "is no address of this machine");
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool free_port = fd >= 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0 &&
-                     bind(fd, found->ai_addr, found->ai_addrlen) == 0 && listen(fd, 1) == 0;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
+    int reason = try_address(found);
     freeaddrinfo(found);
-    if (free_port)
-        return true;
     host_and_port(config, place, sizeof place);
     if (reason == EADDRINUSE)
         snprintf(error, error_size,
                  "PORT: another program listens on %s: stop it, or set PORT to another number",
                  place);
-    else {
-        snprintf(what, sizeof what, "HOST and PORT: cannot listen on %s", place);
-        fail(error, error_size, what, strerror(reason));
-    }
-    return false;
+    else if (reason != 0)
+        snprintf(error, error_size, "HOST and PORT: cannot listen on %s: %s", place,
+                 strerror(reason));
+    return reason == 0;
 }
 
 bool nginx_answers(const struct config *config)
@@ -187,27 +191,32 @@ static bool directory_of(const struct config *config, char directory[PATH_MAX])
     return realpath(path, directory) != NULL;
 }
 
+/* nginx reads relative paths from its own directory. */
+static bool absolute_address(const char *address, char *absolute, size_t size)
+{
+    char path[PATH_MAX];
+    if (strncmp(address, "unix:", 5) != 0)
+        return snprintf(absolute, size, "%s", address) < (int)size;
+    return realpath(address + 5, path) != NULL &&
+           snprintf(absolute, size, "unix:%s", path) < (int)size;
+}
+
 bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
                    size_t error_size)
 {
+    static const char host_characters[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_";
     char directory[PATH_MAX];
     char absolute[PATH_MAX + 8];
-    char socket_path[PATH_MAX];
-    if (strspn(config->host,
-               "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_") !=
-        strlen(config->host))
+    if (strspn(config->host, host_characters) != strlen(config->host))
         return fail(error, error_size, "HOST", "is no host name or address");
     if (!check_address(config, error, error_size))
         return false;
     if (!directory_of(config, directory))
         return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
-    if (strncmp(fastcgi_address, "unix:", 5) == 0) {
-        if (realpath(fastcgi_address + 5, socket_path) == NULL)
-            return fail(error, error_size, fastcgi_address, strerror(errno));
-        snprintf(absolute, sizeof absolute, "unix:%s", socket_path);
-        fastcgi_address = absolute;
-    }
-    return write_configuration(config, directory, fastcgi_address, error, error_size);
+    if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
+        return fail(error, error_size, fastcgi_address, strerror(errno));
+    return write_configuration(config, directory, absolute, error, error_size);
 }
 
 static void exec_nginx(const struct config *config)

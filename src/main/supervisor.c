@@ -177,7 +177,8 @@ static void fork_workers(struct supervisor *supervisor)
                supervisor->workers &&
            clock_steady_ns() >= supervisor->fork_not_before_ns)
         if (!fork_worker(supervisor)) {
-            supervisor->fork_not_before_ns = clock_steady_ns() + BACK_OFF_FIRST_MS * NS_PER_MS;
+            supervisor->fork_not_before_ns =
+                clock_steady_ns() + (uint64_t)BACK_OFF_FIRST_MS * NS_PER_MS;
             return;
         }
 }

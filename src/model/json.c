@@ -50,7 +50,9 @@ static bool no_memory(struct scanner *scanner)
 /* The next character, or 0 at the end (a NUL in the text fits nowhere in the grammar either). */
 static char peek(const struct scanner *scanner)
 {
-    return scanner->at < scanner->end ? *scanner->at : '\0';
+    if (scanner->at == scanner->end)
+        return '\0';
+    return *scanner->at;
 }
 
 static bool take(struct scanner *scanner, char c)

@@ -332,10 +332,12 @@ static void poll_connections(struct worker *worker)
 
 /* ---- start and end ---- */
 
-static bool watch_fd(struct worker *worker, int *fd)
+/* Events of a descriptor that is no connection come with the address of its member as their mark.
+ */
+static bool watch_fd(struct worker *worker, int fd, void *mark)
 {
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = fd};
-    return *fd >= 0 && epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, *fd, &event) == 0;
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = mark};
+    return fd >= 0 && epoll_ctl(worker->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 static bool open_descriptors(struct worker *worker)
@@ -348,8 +350,8 @@ static bool open_descriptors(struct worker *worker)
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return worker->epoll_fd >= 0 && watch_fd(worker, &worker->signal_fd) &&
-           watch_fd(worker, &worker->wake_fd);
+    return worker->epoll_fd >= 0 && watch_fd(worker, worker->signal_fd, &worker->signal_fd) &&
+           watch_fd(worker, worker->wake_fd, &worker->wake_fd);
 }
 
 static bool start_thread(struct worker *worker, struct server_thread *thread)

@@ -62,7 +62,7 @@ struct change {
 
 static MDB_val value_of(const void *data, size_t size)
 {
-    return (MDB_val){.mv_size = size, .mv_data = (void *)(uintptr_t)data};
+    return (MDB_val){.mv_size = size, .mv_data = (void *)data};
 }
 
 static MDB_val id_key(struct str id)

@@ -318,8 +318,8 @@ static void put_foreign(const char *directory, const char *database, const char 
     MDB_env *env;
     MDB_txn *txn;
     MDB_dbi dbi;
-    MDB_val k = {strlen(key), (void *)(uintptr_t)key};
-    MDB_val v = {size, (void *)(uintptr_t)value};
+    MDB_val k = {strlen(key), (void *)key};
+    MDB_val v = {size, (void *)value};
     snprintf(path, sizeof path, "%s/store", directory);
     mkdir(path, 0700);
     cr_assert(mdb_env_create(&env) == 0 && mdb_env_set_maxdbs(env, 4) == 0);
