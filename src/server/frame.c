@@ -7,6 +7,8 @@
 enum { PROTOCOL_VERSION = 1, HEADER_LEN = 8, BEGIN_LEN = 8, RESPONDER = 1 };
 enum { BEGIN_REQUEST = 1, PARAMS = 4, STDIN = 5 };
 
+enum { PAIR_MAX = 0xFFFF };
+
 struct record {
     unsigned version;
     unsigned type;
@@ -33,17 +35,85 @@ static struct record read_header(const unsigned char *bytes)
     };
 }
 
+/* Where a reader of name-value pairs stands: a pair may go on from one record to the next. */
+struct pairs {
+    unsigned char lengths[8]; /* of the current pair, as far as they were read */
+    size_t lengths_len;
+    size_t skip; /* bytes of its name and value still to come */
+};
+
 struct progress {
+    struct pairs pairs;
     unsigned request_id; /* 0: no request has begun */
     bool has_params;
     bool has_body;
 };
 
+/* Reads a length of one byte, or of four with the top bit set. False: not all of it is there. */
+static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, size_t *length)
+{
+    *taken = len > 0 && bytes[0] >= 0x80 ? 4 : 1;
+    if (len < *taken)
+        return false;
+    *length =
+        *taken == 1 ? bytes[0] : (size_t)(two_bytes(bytes) & 0x7FFF) << 16 | two_bytes(bytes + 2);
+    return true;
+}
+
+/* Takes one more byte of a pair's lengths. False: they are more than any web server sends. */
+static bool read_lengths(struct pairs *pairs, unsigned char byte)
+{
+    size_t taken;
+    size_t name;
+    size_t value;
+    pairs->lengths[pairs->lengths_len++] = byte;
+    if (!read_length(pairs->lengths, pairs->lengths_len, &taken, &name) ||
+        !read_length(pairs->lengths + taken, pairs->lengths_len - taken, &taken, &value))
+        return true;
+    pairs->lengths_len = 0;
+    pairs->skip = name + value;
+    return name <= PAIR_MAX && value <= PAIR_MAX;
+}
+
+/* Goes on with the pairs, through the content of a record. */
+static bool read_pairs(struct pairs *pairs, const struct record *record)
+{
+    for (size_t at = 0; at < record->content_len;) {
+        size_t left = record->content_len - at;
+        size_t skipped = pairs->skip < left ? pairs->skip : left;
+        pairs->skip -= skipped;
+        at += skipped;
+        if (at < record->content_len && !read_lengths(pairs, record->content[at++]))
+            return false;
+    }
+    return true;
+}
+
+static bool pairs_are_whole(const struct pairs *pairs)
+{
+    return pairs->skip == 0 && pairs->lengths_len == 0;
+}
+
+/* A record that is no request's: libfcgi answers it. */
+static bool check_management(const struct record *record)
+{
+    struct pairs pairs = {0};
+    return read_pairs(&pairs, record) && pairs_are_whole(&pairs);
+}
+
+static bool advance_params(struct progress *progress, const struct record *record)
+{
+    if (record->content_len > 0)
+        return read_pairs(&progress->pairs, record);
+    progress->has_params = true;
+    return pairs_are_whole(&progress->pairs);
+}
+
 /* Goes one whole record further. False: the record does not belong there. */
 static bool advance(struct progress *progress, const struct record *record)
 {
-    if (record->request_id == 0) /* a management record: libfcgi answers it */
-        return true;
+    if (record->request_id == 0)
+        return check_management(record);
     if (record->type == BEGIN_REQUEST) {
         bool first = progress->request_id == 0;
         progress->request_id = record->request_id;
@@ -51,10 +121,8 @@ static bool advance(struct progress *progress, const struct record *record)
     }
     if (record->request_id != progress->request_id)
         return false;
-    if (record->type == PARAMS && !progress->has_params) {
-        progress->has_params = record->content_len == 0;
-        return true;
-    }
+    if (record->type == PARAMS && !progress->has_params)
+        return advance_params(progress, record);
     if (record->type == STDIN && progress->has_params) {
         progress->has_body = record->content_len == 0;
         return true;

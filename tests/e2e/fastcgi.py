@@ -4,7 +4,7 @@
 import socket
 import struct
 
-BEGIN, ABORT, END, PARAMS, STDIN, STDOUT = 1, 2, 3, 4, 5, 6
+BEGIN, ABORT, END, PARAMS, STDIN, STDOUT, GET_VALUES = 1, 2, 3, 4, 5, 6, 9
 
 
 def record(kind, content=b"", identity=1, version=1, padding=0):

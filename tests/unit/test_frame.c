@@ -59,11 +59,50 @@ Test(frame, sees_how_far_a_request_has_come)
     cr_expect(look(len) == FRAME_COMPLETE);
 }
 
+/* A request whose parameters are `content`, cut into records of `chunk` bytes. */
+static enum frame look_at_params(const char *content, size_t content_len, size_t chunk)
+{
+    begin(1);
+    for (size_t at = 0; at < content_len; at += chunk)
+        record(4, 1, content + at, content_len - at < chunk ? content_len - at : chunk, 0);
+    record(4, 1, "", 0, 0);
+    record(5, 1, "", 0, 0);
+    return look(len);
+}
+
+Test(frame, follows_pairs_over_records_and_refuses_lengths_that_lie)
+{
+    static const char pairs[] = "\1\2abb\x80\0\0\3\1aaab\0\0\2\x80\0\0\1aab";
+    for (size_t chunk = 1; chunk < sizeof pairs; chunk++)
+        cr_expect(look_at_params(pairs, sizeof pairs - 1, chunk) == FRAME_COMPLETE, "%zu", chunk);
+    static const struct {
+        const char *content;
+        size_t content_len;
+    } lies[] = {
+        {"\1", 1},                           /* a length is missing */
+        {"\1\1a", 3},                        /* a value is */
+        {"\x80\0\0", 3},                     /* half a length */
+        {"\x7F\x7Fx", 3},                    /* longer than all there is */
+        {"\xFF\xFF\xFF\xFE\0", 5},           /* INT_MAX - 1 */
+        {"\xFF\xFF\xFF\xF0\x80\0\0\x12", 8}, /* beyond INT_MAX together */
+        {"\xC0\0\0\0\xC0\0\0\0", 8},         /* so too, in halves */
+        {"\x80\1\0\0\0", 5},                 /* 64 KiB */
+    };
+    for (size_t i = 0; i < ARRAY_LEN(lies); i++)
+        for (size_t chunk = 1; chunk <= lies[i].content_len; chunk++)
+            cr_expect(look_at_params(lies[i].content, lies[i].content_len, chunk) == FRAME_BAD,
+                      "row %zu by %zu", i, chunk);
+}
+
 Test(frame, lets_management_records_pass)
 {
     len = 0;
     record(9, 0, "\x0F\0FCGI_MPXS_CONNS", 17, 7);
     cr_expect(look(len) == FRAME_PARTIAL);
+    size_t whole = len;
+    record(9, 0, "\xFF\xFF\xFF\xFE\0", 5, 0);
+    cr_expect(look(len) == FRAME_BAD, "lengths that lie");
+    len = whole;
     const char body[8] = {0, 1, 1};
     record(1, 1, body, sizeof body, 0);
     record(4, 1, "", 0, 0);
