@@ -25,6 +25,52 @@ bool log_enabled(enum log_level level)
     return level >= least_level;
 }
 
+/* A thread's lines that wait to be written. */
+static _Thread_local struct {
+    bool holding;
+    size_t len;
+    char lines[LINE_SIZE];
+} held;
+
+/* A log that cannot be written must not stop the service: there is nobody left to tell. */
+static void write_out(const char *lines, size_t len)
+{
+    ssize_t written = write(log_fd, lines, len);
+    (void)written;
+}
+
+static void write_held(void)
+{
+    if (held.len > 0)
+        write_out(held.lines, held.len);
+    held.len = 0;
+}
+
+void log_hold(void)
+{
+    held.holding = true;
+}
+
+void log_release(void)
+{
+    write_held();
+    held.holding = false;
+}
+
+static void hold_or_write(enum log_level level, struct str line)
+{
+    if (!held.holding) {
+        write_out(line.data, line.len);
+        return;
+    }
+    if (line.len > sizeof held.lines - held.len)
+        write_held();
+    memcpy(held.lines + held.len, line.data, line.len);
+    held.len += line.len;
+    if (level >= LOG_ERROR)
+        write_held();
+}
+
 static void append_field(struct buffer *line, const struct log_field *field)
 {
     struct str text = field->text;
@@ -72,7 +118,5 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
         append_start(&line, level, message);
         buffer_append_str(&line, STR(",\"cut\":1}\n"));
     }
-    /* A log that cannot be written must not stop the service: there is nobody left to tell. */
-    ssize_t written = write(log_fd, line.data, line.len);
-    (void)written;
+    hold_or_write(level, buffer_str(&line));
 }

@@ -30,10 +30,16 @@ void log_open(enum log_level level, int fd);
 
 bool log_enabled(enum log_level level);
 
-/* Writes one line, in one system call: {"time":…,"level":…,"msg":message, fields…}. `message` is a
+/* Writes one line: {"time":…,"level":…,"msg":message, fields…}. `message` is a
  * constant of the program; what came from outside goes into fields, and secrets into none. */
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,
                 size_t count);
+
+/* From log_hold to log_release this thread's lines wait and are written together, some twenty in
+ * one system call; one of LOG_ERROR or above does not wait. For a thread that does many short
+ * things in a row: what waits is lost if the process is killed. */
+void log_hold(void);
+void log_release(void);
 
 /* The same without fields. */
 static inline void log_message(enum log_level level, const char *message)

@@ -320,8 +320,10 @@ static void poll_connections(struct worker *worker)
         int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker, now_ns));
         now_ns = clock_steady_ns();
         count_cpu(worker, now_ns);
+        log_hold();
         for (int i = 0; i < len; i++)
             handle_event(worker, &events[i]);
+        log_release();
         drop_stuck(worker, now_ns);
         if (atomic_load(&worker->app.broken) && !is_draining(worker)) {
             log_message(LOG_CRITICAL, "the store is broken: this worker ends");

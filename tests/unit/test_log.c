@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include <criterion/criterion.h>
 #include <json-c/json.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include "core/log.h"
@@ -48,6 +49,37 @@ Test(log, writes_an_object_a_line)
     cr_expect_str_eq(member(object, "none"), "");
     cr_expect(strlen(member(object, "time")) == 27);
     json_object_put(object);
+}
+
+Test(log, writes_held_lines_together)
+{
+    char lines[65536];
+    ssize_t len = 0;
+    open_pipe(LOG_INFO);
+    log_hold();
+    log_message(LOG_INFO, "one");
+    cr_expect(poll(&(struct pollfd){pipe_fds[0], POLLIN, 0}, 1, 0) == 0, "it waits");
+    log_message(LOG_ERROR, "two");
+    cr_expect(read(pipe_fds[0], lines, sizeof lines) > 100, "an error does not");
+    for (int i = 0; i < 100; i++)
+        LOG(LOG_INFO, "many", LOG_NUMBER("i", i));
+    log_release();
+    log_message(LOG_INFO, "last");
+    close(pipe_fds[1]);
+    ssize_t got;
+    while ((got = read(pipe_fds[0], lines + len, sizeof lines - 1 - (size_t)len)) > 0)
+        len += got;
+    lines[len] = '\0';
+    int count = 0;
+    for (char *line = strtok(lines, "\n"); line != NULL; line = strtok(NULL, "\n"), count++) {
+        struct json_object *object = json_tokener_parse(line);
+        cr_assert(object != NULL, "%s", line);
+        const char *message = member(object, "msg");
+        cr_expect_str_eq(message, count < 100 ? "many" : "last");
+        json_object_put(object);
+    }
+    cr_expect(count == 101, "%d lines", count);
+    close(pipe_fds[0]);
 }
 
 Test(log, drops_what_is_below_the_level)
