@@ -72,9 +72,9 @@ void app_close(struct app *app)
     app->backend->close(app->store);
 }
 
-bool app_session_open(struct app *app, struct app_session *session)
+bool app_session_open(struct app *app, struct app_session *session, size_t answer_max)
 {
-    *session = (struct app_session){.app = app};
+    *session = (struct app_session){.app = app, .answer_max = answer_max};
     session->store = app->backend->session_open(app->store);
     if (session->store == NULL)
         return false;

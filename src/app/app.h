@@ -32,6 +32,7 @@ struct app_session {
     struct app *app;
     struct store_session *store;
     struct metrics_slot slot;
+    size_t answer_max; /* a longer body is not answered here: app_handle says so */
     struct arena arena;
     struct http_response response; /* of the current request */
     uint64_t id_seed;              /* random, for the request ids made here */
@@ -53,17 +54,19 @@ MUST_CHECK bool app_open(struct app *app, const struct config *config,
                          size_t error_size);
 void app_close(struct app *app);
 
-/* Opens a session; call from one thread at a time, and use it in one. */
-MUST_CHECK bool app_session_open(struct app *app, struct app_session *session);
+/* Opens a session; call from one thread at a time, and use it in one. `answer_max`: the longest
+ * body that its thread may wait for a reader to take; SIZE_MAX: any. */
+MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
 /* Finds where a request goes, from its method and target alone. */
 struct app_route app_route(const struct http_request *request);
 
 /* Answers a request into session->response, which lives until app_finish. Every request is counted
- * and logged here, and nowhere else. */
-void app_handle(struct app_session *session, const struct http_request *request,
-                const struct app_route *route);
+ * and logged here, and nowhere else. False: the answer is longer than the session's answer_max;
+ * nothing was changed, counted or logged, and another session shall answer. */
+MUST_CHECK bool app_handle(struct app_session *session, const struct http_request *request,
+                           const struct app_route *route);
 
 /* Frees what the answer held. */
 void app_finish(struct app_session *session);

@@ -10,11 +10,6 @@ static struct str allowed_origins(const struct call *call)
     return str_from(call->session->app->config->cors_allow_origins);
 }
 
-static bool allows_any(const struct call *call)
-{
-    return str_equal(allowed_origins(call), STR("*"));
-}
-
 /* Whether `list`, separated by commas, has `item`. */
 static bool list_has(struct str list, struct str item)
 {
@@ -23,6 +18,11 @@ static bool list_has(struct str list, struct str item)
         if (str_equal(str_trim(entry), item))
             return true;
     return false;
+}
+
+static bool allows_any(const struct call *call)
+{
+    return list_has(allowed_origins(call), STR("*"));
 }
 
 static bool allows_origin(const struct call *call)

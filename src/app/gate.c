@@ -105,29 +105,41 @@ static void check_memory(struct app_session *session)
     LOG(LOG_ERROR, "out of memory", LOG_NUMBER("status", 500));
 }
 
-void app_handle(struct app_session *session, const struct http_request *request,
-                const struct app_route *route)
+static void count(struct app_session *session, const struct http_request *request,
+                  const struct app_route *route, struct str id)
 {
-    struct http_response *response = &session->response;
-    struct call call = {.session = session, .request = request};
-    metrics_begin(&session->slot);
-    answer(&call, route);
-    check_memory(session);
-    response->without_body = request->method == HTTP_HEAD;
-    struct str id = request_id(session, request);
-    http_response_header(response, STR("X-Request-ID"), id);
+    const struct http_response *response = &session->response;
     uint64_t duration_ns = clock_steady_ns() - request->started_ns;
+    uint64_t bytes_out = response->without_body ? 0 : response->body.len;
     metrics_end(&session->slot, &(struct metrics_request){
                                     .endpoint = route->endpoint,
                                     .method = request->method,
                                     .status = http_status_index(response->status),
                                     .duration_ns = duration_ns,
                                     .bytes_in = request->body.len,
-                                    .bytes_out = response->without_body ? 0 : response->body.len,
+                                    .bytes_out = bytes_out,
                                 });
     LOG(response->status >= 500 ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", id),
         LOG_TEXT("method", http_method_names[request->method]),
         LOG_TEXT("route", endpoint_labels[route->endpoint]), LOG_NUMBER("status", response->status),
-        LOG_NUMBER("us", duration_ns / 1000),
-        LOG_NUMBER("bytes", response->without_body ? 0 : response->body.len));
+        LOG_NUMBER("us", duration_ns / 1000), LOG_NUMBER("bytes", bytes_out));
+}
+
+bool app_handle(struct app_session *session, const struct http_request *request,
+                const struct app_route *route)
+{
+    struct http_response *response = &session->response;
+    struct call call = {.session = session, .request = request};
+    metrics_begin(&session->slot);
+    answer(&call, route);
+    if (response->body.len > session->answer_max) {
+        metrics_cancel(&session->slot);
+        return false;
+    }
+    check_memory(session);
+    response->without_body = request->method == HTTP_HEAD;
+    struct str id = request_id(session, request);
+    http_response_header(response, STR("X-Request-ID"), id);
+    count(session, request, route, id);
+    return true;
 }

@@ -100,10 +100,11 @@ static void write_integration(const struct call *call, store_write *write, unsig
     if (!read_integration(call, &integration))
         return;
     struct store_item item = {integration.id, integration.document};
-    enum store_status status = write(call->session->store, &item);
-    if (status == STORE_OK)
-        buffer_append_str(answer_json(&call->session->response, success), integration.document);
-    else
+    /* The answer comes first: what is committed must not fail for want of memory. */
+    struct buffer *body = answer_json(&call->session->response, success);
+    buffer_append_str(body, integration.document);
+    enum store_status status = body->failed ? STORE_AWAY : write(call->session->store, &item);
+    if (status != STORE_OK)
         answer_failure(call, status);
 }
 
@@ -173,7 +174,7 @@ void handle_metrics(const struct call *call)
         {"integration_store_revision", "Changes the store has seen.", stats.revision},
         {"integration_store_used_bytes", "Size of the store.", stats.used_bytes},
         {"integration_store_max_bytes", "Size the store can grow to.", stats.max_bytes},
-        {"integration_store_readers", "Reader slots in use, of all processes.", stats.readers},
+        {"integration_store_readers", "Most reader slots ever in use at once.", stats.readers},
     };
     session->response.status = 200;
     session->response.content_type = STR("text/plain; version=0.0.4; charset=utf-8");

@@ -26,13 +26,16 @@ bool log_enabled(enum log_level level)
 }
 
 /* A thread's lines that wait to be written. */
-static _Thread_local struct {
+struct held {
     bool holding;
     size_t len;
     char lines[LINE_SIZE];
-} held;
+};
 
-/* A log that cannot be written must not stop the service: there is nobody left to tell. */
+static _Thread_local struct held held;
+
+/* A log that cannot be written must not stop the service: there is nobody left to tell. One whose
+ * reader is slow makes the writer wait. */
 static void write_out(const char *lines, size_t len)
 {
     ssize_t written = write(log_fd, lines, len);

@@ -260,6 +260,11 @@ void metrics_begin(struct metrics_slot *slot)
     add(slot, VALUE_IN_FLIGHT, 1);
 }
 
+void metrics_cancel(struct metrics_slot *slot)
+{
+    add(slot, VALUE_IN_FLIGHT, (uint64_t)-1);
+}
+
 void metrics_end(struct metrics_slot *slot, const struct metrics_request *request)
 {
     const struct metrics_labels *labels = slot->metrics->labels;
@@ -272,7 +277,7 @@ void metrics_end(struct metrics_slot *slot, const struct metrics_request *reques
     add(slot, latency + BUCKETS, request->duration_ns);
     add(slot, VALUE_BYTES_IN, request->bytes_in);
     add(slot, VALUE_BYTES_OUT, request->bytes_out);
-    add(slot, VALUE_IN_FLIGHT, (uint64_t)-1);
+    metrics_cancel(slot);
 }
 
 void metrics_count_cpu(struct metrics_slot *slot)
@@ -389,6 +394,19 @@ static bool slot_is_held(const struct metrics *metrics, size_t slot)
            (fcntl(metrics->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
 }
 
+/* A killed process's requests are in flight no more. */
+static uint64_t count_in_flight(const struct metrics *metrics)
+{
+    uint64_t total = get(slot_values(metrics, 0) + VALUE_IN_FLIGHT);
+    size_t used = atomic_load(&metrics->header->used);
+    for (size_t i = 1; i < used && i < SLOTS; i++) {
+        uint64_t here = get(slot_values(metrics, i) + VALUE_IN_FLIGHT);
+        if (here != 0 && slot_is_held(metrics, i))
+            total += here;
+    }
+    return total;
+}
+
 static struct pool look_at_pool(const struct metrics *metrics)
 {
     struct pool pool = {0};
@@ -409,7 +427,7 @@ static void render_process(const struct metrics *metrics, struct buffer *out)
     struct pool pool = look_at_pool(metrics);
     uint64_t cpu_us = sum(metrics, VALUE_CPU_US);
     sample(out, "http_requests_in_flight", "gauge", "Requests being worked on.",
-           sum(metrics, VALUE_IN_FLIGHT));
+           count_in_flight(metrics));
     sample(out, "http_request_bytes_total", "counter", "Bytes of request bodies.",
            sum(metrics, VALUE_BYTES_IN));
     sample(out, "http_response_bytes_total", "counter", "Bytes of response bodies.",

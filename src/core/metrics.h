@@ -63,7 +63,8 @@ void metrics_close(struct metrics *metrics);
  * descriptors and CPU. Call from one thread at a time. */
 void metrics_claim(struct metrics *metrics, struct metrics_slot *slot);
 
-void metrics_begin(struct metrics_slot *slot); /* a request is in flight */
+void metrics_begin(struct metrics_slot *slot);  /* a request is in flight */
+void metrics_cancel(struct metrics_slot *slot); /* it is not, and does not count */
 void metrics_end(struct metrics_slot *slot, const struct metrics_request *request);
 
 /* Counts the CPU time this process has used by now; for the owner of the process's first slot. */

@@ -18,6 +18,11 @@
 #include "base/buffer.h"
 #include "main/nginx_templates.h"
 
+enum {
+    SOCKET_PATH_MAX = 107, /* unix(7) */
+    IDLE_MS = 5000         /* how long nginx keeps an idle connection to a worker, at most */
+};
+
 static bool fail(char *error, size_t error_size, const char *what, const char *reason)
 {
     snprintf(error, error_size, "%s: %s", what, reason);
@@ -98,14 +103,20 @@ static bool write_configuration(const struct config *config, const char *directo
     char listen[300];
     char body[32];
     char drain[32];
+    char idle[32];
+    /* A draining worker waits for nginx to close its idle connections. */
+    uint64_t idle_ms =
+        config->drain_timeout_ms / 2 < IDLE_MS ? config->drain_timeout_ms / 2 : IDLE_MS;
     host_and_port(config, listen, sizeof listen);
     snprintf(body, sizeof body, "%" PRIu64, config->max_body_bytes);
     snprintf(drain, sizeof drain, "%" PRIu64 "ms", config->drain_timeout_ms + 1);
+    snprintf(idle, sizeof idle, "%" PRIu64 "ms", idle_ms + 1);
     const struct substitution substitutions[] = {
         {"@FASTCGI@", fastcgi_address},
         {"@LISTEN@", listen},
         {"@MAX_BODY_BYTES@", body},
         {"@DRAIN_TIMEOUT@", drain},
+        {"@IDLE_TIMEOUT@", idle},
         /* Only root can change users; a directory of root's is closed to nginx's usual one. */
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
     };
@@ -216,10 +227,13 @@ bool nginx_prepare(const struct config *config, const char *fastcgi_address, cha
         return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
     if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
         return fail(error, error_size, fastcgi_address, strerror(errno));
+    if (strncmp(absolute, "unix:", 5) == 0 && strlen(absolute) > 5 + SOCKET_PATH_MAX)
+        return fail(error, error_size, absolute,
+                    "a socket's whole path has 107 bytes at most; choose a shorter STATE_DIR");
     return write_configuration(config, directory, absolute, error, error_size);
 }
 
-static void exec_nginx(const struct config *config)
+static void exec_nginx(const struct config *config, pid_t parent)
 {
     char directory[PATH_MAX];
     char configuration[PATH_MAX + 16];
@@ -228,6 +242,8 @@ static void exec_nginx(const struct config *config)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends nginx in order */
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
+    if (getppid() != parent) /* it died before it could be told to tell us */
+        _exit(EXIT_FAILURE);
     if (!directory_of(config, directory))
         return;
     snprintf(configuration, sizeof configuration, "%s/nginx.conf", directory);
@@ -242,10 +258,11 @@ static void exec_nginx(const struct config *config)
 
 pid_t nginx_start(const struct config *config)
 {
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    exec_nginx(config);
+    exec_nginx(config, parent);
     fprintf(stderr, "integration-service: cannot run nginx: %s (Debian package: nginx)\n",
             strerror(errno));
     _exit(127);

@@ -39,7 +39,8 @@ struct child {
     enum child_state state;
     pid_t pid;
     unsigned generation;
-    int ready_fd; /* the worker writes to its other end; -1: it has */
+    int ready_fd; /* the worker writes to the other end when it serves, and closes it when it stops
+                     to; -1: it has */
 };
 
 enum phase { PHASE_RUNNING, PHASE_ENDING_NGINX, PHASE_ENDING };
@@ -107,18 +108,16 @@ static void signal_children(const struct supervisor *supervisor, int signal)
 }
 
 /* In the new worker: leaves behind what is the supervisor's, and serves. */
-static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd)
+static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd, pid_t parent)
 {
-    pid_t parent = getppid();
     setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends the workers in order */
-    prctl(PR_SET_PDEATHSIG, SIGTERM);
-    if (parent == 1 && getppid() != parent)
+    prctl(PR_SET_PDEATHSIG, WORKER_END);
+    if (getppid() != parent) /* it died before it could be told to tell us */
         return WORKER_DONE;
     close(supervisor->lock_fd);
     close(supervisor->signal_fd);
     for (size_t i = 0; i < CHILDREN_MAX; i++)
-        if (supervisor->children[i].state == CHILD_STARTING &&
-            supervisor->children[i].ready_fd >= 0)
+        if (supervisor->children[i].state != CHILD_NONE && supervisor->children[i].ready_fd >= 0)
             close(supervisor->children[i].ready_fd);
     struct worker_options options = {
         .config = supervisor->options->config,
@@ -140,10 +139,11 @@ static bool fork_worker(struct supervisor *supervisor)
         return false;
     size_t index = (size_t)(child - supervisor->children);
     atomic_store(&supervisor->served[index], false);
+    pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
         close(pipe_fds[0]);
-        exit(be_worker(supervisor, index, pipe_fds[1]));
+        exit(be_worker(supervisor, index, pipe_fds[1], parent));
     }
     close(pipe_fds[1]);
     if (pid < 0) {
@@ -167,10 +167,11 @@ static void back_off(struct supervisor *supervisor)
     supervisor->fork_not_before_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
 }
 
-/* Forks what the current generation lacks, unless workers die as soon as they serve. */
+/* Forks what the current generation lacks, unless workers die as soon as they serve. While nginx
+ * ends, it still hands over requests. */
 static void fork_workers(struct supervisor *supervisor)
 {
-    if (supervisor->phase != PHASE_RUNNING)
+    if (supervisor->phase == PHASE_ENDING)
         return;
     while (count_children(supervisor, CHILD_STARTING, true) +
                    count_children(supervisor, CHILD_SERVING, true) <
@@ -193,7 +194,7 @@ static void retire_old(struct supervisor *supervisor)
         if ((child->state == CHILD_SERVING || child->state == CHILD_STARTING) &&
             child->generation != supervisor->generation) {
             child->state = CHILD_RETIRING;
-            kill(child->pid, WORKER_RETIRE);
+            kill(child->pid, SIGTERM);
         }
     }
 }
@@ -221,28 +222,40 @@ static void log_death(const struct child *child, int status)
         LOG_NUMBER("code", killed ? WTERMSIG(status) : WEXITSTATUS(status)));
 }
 
-static void bury_worker(struct supervisor *supervisor, struct child *child, int status)
+static void close_ready(struct child *child)
 {
-    bool served = atomic_load(&supervisor->served[child - supervisor->children]);
-    if (supervisor->phase != PHASE_RUNNING)
-        child->state = CHILD_RETIRING;
-    log_death(child, status);
-    if (child->state == CHILD_STARTING && child->ready_fd >= 0)
+    if (child->ready_fd >= 0)
         close(child->ready_fd);
-    bool wanted = child->state != CHILD_RETIRING;
-    child->state = CHILD_NONE;
-    if (!wanted) {
-        supervisor->failed |= !WIFEXITED(status) || WEXITSTATUS(status) != WORKER_DONE;
-        return;
-    }
-    if (!supervisor->was_ready && WIFEXITED(status) && WEXITSTATUS(status) == WORKER_UNUSABLE) {
-        supervisor->failed = true;
-        end(supervisor);
-        return;
-    }
+    child->ready_fd = -1;
+}
+
+/* Counts the end of a worker that nobody asked to end. */
+static void count_death(struct supervisor *supervisor, bool served)
+{
     supervisor->first_request_deaths = served ? 0 : supervisor->first_request_deaths + 1;
     if (supervisor->first_request_deaths > 1)
         back_off(supervisor);
+}
+
+static void bury_worker(struct supervisor *supervisor, struct child *child, int status)
+{
+    bool served = atomic_load(&supervisor->served[child - supervisor->children]);
+    if (supervisor->phase == PHASE_ENDING)
+        child->state = CHILD_RETIRING;
+    log_death(child, status);
+    close_ready(child);
+    bool asked = child->state == CHILD_RETIRING;
+    child->state = CHILD_NONE;
+    if (asked) {
+        if (supervisor->phase == PHASE_ENDING)
+            supervisor->failed |= !WIFEXITED(status) || WEXITSTATUS(status) != WORKER_DONE;
+    } else if (!supervisor->was_ready && WIFEXITED(status) &&
+               WEXITSTATUS(status) == WORKER_UNUSABLE) {
+        supervisor->failed = true;
+        end(supervisor);
+    } else {
+        count_death(supervisor, served);
+    }
 }
 
 static void bury_nginx(struct supervisor *supervisor, int status)
@@ -284,7 +297,7 @@ static void end(struct supervisor *supervisor)
     } else if (supervisor->phase != PHASE_ENDING) {
         supervisor->phase = PHASE_ENDING;
         listener_close(&supervisor->listener);
-        signal_children(supervisor, SIGTERM);
+        signal_children(supervisor, WORKER_END);
     }
 }
 
@@ -301,29 +314,39 @@ static void enforce_end(struct supervisor *supervisor)
     log_message(LOG_ERROR, "DRAIN_TIMEOUT is over: killing what is left");
     supervisor->failed = true;
     if (supervisor->nginx > 0)
-        kill(supervisor->nginx, SIGKILL);
+        kill(-supervisor->nginx, SIGKILL); /* its workers too: it can no longer tell them */
     signal_children(supervisor, SIGKILL);
     supervisor->end_by_ns = now_ns;
 }
 
 /* ---- events ---- */
 
-static void on_signal(struct supervisor *supervisor, uint32_t signal)
+static void on_end_signal(struct supervisor *supervisor, const char *name)
 {
-    switch (signal) {
+    if (supervisor->phase == PHASE_RUNNING)
+        LOG(LOG_INFO, "ending", LOG_TEXT("signal", name));
+    else
+        supervisor->end_by_ns = clock_steady_ns() - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
+    end(supervisor);
+}
+
+static void on_signal(struct supervisor *supervisor, const struct signalfd_siginfo *info)
+{
+    switch (info->ssi_signo) {
     case SIGCHLD:
         reap(supervisor);
         break;
     case SIGHUP:
-        supervisor->reload_wanted = true;
+        if (info->ssi_code == SI_KERNEL) /* the terminal is gone */
+            on_end_signal(supervisor, "SIGHUP");
+        else
+            supervisor->reload_wanted = true;
         break;
     case SIGTERM:
+        on_end_signal(supervisor, "SIGTERM");
+        break;
     case SIGINT:
-        if (supervisor->phase == PHASE_RUNNING)
-            LOG(LOG_INFO, "ending", LOG_TEXT("signal", signal == SIGINT ? "SIGINT" : "SIGTERM"));
-        else
-            supervisor->end_by_ns = clock_steady_ns() - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
-        end(supervisor);
+        on_end_signal(supervisor, "SIGINT");
         break;
     default:
         break;
@@ -334,17 +357,29 @@ static void read_signals(struct supervisor *supervisor)
 {
     struct signalfd_siginfo info;
     while (read(supervisor->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        on_signal(supervisor, info.ssi_signo);
+        on_signal(supervisor, &info);
 }
 
-/* A worker says that it serves, or ends without. */
+/* A worker stopped to serve without being asked, and drains: another takes its place now. */
+static void replace_leaving(struct supervisor *supervisor, struct child *child)
+{
+    close_ready(child);
+    if (child->state != CHILD_SERVING || supervisor->phase == PHASE_ENDING)
+        return;
+    LOG(LOG_ERROR, "worker stops by itself", LOG_NUMBER("worker", child->pid));
+    child->state = CHILD_RETIRING;
+    count_death(supervisor, false);
+}
+
+/* A worker says that it serves, or stops to. */
 static void read_ready(struct supervisor *supervisor, struct child *child)
 {
     char byte;
-    bool serves = read(child->ready_fd, &byte, 1) == 1;
-    close(child->ready_fd);
-    child->ready_fd = -1;
-    if (!serves || child->state != CHILD_STARTING)
+    if (read(child->ready_fd, &byte, 1) != 1) {
+        replace_leaving(supervisor, child);
+        return;
+    }
+    if (child->state != CHILD_STARTING)
         return;
     child->state = CHILD_SERVING;
     retire_old(supervisor);
@@ -420,11 +455,11 @@ static bool block_signals(struct supervisor *supervisor)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     /* An ignored signal (a shell's background job has SIGINT so) would never arrive. */
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, WORKER_RETIRE};
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, WORKER_END};
     sigemptyset(&wanted);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         signal(signals[i], SIG_DFL);
-        if (signals[i] != WORKER_RETIRE)
+        if (signals[i] != WORKER_END)
             sigaddset(&wanted, signals[i]);
     }
     signal(SIGPIPE, SIG_IGN);

@@ -112,7 +112,7 @@ static void read_id(struct parser *parser)
     if (!integration_id_is_valid(id))
         field_fault(
             parser, FIELD_ID,
-            "id must have 1 to 255 bytes, no control characters, and not be \".\" or \"..\"",
+            "id must have 1 to 255 bytes, no control characters, and no part that is . or ..",
             "value_error.id");
     else if (parser->rules->path_id.len > 0 && !str_equal(id, parser->rules->path_id))
         field_fault(parser, FIELD_ID, "id does not match the path", "value_error.id_mismatch");
@@ -301,8 +301,17 @@ enum integration_outcome integration_parse(struct arena *arena, struct str body,
     return outcome;
 }
 
+static bool has_dot_segment(struct str id)
+{
+    struct str segment;
+    while (str_split(&id, '/', &segment))
+        if (str_equal(segment, STR(".")) || str_equal(segment, STR("..")))
+            return true;
+    return false;
+}
+
 bool integration_id_is_valid(struct str id)
 {
-    return id.len >= 1 && id.len <= INTEGRATION_ID_MAX && !str_equal(id, STR(".")) &&
-           !str_equal(id, STR("..")) && text_is_utf8(id) && !text_has_control(id);
+    return id.len >= 1 && id.len <= INTEGRATION_ID_MAX && text_is_utf8(id) &&
+           !text_has_control(id) && !has_dot_segment(id);
 }

@@ -43,8 +43,8 @@ MUST_CHECK enum integration_outcome integration_parse(struct arena *arena, struc
                                                       struct buffer *detail);
 
 /* Whether an integration can have this id, and a path name it: 1 to 255 bytes of UTF-8, no control
- * character, and neither "." nor ".." (clients take those out of a path, RFC 3986, section 5.2.4).
- */
+ * character, and no "." or ".." between slashes or alone (clients and web servers take those out of
+ * a path, RFC 3986, section 5.2.4, encoded ones too). */
 bool integration_id_is_valid(struct str id);
 
 #endif

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <fcgiapp.h>
 #include <fcgios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -46,6 +48,8 @@ struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms)
         return NULL;
     }
     set_timeout(fd, timeout_ms);
+    /* Fails on a unix socket, which needs it not. */
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     FCGX_InitRequest(&connection->request, -1, 0);
     connection->request.ipcFd = fd;
     connection->request.keepConnection = 1; /* else the first FCGX_Accept_r would close it */
@@ -150,8 +154,14 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
 
 static void put(FCGX_Stream *out, struct str text)
 {
-    if (text.len > 0)
-        FCGX_PutStr(text.data, (int)text.len, out);
+    const size_t most = 1 << 30; /* libfcgi counts with int */
+    while (text.len > 0) {
+        size_t part = text.len < most ? text.len : most;
+        if (FCGX_PutStr(text.data, (int)part, out) < 0)
+            return;
+        text.data += part;
+        text.len -= part;
+    }
 }
 
 static void put_number(FCGX_Stream *out, uint64_t number)
@@ -204,9 +214,10 @@ static void end_for_good(FCGX_Request *request)
     const unsigned char end[24] = {1, 3, high, low, 0, 8, 0, 0, [16] = 1, 11};
     request->nWriters = 3;
     FCGX_FClose(request->err);
-    FCGX_FClose(request->out);
+    if (FCGX_FClose(request->out) != 0) /* the peer is gone */
+        return;
     ssize_t sent = send(request->ipcFd, end, sizeof end, MSG_NOSIGNAL);
-    (void)sent; /* a peer that is gone needs no end */
+    (void)sent; /* closed next, whatever became of it */
 }
 
 bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response, bool last)

@@ -89,35 +89,26 @@ static bool read_pairs(struct pairs *pairs, const struct record *record)
     return true;
 }
 
-static bool pairs_are_whole(const struct pairs *pairs)
-{
-    return pairs->skip == 0 && pairs->lengths_len == 0;
-}
-
-/* A record that is no request's: libfcgi answers it. */
-static bool check_management(const struct record *record)
-{
-    struct pairs pairs = {0};
-    return read_pairs(&pairs, record) && pairs_are_whole(&pairs);
-}
-
 static bool advance_params(struct progress *progress, const struct record *record)
 {
     if (record->content_len > 0)
         return read_pairs(&progress->pairs, record);
     progress->has_params = true;
-    return pairs_are_whole(&progress->pairs);
+    return record->padding_len == 0 && progress->pairs.skip == 0 &&
+           progress->pairs.lengths_len == 0;
 }
 
-/* Goes one whole record further. False: the record does not belong there. */
+/* Goes one whole record further. False: the record does not belong there. That goes for management
+ * records (request id 0) too, which no web server sends: libfcgi writes beyond its buffer for some
+ * of them, and takes others for parameters. It also takes padding of a BEGIN_REQUEST, or of the
+ * empty record that ends the parameters, for the next record. */
 static bool advance(struct progress *progress, const struct record *record)
 {
-    if (record->request_id == 0)
-        return check_management(record);
     if (record->type == BEGIN_REQUEST) {
         bool first = progress->request_id == 0;
         progress->request_id = record->request_id;
-        return first && record->content_len == BEGIN_LEN && two_bytes(record->content) == RESPONDER;
+        return first && progress->request_id != 0 && record->content_len == BEGIN_LEN &&
+               record->padding_len == 0 && two_bytes(record->content) == RESPONDER;
     }
     if (record->request_id != progress->request_id)
         return false;

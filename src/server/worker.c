@@ -20,8 +20,9 @@
 #include "server/lane.h"
 
 enum {
-    EVENTS = 64,            /* taken from epoll at a time */
-    BODY_KEPT = 256 * 1024, /* memory a thread keeps for the next request's body */
+    POLLER_ANSWER_MAX = 64 * 1024, /* surely fits into a socket's buffer */
+    EVENTS = 64,                   /* taken from epoll at a time */
+    BODY_KEPT = 256 * 1024,        /* memory a thread keeps for the next request's body */
     NS_PER_MS = 1000000,
     CPU_COUNT_NS = 100000000, /* how often the CPU time is counted, at most */
     STUCK_CHECK_MS = 1000,    /* how often half-sent requests are looked at, while there are any */
@@ -56,6 +57,7 @@ struct worker {
     size_t partial; /* connections with a request in part */
     uint64_t drain_until_ns;
     uint64_t cpu_counted_ns;
+    uint64_t stuck_checked_ns;
     unsigned char look[FASTCGI_LOOK_SIZE];
 };
 
@@ -149,20 +151,29 @@ static void accept_queue(struct worker *worker)
 
 /* ---- requests ---- */
 
-/* Answers the connection's current request. True: the connection lives on. */
-static bool serve(struct server_thread *thread, struct connection *connection)
+enum served {
+    SERVED_KEPT,    /* answered; the connection lives on */
+    SERVED_ENDED,   /* answered or not; the connection is to be closed */
+    SERVED_TOO_LONG /* not answered: a reader would have to be waited for */
+};
+
+/* Answers the connection's current request. */
+static enum served serve(struct server_thread *thread, struct connection *connection)
 {
     struct worker *worker = thread->worker;
-    bool kept = false;
+    enum served served = SERVED_ENDED;
     if (fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
                           worker->options->config->max_body_bytes)) {
-        app_handle(&thread->session, &connection->request, &connection->route);
-        kept = fastcgi_finish(connection->fastcgi, &thread->session.response, is_draining(worker));
+        if (!app_handle(&thread->session, &connection->request, &connection->route))
+            served = SERVED_TOO_LONG;
+        else if (fastcgi_finish(connection->fastcgi, &thread->session.response,
+                                is_draining(worker)))
+            served = SERVED_KEPT;
         app_finish(&thread->session);
         atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
     }
     buffer_reset(&thread->body, BODY_KEPT);
-    return kept;
+    return served;
 }
 
 static void *handle_requests(void *argument)
@@ -171,11 +182,12 @@ static void *handle_requests(void *argument)
     struct worker *worker = thread->worker;
     struct connection *connection;
     while ((connection = lane_take(&worker->lane)) != NULL) {
-        if (serve(thread, connection))
+        enum served served = serve(thread, connection);
+        atomic_fetch_sub(&worker->handed_over, 1);
+        if (served == SERVED_KEPT)
             watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
         else
             connection_close(&worker->connections, connection);
-        atomic_fetch_sub(&worker->handed_over, 1);
         if (is_draining(worker) || atomic_load(&worker->app.broken))
             eventfd_write(worker->wake_fd, 1);
     }
@@ -207,6 +219,30 @@ static void drop(struct worker *worker, struct connection *connection)
     connection_close(&worker->connections, connection);
 }
 
+/* Takes the connection out of the poller's set until a handler has answered. */
+static void hand_over(struct worker *worker, struct connection *connection)
+{
+    epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
+    atomic_fetch_add(&worker->handed_over, 1);
+    lane_put(&worker->lane, connection);
+}
+
+static void serve_at_once(struct worker *worker, struct connection *connection, bool was_partial)
+{
+    switch (serve(&worker->poller, connection)) {
+    case SERVED_KEPT:
+        if (was_partial)
+            watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN);
+        break;
+    case SERVED_ENDED:
+        connection_close(&worker->connections, connection);
+        break;
+    case SERVED_TOO_LONG:
+        hand_over(worker, connection);
+        break;
+    }
+}
+
 static void begin_request(struct worker *worker, struct connection *connection, bool complete)
 {
     bool was_partial = forget_partial(worker, connection);
@@ -215,15 +251,10 @@ static void begin_request(struct worker *worker, struct connection *connection, 
         return;
     }
     connection->route = app_route(&connection->request);
-    if (!complete || connection->route.may_wait) {
-        epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
-        atomic_fetch_add(&worker->handed_over, 1);
-        lane_put(&worker->lane, connection);
-    } else if (!serve(&worker->poller, connection)) {
-        connection_close(&worker->connections, connection);
-    } else if (was_partial) {
-        watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN);
-    }
+    if (complete && !connection->route.may_wait)
+        serve_at_once(worker, connection, was_partial);
+    else
+        hand_over(worker, connection);
 }
 
 static void look_at(struct worker *worker, struct connection *connection)
@@ -249,8 +280,10 @@ static void drop_stuck(struct worker *worker, uint64_t now_ns)
 {
     struct connection *stuck[EVENTS];
     uint64_t timeout_ns = worker->options->config->request_timeout_ms * NS_PER_MS;
-    if (worker->partial == 0 || now_ns < timeout_ns)
+    if (worker->partial == 0 || now_ns < timeout_ns ||
+        now_ns - worker->stuck_checked_ns < (uint64_t)STUCK_CHECK_MS * NS_PER_MS)
         return;
+    worker->stuck_checked_ns = now_ns;
     size_t len =
         connection_find_stuck(&worker->connections, now_ns - timeout_ns, stuck, ARRAY_LEN(stuck));
     for (size_t i = 0; i < len; i++)
@@ -270,13 +303,15 @@ static void start_draining(struct worker *worker, bool take_queue)
     if (take_queue)
         accept_queue(worker);
     close(worker->options->listen_fd);
+    if (worker->options->ready_fd >= 0)
+        close(worker->options->ready_fd);
 }
 
 static void read_signal(struct worker *worker)
 {
     struct signalfd_siginfo info;
     if (read(worker->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        start_draining(worker, info.ssi_signo != WORKER_RETIRE);
+        start_draining(worker, info.ssi_signo == WORKER_END);
 }
 
 static void handle_event(struct worker *worker, const struct epoll_event *event)
@@ -348,7 +383,7 @@ static bool open_descriptors(struct worker *worker)
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
-    sigaddset(&signals, WORKER_RETIRE);
+    sigaddset(&signals, WORKER_END);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -356,17 +391,17 @@ static bool open_descriptors(struct worker *worker)
            watch_fd(worker, worker->wake_fd, &worker->wake_fd);
 }
 
-static bool start_thread(struct worker *worker, struct server_thread *thread)
+static bool start_thread(struct worker *worker, struct server_thread *thread, size_t answer_max)
 {
     thread->worker = worker;
-    return app_session_open(&worker->app, &thread->session);
+    return app_session_open(&worker->app, &thread->session, answer_max);
 }
 
 static bool start_handlers(struct worker *worker)
 {
     for (uint64_t i = 0; i < worker->options->config->threads; i++) {
         struct server_thread *thread = &worker->handlers[i];
-        if (!start_thread(worker, thread))
+        if (!start_thread(worker, thread, SIZE_MAX))
             return false;
         if (pthread_create(&thread->thread, NULL, handle_requests, thread) != 0) {
             app_session_close(&thread->session);
@@ -397,8 +432,7 @@ static void tell_ready(const struct worker_options *options)
     if (options->ready_fd < 0)
         return;
     ssize_t written = write(options->ready_fd, "", 1);
-    (void)written; /* whoever waits for it sees the descriptor close */
-    close(options->ready_fd);
+    (void)written; /* nobody reads it any more: then nobody waits for it */
 }
 
 /* Serves, once the poller has its session. */
@@ -408,7 +442,7 @@ static int run_threads(struct worker *worker)
     if (start_handlers(worker) && start_acceptor(worker)) {
         tell_ready(worker->options);
         poll_connections(worker);
-        size_t cut_off = atomic_load(&worker->handed_over);
+        size_t cut_off = atomic_load(&worker->handed_over) + worker->partial;
         status = cut_off > 0 || atomic_load(&worker->app.broken) ? WORKER_FAILED : WORKER_DONE;
         if (cut_off > 0)
             LOG(LOG_ERROR, "DRAIN_TIMEOUT is over: requests are cut off",
@@ -430,7 +464,7 @@ static int open_and_run(struct worker *worker)
         return WORKER_UNUSABLE;
     }
     int status = WORKER_UNUSABLE;
-    if (start_thread(worker, &worker->poller)) {
+    if (start_thread(worker, &worker->poller, POLLER_ANSWER_MAX)) {
         status = run_threads(worker);
         end_thread(&worker->poller);
     } else {

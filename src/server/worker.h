@@ -7,7 +7,7 @@
  * connection; a request that cannot wait for anything (a read from mapped memory) it answers
  * itself. Any other goes to the handlers, and leaves the poller's set until it is answered: so no
  * read waits behind a write's disk, a long body or a large answer, and a half-sent request holds no
- * thread. */
+ * thread but, once it is a long one, a handler. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 
@@ -23,7 +23,7 @@ struct worker_options {
     const struct config *config;
     const struct store_backend *backend;
     int listen_fd; /* bound and listening; shared with other workers; closed at the end */
-    int ready_fd;  /* a byte is written here, and it is closed, when the worker serves; or -1 */
+    int ready_fd;  /* gets a byte when the worker serves, and is closed when it stops to; or -1 */
     uint64_t started_us; /* start of the service */
     atomic_bool *served; /* set after the first request */
 };
@@ -35,10 +35,11 @@ enum {
     WORKER_UNUSABLE = 78, /* could not start (EX_CONFIG, sysexits.h); it has logged why */
 };
 
-/* The signals a worker understands; all others stay blocked. SIGTERM and SIGINT: drain, and answer
- * what waits in the listening socket's queue too. WORKER_RETIRE: drain, and leave the queue to the
- * workers that stay. Draining ends when all connections are closed, or after DRAIN_TIMEOUT. */
-#define WORKER_RETIRE SIGUSR1
+/* The signals a worker understands; all others stay blocked. SIGTERM and SIGINT: drain, and leave
+ * what waits in the listening socket's queue to the workers that stay. WORKER_END: drain, and
+ * answer what is in the queue too, for nobody stays. Draining ends when all connections are closed,
+ * or after DRAIN_TIMEOUT. */
+#define WORKER_END SIGUSR1
 
 /* Serves until told to stop; returns an exit status. The caller has blocked all signals. */
 int worker_run(const struct worker_options *options);

@@ -41,7 +41,7 @@ struct store_stats {
     uint64_t integrations;
     uint64_t used_bytes;
     uint64_t max_bytes;
-    uint64_t readers; /* sessions of all processes */
+    uint64_t readers; /* most sessions of all processes there were at once */
 };
 
 struct store;

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 
 #include "base/clock.h"
 #include "core/log.h"
@@ -24,6 +25,7 @@ enum {
     FORMAT = 1,
     READERS_MAX = 4096, /* sessions of all processes; the first opener decides */
     DATABASES = 3,
+    LEAST_ROOM = 1 << 20, /* a disk with less is full to us */
     PATH_SIZE = 512
 };
 
@@ -75,9 +77,20 @@ static MDB_val meta_key(void)
     return value_of("store", 5);
 }
 
-/* What a failure of LMDB means to the caller. */
-static enum store_status status_of(int code, const char *doing)
+/* LMDB says EIO when a file system took only a part of what was written. */
+static bool is_disk_full(MDB_env *env)
 {
+    const char *path;
+    struct statvfs disk;
+    return mdb_env_get_path(env, &path) == MDB_SUCCESS && statvfs(path, &disk) == 0 &&
+           disk.f_bavail * disk.f_frsize < LEAST_ROOM;
+}
+
+/* What a failure of LMDB means to the caller. */
+static enum store_status status_of(const struct store *store, int code, const char *doing)
+{
+    if (code == EIO && is_disk_full(store->env))
+        code = ENOSPC;
     switch (code) {
     case MDB_SUCCESS:
         return STORE_OK;
@@ -237,7 +250,7 @@ static struct store_session *lmdb_session_open(struct store *store)
     session->store = store;
     int code = mdb_txn_begin(store->env, NULL, MDB_RDONLY, &session->reader);
     if (code != MDB_SUCCESS) {
-        (void)status_of(code, "opening a session");
+        (void)status_of(store, code, "opening a session");
         free(session);
         return NULL;
     }
@@ -267,14 +280,14 @@ static enum store_status lmdb_get(struct store_session *session, struct str id, 
     MDB_val value;
     int code = mdb_txn_renew(session->reader);
     if (code != MDB_SUCCESS)
-        return status_of(code, "reading");
+        return status_of(store, code, "reading");
     code = mdb_get(session->reader, store->ids, &key, &sequence);
     if (code == MDB_SUCCESS)
         code = mdb_get(session->reader, store->documents, &sequence, &value);
     if (code == MDB_SUCCESS)
         append_document(out, value);
     mdb_txn_reset(session->reader);
-    return status_of(code, "reading");
+    return status_of(store, code, "reading");
 }
 
 static enum store_status lmdb_list(struct store_session *session, struct buffer *out)
@@ -285,7 +298,7 @@ static enum store_status lmdb_list(struct store_session *session, struct buffer 
     size_t start = out->len;
     int code = mdb_txn_renew(session->reader);
     if (code != MDB_SUCCESS)
-        return status_of(code, "listing");
+        return status_of(session->store, code, "listing");
     code = mdb_cursor_open(session->reader, session->store->documents, &cursor);
     if (code == MDB_SUCCESS) {
         while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
@@ -296,7 +309,7 @@ static enum store_status lmdb_list(struct store_session *session, struct buffer 
         mdb_cursor_close(cursor);
     }
     mdb_txn_reset(session->reader);
-    return code == MDB_NOTFOUND ? STORE_OK : status_of(code, "listing");
+    return code == MDB_NOTFOUND ? STORE_OK : status_of(session->store, code, "listing");
 }
 
 static enum store_status lmdb_stats(struct store_session *session, struct store_stats *stats)
@@ -307,13 +320,13 @@ static enum store_status lmdb_stats(struct store_session *session, struct store_
     MDB_envinfo info;
     int code = mdb_txn_renew(session->reader);
     if (code != MDB_SUCCESS)
-        return status_of(code, "reading the revision");
+        return status_of(store, code, "reading the revision");
     code = read_meta(store, session->reader, &meta);
     if (code == MDB_SUCCESS)
         code = mdb_stat(session->reader, store->documents, &documents);
     mdb_txn_reset(session->reader);
     if (code != MDB_SUCCESS)
-        return status_of(code, "reading the revision");
+        return status_of(store, code, "reading the revision");
     mdb_env_info(store->env, &info);
     *stats = (struct store_stats){.revision = meta.revision,
                                   .integrations = documents.ms_entries,
@@ -347,9 +360,9 @@ static enum store_status end_change(struct store *store, struct change *change, 
     }
     if (code != MDB_SUCCESS) {
         mdb_txn_abort(change->txn);
-        return status_of(code, doing);
+        return status_of(store, code, doing);
     }
-    return status_of(mdb_txn_commit(change->txn), doing);
+    return status_of(store, mdb_txn_commit(change->txn), doing);
 }
 
 static int put_document(struct store *store, struct change *change, uint64_t sequence,
@@ -415,7 +428,7 @@ static enum store_status lmdb_create(struct store_session *session, const struct
     struct change change;
     int code = begin_change(session->store, &change);
     if (code != MDB_SUCCESS)
-        return status_of(code, "creating");
+        return status_of(session->store, code, "creating");
     code = insert(session->store, &change, item);
     return end_change(session->store, &change, code, "creating");
 }
@@ -425,7 +438,7 @@ static enum store_status lmdb_replace(struct store_session *session, const struc
     struct change change;
     int code = begin_change(session->store, &change);
     if (code != MDB_SUCCESS)
-        return status_of(code, "replacing");
+        return status_of(session->store, code, "replacing");
     code = update(session->store, &change, item);
     return end_change(session->store, &change, code, "replacing");
 }
@@ -435,7 +448,7 @@ static enum store_status lmdb_remove(struct store_session *session, struct str i
     struct change change;
     int code = begin_change(session->store, &change);
     if (code != MDB_SUCCESS)
-        return status_of(code, "removing");
+        return status_of(session->store, code, "removing");
     code = erase(session->store, &change, id);
     return end_change(session->store, &change, code, "removing");
 }
@@ -446,7 +459,7 @@ static enum store_status lmdb_seed(struct store_session *session, const struct s
     struct change change;
     int code = begin_change(session->store, &change);
     if (code != MDB_SUCCESS)
-        return status_of(code, "seeding");
+        return status_of(session->store, code, "seeding");
     if (change.meta.revision > 0) {
         mdb_txn_abort(change.txn);
         return STORE_OK;

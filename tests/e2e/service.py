@@ -57,13 +57,12 @@ class Client:
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout * PATIENCE)
 
     def request(self, method, path, body=None, headers=None):
+        headers = dict(headers or {})
         if isinstance(body, (dict, list)):
             body = json.dumps(body)
+            headers.setdefault("Content-Type", "application/json")
         if isinstance(body, str):
             body = body.encode()
-        headers = dict(headers or {})
-        if body is not None:
-            headers.setdefault("Content-Type", "application/json")
         self.connection.request(method, path, body=body, headers=headers)
         response = self.connection.getresponse()
         return Answer(response, response.read())

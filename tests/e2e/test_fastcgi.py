@@ -2,12 +2,14 @@
 """What comes straight to the FastCGI socket: whole, in parts, cut off, and hostile."""
 
 import json
+import os
+import signal
 import struct
 import time
 import unittest
 
 import fastcgi
-from service import PATIENCE, Service, integration
+from service import PATIENCE, Service, integration, wait_for
 
 
 def post(identity, **others):
@@ -130,6 +132,24 @@ class FastCgi(unittest.TestCase):
         client.close()
         self.assertEqual(self.status_of("half"), 404)
 
+    def test_a_reader_that_does_not_read_slows_nobody(self):
+        self.service.request("POST", "/integrations",
+                             integration("long", settings={"pad": "x" * 1000000}))
+        self.service.request("POST", "/integrations", integration("short"))
+        lazy = [self.connect() for _ in range(4)]
+        for connection in lazy:
+            connection.send(fastcgi.request(target="/integrations/long"))
+        client = self.service.client(timeout=2)
+        for _ in range(200):
+            self.assertEqual(client.request("GET", "/integrations/short").status, 200)
+        client.close()
+        eager = self.connect()
+        eager.send(fastcgi.request(target="/integrations/long"))
+        status, body = eager.answer()
+        self.assertEqual((status, len(body)), (200, 1000000 + len(
+            '{"id":"long","name":"name","description":"description","status":false,'
+            '"settings":{"pad":""}}')))
+
     def test_what_is_no_request_is_closed(self):
         hostile = [
             b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -159,7 +179,9 @@ class FastCgi(unittest.TestCase):
             pair = struct.pack("!II", *(length | 1 << 31 for length in lengths)) + b"x"
             for data in (fastcgi.begin() + fastcgi.record(fastcgi.PARAMS, pair) +
                          fastcgi.record(fastcgi.PARAMS) + fastcgi.record(fastcgi.STDIN),
-                         fastcgi.record(fastcgi.GET_VALUES, pair, identity=0)):
+                         fastcgi.record(fastcgi.GET_VALUES, pair, identity=0),
+                         fastcgi.record(fastcgi.GET_VALUES, fastcgi.pair("FCGI_MAX_CONNS", "") * 9,
+                                        identity=0)):
                 connection = self.connect()
                 connection.send(data)
                 self.assertTrue(connection.is_closed())
@@ -176,6 +198,28 @@ class FastCgi(unittest.TestCase):
                         fastcgi.stdin())
         status, body = connection.answer()
         self.assertEqual((status, json.loads(body)["status"]), (200, "ok"))
+
+
+class Draining(unittest.TestCase):
+    def test_a_draining_worker_says_so_and_answers(self):
+        with Service(nginx=False, WORKERS="1", DRAIN_TIMEOUT="30") as service:
+            connections = [fastcgi.Connection(service.socket) for _ in range(3)]
+            for connection in connections:
+                connection.send(fastcgi.request())
+                self.assertEqual(connection.answer()[0], 200)
+            service.process.send_signal(signal.SIGTERM)
+            wait_for("it to listen no more", lambda: not os.path.exists(service.socket))
+            wait_for("it to drain", lambda: service.log("ending"))
+            time.sleep(0.2 * PATIENCE)
+            for connection, (target, status, body) in zip(connections, [
+                    ("/readiness", 503, b'{"detail":"not ready"}'),
+                    ("/ready", 503, b'{"detail":"not ready"}'),
+                    ("/health", 200, b'{"status":"ok","app":"integration-service"}')]):
+                connection.send(fastcgi.request(target=target))
+                self.assertEqual(connection.answer(), (status, body))
+                connection.receive(8)  # what keeps nginx from using the connection again
+                self.assertTrue(connection.is_closed())
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
 
 
 if __name__ == "__main__":

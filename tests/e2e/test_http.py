@@ -117,6 +117,8 @@ BAD = [
     (post(document(id="a\nb")), 422, "value_error.id"),
     (post(document(id="\x7f")), 422, "value_error.id"),
     (post(document(id="..")), 422, "value_error.id"),
+    (post(document(id="../metrics")), 422, "value_error.id"),
+    (post(document(id="a/../../b")), 422, "value_error.id"),
     (post(document(id=1.5)), 422, "type_error.str"),
     (post(document(name=["n"])), 422, "type_error.str"),
     (post(document(description=True)), 422, "type_error.str"),
@@ -269,6 +271,8 @@ class Logs(unittest.TestCase):
             service.request("GET", "/integrations/secret?" + secret)
             service.request("PUT", "/integrations/secret", {**body, "status": secret})
             service.request("POST", "/integrations", '{"settings":{"a":"%s"' % secret)
+            service.request("POST", "/integrations?" + secret, "x" * 2000000)
+            service.request("GET", "/integrations/%00" + secret)
             service.request("GET", "/" + secret, headers={"X-Request-ID": secret + "\x1b[31m"})
             service.stop()
             lines = service.log("request")

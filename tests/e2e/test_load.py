@@ -2,6 +2,7 @@
 """The service under load: many clients at once, while workers are killed, replaced and stopped."""
 
 import http.client
+import json
 import os
 import random
 import re
@@ -11,6 +12,7 @@ import threading
 import time
 import unittest
 
+import fastcgi
 from service import LOAD_SECONDS, PATIENCE, Client, Service, integration, wait_for
 
 
@@ -150,16 +152,23 @@ class Load(unittest.TestCase):
             wait_for("all workers", lambda: len(service.worker_pids()) == 2)
 
     def test_a_reload_fails_no_request(self):
+        self.replace_workers(lambda service: service.process.send_signal(signal.SIGHUP), 2)
+
+    def test_a_worker_that_stops_by_itself_fails_no_request(self):
+        self.replace_workers(lambda service: os.kill(service.worker_pids()[0], signal.SIGTERM), 1)
+
+    def replace_workers(self, replace, count):
+        """Ten times under load: `replace` makes so many new workers take the place of old ones."""
         with Service() as service:
             outcomes = Outcomes()
             stop = threading.Event()
 
             def hammer(number):
                 client = service.client()
-                count = 0
+                turn = 0
                 while not stop.is_set():
-                    count += 1
-                    identity = f"{number}-{count}"
+                    turn += 1
+                    identity = f"{number}-{turn}"
                     answer = client.request("POST", "/integrations", integration(identity))
                     outcomes.add(answer.status, (201,), identity)
                     answer = client.request("PUT", "/integrations/" + identity,
@@ -176,12 +185,10 @@ class Load(unittest.TestCase):
             try:
                 for _ in range(10):
                     before = set(service.worker_pids())
-                    reloads = len(service.log("reload: starting new workers"))
-                    service.process.send_signal(signal.SIGHUP)
-                    wait_for("new workers", lambda: len(
-                        service.log("reload: starting new workers")) > reloads and len(
-                        set(service.worker_pids()) - before) >= 2)
-                    time.sleep(0.2)
+                    replace(service)
+                    wait_for("new workers",
+                             lambda: len(set(service.worker_pids()) - before) >= count)
+                    time.sleep(0.3)
             finally:
                 stop.set()
                 join(threads, failures)
@@ -278,27 +285,35 @@ class Load(unittest.TestCase):
             self.assertGreater(answered, 1000)
 
     def test_reads_do_not_wait_for_writes(self):
-        # One thread for writes, busy with the largest bodies there may be.
-        with Service(WORKERS="1", THREADS="1") as service:
-            service.request("POST", "/integrations", integration("read"))
-            stop = threading.Event()
-            pad = "x" * 1000000
+        with Service(WORKERS="1", THREADS="1", REQUEST_TIMEOUT="60") as service:
+            service.request("POST", "/integrations", integration("one"))
+            # The one handler waits for the rest of a long body …
+            body = json.dumps(integration("half", settings={"pad": "x" * 200000})).encode()
+            whole = fastcgi.request("POST", "/integrations", body)
+            slow = fastcgi.Connection(service.socket)
+            slow.send(whole[:100000])
+            written = threading.Event()
 
-            def write(number):
-                client = Client(service.port, 120)
-                while not stop.is_set():
-                    client.request("POST", "/integrations",
-                                   integration(f"w{number}", settings={"pad": pad}))
-                    client.request("DELETE", f"/integrations/w{number}")
-                client.close()
+            def write(_):
+                answer = Client(service.port, 120).request("PUT", "/integrations/one",
+                                                           integration("one", name="2"))
+                if answer.status == 200:
+                    written.set()
 
-            threads, failures = in_threads(4, write)
-            client = service.client(timeout=5)
+            time.sleep(0.5)
+            threads, failures = in_threads(1, write)
+            # … so a write waits behind it, and reads do not.
+            client = service.client()
             for _ in range(200):
-                self.assertEqual(client.request("GET", "/integrations/read").status, 200)
-            client.close()
-            stop.set()
+                self.assertEqual(client.request("GET", "/integrations/one").json["name"], "name")
+            self.assertFalse(written.is_set())
+            slow.send(whole[100000:])
+            self.assertEqual(slow.answer()[0], 201)
+            slow.close()
             join(threads, failures)
+            self.assertTrue(written.is_set())
+            self.assertEqual(client.request("GET", "/integrations/one").json["name"], "2")
+            client.close()
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     cr_assert(
         app_open(&harness->app, &harness->config, backend, clock_wall_us(), error, sizeof error),
         "%s", error);
-    cr_assert(app_session_open(&harness->app, &harness->session));
+    cr_assert(app_session_open(&harness->app, &harness->session, SIZE_MAX));
 }
 
 void harness_close(struct harness *harness)
@@ -67,7 +67,7 @@ const struct http_response *harness_call(struct harness *harness,
 {
     app_finish(&harness->session);
     struct app_route route = app_route(request);
-    app_handle(&harness->session, request, &route);
+    cr_assert(app_handle(&harness->session, request, &route));
     return &harness->session.response;
 }
 

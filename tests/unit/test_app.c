@@ -289,7 +289,7 @@ Test(cors, is_off_unless_configured)
 
 Test(cors, allows_any_origin)
 {
-    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "*", NULL};
+    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://b, *", NULL};
     harness_open(&harness, &store_memory, environment);
     const struct http_response *response = call_from("https://a", HTTP_GET, "", "");
     expect_header(response, "Access-Control-Allow-Origin", "*");

@@ -94,22 +94,6 @@ Test(frame, follows_pairs_over_records_and_refuses_lengths_that_lie)
                       "row %zu by %zu", i, chunk);
 }
 
-Test(frame, lets_management_records_pass)
-{
-    len = 0;
-    record(9, 0, "\x0F\0FCGI_MPXS_CONNS", 17, 7);
-    cr_expect(look(len) == FRAME_PARTIAL);
-    size_t whole = len;
-    record(9, 0, "\xFF\xFF\xFF\xFE\0", 5, 0);
-    cr_expect(look(len) == FRAME_BAD, "lengths that lie");
-    len = whole;
-    const char body[8] = {0, 1, 1};
-    record(1, 1, body, sizeof body, 0);
-    record(4, 1, "", 0, 0);
-    record(5, 1, "", 0, 0);
-    cr_expect(look(len) == FRAME_COMPLETE);
-}
-
 Test(frame, refuses_what_is_no_request)
 {
     static const struct {
@@ -144,6 +128,18 @@ Test(frame, refuses_what_is_no_request)
     begin(1);
     record(5, 1, "x", 1, 0);
     cr_expect(look(len) == FRAME_BAD, "a body before the parameters ended");
+    len = 0;
+    record(9, 0, "\x0F\0FCGI_MPXS_CONNS", 17, 7);
+    cr_expect(look(len) == FRAME_BAD, "a management record");
+    begin(1);
+    record(99, 0, "", 0, 0);
+    cr_expect(look(len) == FRAME_BAD, "another one, within a request");
+    len = 0;
+    record(1, 1, "\0\1\1\0\0\0\0\0", 8, 8);
+    cr_expect(look(len) == FRAME_BAD, "a padded beginning");
+    begin(1);
+    record(4, 1, "", 0, 8);
+    cr_expect(look(len) == FRAME_BAD, "a padded end of the parameters");
     begin(1);
     record(4, 1, "", 0, 0);
     record(4, 1, "", 0, 0);

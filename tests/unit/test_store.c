@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -227,12 +228,14 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
                 write_until_killed(place.directory, pipes[i][1]);
             close(pipes[i][1]);
         }
+        for (int i = 0; i < 2; i++) /* each has begun */
+            cr_assert(poll(&(struct pollfd){pipes[i][0], POLLIN, 0}, 1, 30000) == 1);
         usleep(30000);
         for (int i = 0; i < 2; i++)
             kill(pids[i], SIGKILL);
         place_reopen(&place, ENOUGH);
         for (int i = 0; i < 2; i++) {
-            int last;
+            int last = -1;
             waitpid(pids[i], NULL, 0);
             while (read(pipes[i][0], &last, sizeof last) == sizeof last) {
                 char id[32];
@@ -241,6 +244,7 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
                 cr_expect(place.backend->get(place.session, str_from(id), &out) == STORE_OK, "%s",
                           id);
             }
+            cr_expect(last >= 0, "writer %d was acknowledged nothing", i);
             close(pipes[i][0]);
         }
         place_shut(&place);
