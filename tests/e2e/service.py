@@ -153,6 +153,12 @@ class Service:
         finally:
             client.close()
 
+    def successful(self, path):
+        answer = self.request("GET", path)
+        if answer.status not in (200, 502):
+            raise AssertionError(answer)
+        return answer if answer.status == 200 else None
+
     def stderr(self):
         with open(self.stderr_path, errors="replace") as file:
             return file.read()
@@ -173,9 +179,9 @@ class Service:
         return [pid for pid in pids if "nginx" not in name_of(pid)]
 
     def metrics(self):
-        """All samples by name with labels, as a dictionary."""
-        answer = self.request("GET", "/metrics")
-        assert answer.status == 200, answer
+        """All samples by name with labels, as a dictionary. A scrape that a killed worker had in its
+        hands is tried again."""
+        answer = wait_for("a scrape", lambda: self.successful("/metrics"))
         samples = {}
         for line in answer.body.decode().splitlines():
             if not line.startswith("#"):
