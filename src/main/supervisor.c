@@ -368,7 +368,7 @@ static void replace_leaving(struct supervisor *supervisor, struct child *child)
         return;
     LOG(LOG_ERROR, "worker stops by itself", LOG_NUMBER("worker", child->pid));
     child->state = CHILD_RETIRING;
-    count_death(supervisor, false);
+    count_death(supervisor, atomic_load(&supervisor->served[child - supervisor->children]));
 }
 
 /* A worker says that it serves, or stops to. */

@@ -170,7 +170,8 @@ static enum served serve(struct server_thread *thread, struct connection *connec
                                 is_draining(worker)))
             served = SERVED_KEPT;
         app_finish(&thread->session);
-        atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
+        if (!atomic_load_explicit(&worker->app.broken, memory_order_relaxed))
+            atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
     }
     buffer_reset(&thread->body, BODY_KEPT);
     return served;

@@ -25,7 +25,7 @@ struct worker_options {
     int listen_fd; /* bound and listening; shared with other workers; closed at the end */
     int ready_fd;  /* gets a byte when the worker serves, and is closed when it stops to; or -1 */
     uint64_t started_us; /* start of the service */
-    atomic_bool *served; /* set after the first request */
+    atomic_bool *served; /* set after the first request that did not break the store */
 };
 
 /* Exit statuses of a worker. */
