@@ -44,6 +44,7 @@ struct app_session {
 struct app_route {
     size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
     struct str raw_id; /* the path's {id}, still encoded */
+    bool changes;      /* it is not a read: it waits for the disk, and for other changes */
     bool may_wait;     /* for a disk, a lock or a slow reader: not for a thread others wait for */
 };
 

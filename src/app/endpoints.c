@@ -90,7 +90,8 @@ static bool matches(struct str path, struct str template, struct str *raw_id)
 
 struct app_route app_route(const struct http_request *request)
 {
-    struct app_route route = {0};
+    struct app_route route = {.changes =
+                                  request->method != HTTP_GET && request->method != HTTP_HEAD};
     struct str path = http_target_path(request->target);
     enum http_method method = request->method == HTTP_HEAD ? HTTP_GET : request->method;
     while (route.endpoint < endpoints_len &&

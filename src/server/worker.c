@@ -26,8 +26,12 @@ enum {
     NS_PER_MS = 1000000,
     CPU_COUNT_NS = 100000000, /* how often the CPU time is counted, at most */
     STUCK_CHECK_MS = 1000,    /* how often half-sent requests are looked at, while there are any */
-    HANDLERS_MAX = 64
+    HANDLERS_MAX = 128
 };
+
+/* Each kind of work that may wait has handlers of its own: a list or a scrape shall not wait for a
+ * disk, or for a body that is still on its way. */
+enum { LANE_READS, LANE_CHANGES, LANES };
 
 /* The signal that gets the acceptor out of accept4(2); it does nothing else. */
 #define WAKE_ACCEPTOR SIGUSR2
@@ -38,13 +42,14 @@ struct server_thread {
     struct app_session session;
     struct buffer body; /* of the current request */
     pthread_t thread;   /* of a handler */
+    struct lane *lane;  /* where a handler takes its requests from */
 };
 
 struct worker {
     const struct worker_options *options;
     struct app app;
     struct connection_set connections;
-    struct lane lane; /* requests for the handlers */
+    struct lane lanes[LANES]; /* requests for the handlers */
     int epoll_fd;
     int signal_fd;
     int wake_fd; /* an eventfd: a handler closed a connection while draining */
@@ -182,7 +187,7 @@ static void *handle_requests(void *argument)
     struct server_thread *thread = argument;
     struct worker *worker = thread->worker;
     struct connection *connection;
-    while ((connection = lane_take(&worker->lane)) != NULL) {
+    while ((connection = lane_take(thread->lane)) != NULL) {
         enum served served = serve(thread, connection);
         atomic_fetch_sub(&worker->handed_over, 1);
         if (served == SERVED_KEPT)
@@ -221,11 +226,12 @@ static void drop(struct worker *worker, struct connection *connection)
 }
 
 /* Takes the connection out of the poller's set until a handler has answered. */
-static void hand_over(struct worker *worker, struct connection *connection)
+static void hand_over(struct worker *worker, struct connection *connection, bool complete)
 {
+    bool reads = complete && !connection->route.changes;
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
     atomic_fetch_add(&worker->handed_over, 1);
-    lane_put(&worker->lane, connection);
+    lane_put(&worker->lanes[reads ? LANE_READS : LANE_CHANGES], connection);
 }
 
 static void serve_at_once(struct worker *worker, struct connection *connection, bool was_partial)
@@ -239,7 +245,7 @@ static void serve_at_once(struct worker *worker, struct connection *connection, 
         connection_close(&worker->connections, connection);
         break;
     case SERVED_TOO_LONG:
-        hand_over(worker, connection);
+        hand_over(worker, connection, true);
         break;
     }
 }
@@ -255,7 +261,7 @@ static void begin_request(struct worker *worker, struct connection *connection, 
     if (complete && !connection->route.may_wait)
         serve_at_once(worker, connection, was_partial);
     else
-        hand_over(worker, connection);
+        hand_over(worker, connection, complete);
 }
 
 static void look_at(struct worker *worker, struct connection *connection)
@@ -398,18 +404,26 @@ static bool start_thread(struct worker *worker, struct server_thread *thread, si
     return app_session_open(&worker->app, &thread->session, answer_max);
 }
 
+static bool start_handler(struct worker *worker, struct lane *lane)
+{
+    struct server_thread *thread = &worker->handlers[worker->handlers_len];
+    thread->lane = lane;
+    if (!start_thread(worker, thread, SIZE_MAX))
+        return false;
+    if (pthread_create(&thread->thread, NULL, handle_requests, thread) != 0) {
+        app_session_close(&thread->session);
+        return false;
+    }
+    worker->handlers_len++;
+    return true;
+}
+
 static bool start_handlers(struct worker *worker)
 {
-    for (uint64_t i = 0; i < worker->options->config->threads; i++) {
-        struct server_thread *thread = &worker->handlers[i];
-        if (!start_thread(worker, thread, SIZE_MAX))
-            return false;
-        if (pthread_create(&thread->thread, NULL, handle_requests, thread) != 0) {
-            app_session_close(&thread->session);
-            return false;
-        }
-        worker->handlers_len++;
-    }
+    for (uint64_t i = 0; i < worker->options->config->threads; i++)
+        for (size_t lane = 0; lane < LANES; lane++)
+            if (!start_handler(worker, &worker->lanes[lane]))
+                return false;
     return true;
 }
 
@@ -421,7 +435,8 @@ static void end_thread(struct server_thread *thread)
 
 static void stop_handlers(struct worker *worker)
 {
-    lane_close(&worker->lane);
+    for (size_t i = 0; i < LANES; i++)
+        lane_close(&worker->lanes[i]);
     for (size_t i = 0; i < worker->handlers_len; i++) {
         pthread_join(worker->handlers[i].thread, NULL);
         end_thread(&worker->handlers[i]);
@@ -497,10 +512,12 @@ int worker_run(const struct worker_options *options)
     worker->options = options;
     worker->epoll_fd = worker->signal_fd = worker->wake_fd = -1;
     signal(SIGPIPE, SIG_IGN);
-    lane_init(&worker->lane);
+    for (size_t i = 0; i < LANES; i++)
+        lane_init(&worker->lanes[i]);
     connection_set_init(&worker->connections);
     int status = run(worker);
-    lane_release(&worker->lane);
+    for (size_t i = 0; i < LANES; i++)
+        lane_release(&worker->lanes[i]);
     int fds[] = {worker->epoll_fd, worker->signal_fd, worker->wake_fd};
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)

@@ -306,6 +306,8 @@ class Load(unittest.TestCase):
             client = service.client()
             for _ in range(200):
                 self.assertEqual(client.request("GET", "/integrations/one").json["name"], "name")
+                self.assertEqual(len(client.request("GET", "/integrations").json), 1)
+                self.assertEqual(client.request("GET", "/metrics").status, 200)
             self.assertFalse(written.is_set())
             slow.send(whole[100000:])
             self.assertEqual(slow.answer()[0], 201)
