@@ -23,7 +23,7 @@ struct app {
     struct metrics *metrics;
     struct metrics_labels labels; /* of the metrics */
     uint64_t started_us;          /* when the service started, for all its workers */
-    atomic_bool draining;         /* set from outside: the process is about to end */
+    atomic_bool stopping;         /* set from outside: the service is about to end */
     atomic_bool broken;           /* set here: the store failed, only a new process can help */
 };
 

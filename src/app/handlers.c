@@ -142,7 +142,7 @@ static void answer_readiness(const struct call *call, struct str ready)
 {
     struct app_session *session = call->session;
     struct store_stats stats;
-    if (atomic_load(&session->app->draining))
+    if (atomic_load(&session->app->stopping))
         answer_detail(&session->response, 503, STR("not ready"));
     else if (session->app->backend->stats(session->store, &stats) != STORE_OK)
         answer_detail(&session->response, 503, STR("db not ready"));

@@ -30,6 +30,7 @@ enum {
     BACK_OFF_LONGEST_MS = 5000,
     KILL_AFTER_MS = 2000, /* after DRAIN_TIMEOUT: for workers that do not end */
     NGINX_LOOK_MS = 50,
+    REPEAT_AFTER_MS = 1000, /* a sooner second signal is the same wish: timeout(1) sends two */
     DESCRIPTORS_WANTED = 65536
 };
 
@@ -62,6 +63,7 @@ struct supervisor {
     bool was_ready;
     bool announced;
     enum phase phase;
+    uint64_t end_asked_ns;
     uint64_t end_by_ns;
     bool failed; /* the exit status is 1 */
 };
@@ -260,8 +262,10 @@ static void bury_worker(struct supervisor *supervisor, struct child *child, int 
 
 static void bury_nginx(struct supervisor *supervisor, int status)
 {
+    pid_t group = supervisor->nginx;
     supervisor->nginx = 0;
     if (supervisor->phase == PHASE_RUNNING) {
+        kill(-group, SIGTERM); /* its workers would keep the port */
         LOG(LOG_CRITICAL, "nginx ended by itself", LOG_NUMBER("status", status));
         supervisor->failed = true;
     }
@@ -311,7 +315,7 @@ static void enforce_end(struct supervisor *supervisor)
         kill(supervisor->nginx, SIGTERM);
     if (now_ns < supervisor->end_by_ns + (uint64_t)KILL_AFTER_MS * NS_PER_MS)
         return;
-    log_message(LOG_ERROR, "DRAIN_TIMEOUT is over: killing what is left");
+    log_message(LOG_ERROR, "the time to end is over: killing what is left");
     supervisor->failed = true;
     if (supervisor->nginx > 0)
         kill(-supervisor->nginx, SIGKILL); /* its workers too: it can no longer tell them */
@@ -323,10 +327,13 @@ static void enforce_end(struct supervisor *supervisor)
 
 static void on_end_signal(struct supervisor *supervisor, const char *name)
 {
-    if (supervisor->phase == PHASE_RUNNING)
+    uint64_t now_ns = clock_steady_ns();
+    if (supervisor->phase == PHASE_RUNNING) {
         LOG(LOG_INFO, "ending", LOG_TEXT("signal", name));
-    else
-        supervisor->end_by_ns = clock_steady_ns() - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
+        supervisor->end_asked_ns = now_ns;
+    } else if (now_ns - supervisor->end_asked_ns > (uint64_t)REPEAT_AFTER_MS * NS_PER_MS) {
+        supervisor->end_by_ns = now_ns - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
+    }
     end(supervisor);
 }
 

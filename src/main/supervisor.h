@@ -4,7 +4,7 @@
  * no request, so nothing that a client sends can end it.
  *
  *   SIGTERM, SIGINT   end: nginx first (if it is ours), then the workers, each after its requests;
- *                     again: end at once
+ *                     again, a second later or more: end at once
  *   SIGHUP            new workers, and when they serve, the old ones retire */
 #ifndef MAIN_SUPERVISOR_H
 #define MAIN_SUPERVISOR_H

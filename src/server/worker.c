@@ -55,6 +55,7 @@ struct worker {
     int wake_fd; /* an eventfd: a handler closed a connection while draining */
     pthread_t acceptor;
     atomic_bool accepting;
+    atomic_bool draining;
     atomic_size_t handed_over; /* requests with the handlers, waiting or being answered */
     struct server_thread poller;
     struct server_thread handlers[HANDLERS_MAX];
@@ -68,7 +69,7 @@ struct worker {
 
 static bool is_draining(struct worker *worker)
 {
-    return atomic_load_explicit(&worker->app.draining, memory_order_relaxed);
+    return atomic_load_explicit(&worker->draining, memory_order_relaxed);
 }
 
 /* ---- connections ---- */
@@ -303,7 +304,9 @@ static void start_draining(struct worker *worker, bool take_queue)
 {
     if (is_draining(worker))
         return;
-    atomic_store(&worker->app.draining, true);
+    atomic_store(&worker->draining, true);
+    atomic_store(&worker->app.stopping,
+                 take_queue); /* else others stay, and the service is ready */
     worker->drain_until_ns =
         clock_steady_ns() + worker->options->config->drain_timeout_ms * NS_PER_MS;
     stop_acceptor(worker);

@@ -174,9 +174,9 @@ class Load(unittest.TestCase):
                     answer = client.request("PUT", "/integrations/" + identity,
                                             integration(identity))
                     outcomes.add(answer.status, (200,), identity)
-                    for _ in range(5):
-                        answer = client.request("GET", "/integrations/" + identity)
-                        outcomes.add(answer.status, (200,), identity)
+                    for path in ["/integrations/" + identity] * 4 + ["/readiness"]:
+                        answer = client.request("GET", path)
+                        outcomes.add(answer.status, (200,), path)
                     answer = client.request("DELETE", "/integrations/" + identity)
                     outcomes.add(answer.status, (204,), identity)
                 client.close()

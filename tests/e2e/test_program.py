@@ -168,6 +168,21 @@ class Lifetime(unittest.TestCase):
             service.start()  # the stale socket and lock are no hindrance
             self.assertEqual(service.request("GET", "/health").status, 200)
 
+    def test_a_killed_nginx_leaves_nothing_behind(self):
+        with Service(expect_exit=1) as service:
+            nginx = [pid for pid in children(service.process.pid) if "nginx" in name_of(pid)]
+            os.kill(nginx[0], signal.SIGKILL)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 1)
+            service.expect_exit = 0
+            service.start()  # its workers do not keep the port
+            self.assertEqual(service.request("GET", "/health").status, 200)
+
+    def test_two_signals_at_once_are_one(self):
+        with Service() as service:
+            service.process.send_signal(signal.SIGTERM)
+            service.process.send_signal(signal.SIGTERM)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
+
     def test_a_killed_worker_is_replaced_at_once(self):
         with Service(nginx=True) as service:
             for _ in range(5):

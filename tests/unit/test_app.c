@@ -209,7 +209,7 @@ Test(app, says_when_it_is_ready)
     expect("GET", "/health", NULL, 200, "{\"status\":\"ok\",\"app\":\"a \\\"name\\\"\"}");
     expect("GET", "/readiness", NULL, 200, "{\"status\":\"ready\"}");
     expect("GET", "/ready", NULL, 200, "{\"status\":\"ok\"}");
-    atomic_store(&harness.app.draining, true);
+    atomic_store(&harness.app.stopping, true);
     expect("GET", "/readiness", NULL, 503, DETAIL("not ready"));
     expect("GET", "/ready", NULL, 503, DETAIL("not ready"));
     expect("GET", "/health", NULL, 200, "{\"status\":\"ok\",\"app\":\"a \\\"name\\\"\"}");
