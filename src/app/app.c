@@ -13,15 +13,16 @@ enum {
 };
 
 /* The rows that the chatbot framework's own store starts with. */
-static const struct store_item defaults[] = {
-    {STR_INIT("facebook"),
+static const struct store_change defaults[] = {
+    {STORE_CREATE, STR_INIT("facebook"),
      STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
               "\"description\":\"Connect with Facebook Messenger\",\"status\":false,"
               "\"settings\":{\"verify\":\"ai-chatbot-framework\",\"secret\":\"\","
               "\"page_access_token\":\"\"}}")},
-    {STR_INIT("chat_widget"), STR_INIT("{\"id\":\"chat_widget\",\"name\":\"Chat Widget\","
-                                       "\"description\":\"Add a chat widget to your website\","
-                                       "\"status\":true,\"settings\":{}}")},
+    {STORE_CREATE, STR_INIT("chat_widget"),
+     STR_INIT("{\"id\":\"chat_widget\",\"name\":\"Chat Widget\","
+              "\"description\":\"Add a chat widget to your website\","
+              "\"status\":true,\"settings\":{}}")},
 };
 
 static bool seed_defaults(struct app *app, char *error, size_t error_size)
@@ -29,7 +30,8 @@ static bool seed_defaults(struct app *app, char *error, size_t error_size)
     struct store_session *session = app->backend->session_open(app->store);
     enum store_status status = STORE_BROKEN;
     if (session != NULL) {
-        status = app->backend->seed(session, defaults, ARRAY_LEN(defaults));
+        struct store_batch batch = {.changes = defaults, .len = ARRAY_LEN(defaults), .first = true};
+        status = app->backend->change(session, &batch);
         app->backend->session_close(session);
     }
     if (status != STORE_OK)

@@ -49,12 +49,21 @@ static void answer_failure(const struct call *call, enum store_status status)
     answer_detail(response, 500, STR("Internal Server Error"));
 }
 
+static bool append_to_list(void *context, const struct store_record *record)
+{
+    struct buffer *list = context;
+    if (list->len > 1)
+        buffer_append_char(list, ',');
+    buffer_append_str(list, record->document);
+    return true;
+}
+
 void handle_list(const struct call *call)
 {
     struct app_session *session = call->session;
     struct buffer *body = answer_json(&session->response, 200);
     buffer_append_char(body, '[');
-    enum store_status status = session->app->backend->list(session->store, body);
+    enum store_status status = session->app->backend->each(session->store, append_to_list, body);
     buffer_append_char(body, ']');
     if (status != STORE_OK)
         answer_failure(call, status);
@@ -92,40 +101,45 @@ static bool read_integration(const struct call *call, struct integration *integr
     return outcome == INTEGRATION_OK;
 }
 
-typedef enum store_status store_write(struct store_session *session, const struct store_item *item);
+static enum store_status make_change(const struct call *call, const struct store_change *change)
+{
+    struct store_batch batch = {.changes = change, .len = 1};
+    return call->session->app->backend->change(call->session->store, &batch);
+}
 
-static void write_integration(const struct call *call, store_write *write, unsigned success)
+static void write_integration(const struct call *call, enum store_operation operation,
+                              unsigned success)
 {
     struct integration integration;
     if (!read_integration(call, &integration))
         return;
-    struct store_item item = {integration.id, integration.document};
+    struct store_change change = {operation, integration.id, integration.document};
     /* The answer comes first: what is committed must not fail for want of memory. */
     struct buffer *body = answer_json(&call->session->response, success);
     buffer_append_str(body, integration.document);
-    enum store_status status = body->failed ? STORE_AWAY : write(call->session->store, &item);
+    enum store_status status = body->failed ? STORE_AWAY : make_change(call, &change);
     if (status != STORE_OK)
         answer_failure(call, status);
 }
 
 void handle_create(const struct call *call)
 {
-    write_integration(call, call->session->app->backend->create, 201);
+    write_integration(call, STORE_CREATE, 201);
 }
 
 void handle_replace(const struct call *call)
 {
-    write_integration(call, call->session->app->backend->replace, 200);
+    write_integration(call, STORE_REPLACE, 200);
 }
 
 void handle_remove(const struct call *call)
 {
-    struct app_session *session = call->session;
+    struct store_change change = {.operation = STORE_REMOVE, .id = call->id};
     enum store_status status = STORE_NOT_FOUND;
     if (integration_id_is_valid(call->id))
-        status = session->app->backend->remove(session->store, call->id);
+        status = make_change(call, &change);
     if (status == STORE_OK)
-        session->response.status = 204;
+        call->session->response.status = 204;
     else
         answer_failure(call, status);
 }

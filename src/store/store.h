@@ -29,11 +29,43 @@ struct store_options {
     uint64_t max_bytes;
 };
 
-/* A document under its id; what `id` says and what the document says are the caller's to keep
- * equal. */
-struct store_item {
-    struct str id;
+/* A document as it is kept. The text is the store's, and lives until the visitor returns. */
+struct store_record {
+    uint64_t sequence; /* its place in the order of creation */
+    uint64_t revision; /* of its last change */
+    uint64_t created_us;
+    uint64_t updated_us;
     struct str document;
+};
+
+/* Sees one document after the other. False: it has seen enough. */
+typedef bool store_visit(void *context, const struct store_record *record);
+
+enum store_operation {
+    STORE_CREATE,  /* STORE_EXISTS if there is the id */
+    STORE_REPLACE, /* STORE_NOT_FOUND if there is not; the place in the order stays */
+    STORE_PUT,     /* the one or the other */
+    STORE_REMOVE   /* STORE_NOT_FOUND if there is not */
+};
+
+/* What `id` says and what the document says are the caller's to keep equal. */
+struct store_change {
+    enum store_operation operation;
+    struct str id;
+    struct str document; /* none to STORE_REMOVE */
+};
+
+/* Changes that are made together or not at all, in their order; each takes a revision. */
+struct store_batch {
+    const struct store_change *changes;
+    size_t len;
+    bool first; /* to be made only in a store that never held anything; STORE_OK whether or not */
+
+    /* Set when they are made: */
+    uint64_t revision; /* of the last one */
+    size_t created;    /* how many of STORE_CREATE and STORE_PUT found no such id */
+    /* Set when one of them cannot be made: */
+    size_t failed; /* which */
 };
 
 struct store_stats {
@@ -62,17 +94,11 @@ struct store_backend {
 
     /* Appends the document of `id`: STORE_OK, STORE_NOT_FOUND. */
     enum store_status (*get)(struct store_session *session, struct str id, struct buffer *out);
-    /* Appends all documents, separated by commas, in the order of creation: STORE_OK. */
-    enum store_status (*list)(struct store_session *session, struct buffer *out);
-    /* STORE_OK or STORE_EXISTS, or STORE_FULL. */
-    enum store_status (*create)(struct store_session *session, const struct store_item *item);
-    /* STORE_OK or STORE_NOT_FOUND, or STORE_FULL. The place in the order stays. */
-    enum store_status (*replace)(struct store_session *session, const struct store_item *item);
-    /* STORE_OK or STORE_NOT_FOUND, or STORE_FULL (a removal takes room too). */
-    enum store_status (*remove)(struct store_session *session, struct str id);
-    /* Creates `items`, in one change, in a store that never had one. STORE_OK whether or not. */
-    enum store_status (*seed)(struct store_session *session, const struct store_item *items,
-                              size_t items_len);
+    /* Shows all documents as they are at one moment, in the order of creation: STORE_OK. */
+    enum store_status (*each)(struct store_session *session, store_visit *visit, void *context);
+    /* Makes the changes: STORE_OK; or none of them: what the first that cannot be made says, or
+     * STORE_FULL (a removal takes room too). */
+    enum store_status (*change)(struct store_session *session, struct store_batch *batch);
     /* Also the question whether the store answers at all. */
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);
 };

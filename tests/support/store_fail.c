@@ -36,31 +36,17 @@ static enum store_status fail_get(struct store_session *session, struct str id, 
     return store_fail_status;
 }
 
-static enum store_status fail_list(struct store_session *session, struct buffer *out)
-{
-    return fail_get(session, STR(""), out);
-}
-
-static enum store_status fail_write(struct store_session *session, const struct store_item *item)
+static enum store_status fail_each(struct store_session *session, store_visit *visit, void *context)
 {
     (void)session;
-    (void)item;
+    visit(context, &(struct store_record){.document = STR("half an answer")});
     return store_fail_status;
 }
 
-static enum store_status fail_remove(struct store_session *session, struct str id)
+static enum store_status fail_change(struct store_session *session, struct store_batch *batch)
 {
     (void)session;
-    (void)id;
-    return store_fail_status;
-}
-
-static enum store_status fail_seed(struct store_session *session, const struct store_item *items,
-                                   size_t items_len)
-{
-    (void)session;
-    (void)items;
-    (void)items_len;
+    (void)batch;
     return store_fail_status;
 }
 
@@ -78,10 +64,7 @@ const struct store_backend store_fail = {
     .session_open = fail_session_open,
     .session_close = fail_session_close,
     .get = fail_get,
-    .list = fail_list,
-    .create = fail_write,
-    .replace = fail_write,
-    .remove = fail_remove,
-    .seed = fail_seed,
+    .each = fail_each,
+    .change = fail_change,
     .stats = fail_stats,
 };

@@ -42,13 +42,31 @@ static void free_row(struct row *row)
     free(row);
 }
 
-static void memory_close(struct store *store)
+static struct row *copy_rows(const struct row *rows)
 {
-    while (store->rows != NULL) {
-        struct row *row = store->rows;
-        store->rows = row->next;
+    struct row *first = NULL;
+    struct row **end = &first;
+    for (; rows != NULL; rows = rows->next) {
+        *end = calloc(1, sizeof **end);
+        buffer_append_str(&(*end)->id, buffer_str(&rows->id));
+        buffer_append_str(&(*end)->document, buffer_str(&rows->document));
+        end = &(*end)->next;
+    }
+    return first;
+}
+
+static void free_rows(struct row *rows)
+{
+    while (rows != NULL) {
+        struct row *row = rows;
+        rows = row->next;
         free_row(row);
     }
+}
+
+static void memory_close(struct store *store)
+{
+    free_rows(store->rows);
     free(store);
 }
 
@@ -75,63 +93,62 @@ static enum store_status memory_get(struct store_session *session, struct str id
     return STORE_OK;
 }
 
-static enum store_status memory_list(struct store_session *session, struct buffer *out)
+static enum store_status memory_each(struct store_session *session, store_visit *visit,
+                                     void *context)
 {
-    for (struct row *row = session->store->rows; row != NULL; row = row->next) {
-        if (row != session->store->rows)
-            buffer_append_char(out, ',');
-        buffer_append_str(out, buffer_str(&row->document));
+    bool more = true;
+    for (struct row *row = session->store->rows; more && row != NULL; row = row->next)
+        more = visit(context, &(struct store_record){.document = buffer_str(&row->document)});
+    return STORE_OK;
+}
+
+static enum store_status put(struct row **at, const struct store_change *change)
+{
+    if (*at == NULL) {
+        *at = calloc(1, sizeof **at);
+        if (*at == NULL)
+            return STORE_FULL;
+        buffer_append_str(&(*at)->id, change->id);
     }
+    buffer_reset(&(*at)->document, 0);
+    buffer_append_str(&(*at)->document, change->document);
     return STORE_OK;
 }
 
-static enum store_status memory_create(struct store_session *session, const struct store_item *item)
+static enum store_status make(struct store *store, const struct store_change *change,
+                              struct store_batch *batch)
 {
-    struct row **at = find(session->store, item->id);
-    if (*at != NULL)
-        return STORE_EXISTS;
-    *at = calloc(1, sizeof **at);
-    if (*at == NULL)
-        return STORE_FULL;
-    buffer_append_str(&(*at)->id, item->id);
-    buffer_append_str(&(*at)->document, item->document);
-    session->store->revision++;
-    return STORE_OK;
-}
-
-static enum store_status memory_replace(struct store_session *session,
-                                        const struct store_item *item)
-{
-    struct row *row = *find(session->store, item->id);
-    if (row == NULL)
-        return STORE_NOT_FOUND;
-    buffer_reset(&row->document, 0);
-    buffer_append_str(&row->document, item->document);
-    session->store->revision++;
-    return STORE_OK;
-}
-
-static enum store_status memory_remove(struct store_session *session, struct str id)
-{
-    struct row **at = find(session->store, id);
+    struct row **at = find(store, change->id);
     struct row *row = *at;
-    if (row == NULL)
+    if (row != NULL && change->operation == STORE_CREATE)
+        return STORE_EXISTS;
+    if (row == NULL && (change->operation == STORE_REPLACE || change->operation == STORE_REMOVE))
         return STORE_NOT_FOUND;
+    batch->revision = ++store->revision;
+    if (change->operation != STORE_REMOVE) {
+        batch->created += row == NULL;
+        return put(at, change);
+    }
     *at = row->next;
     free_row(row);
-    session->store->revision++;
     return STORE_OK;
 }
 
-static enum store_status memory_seed(struct store_session *session, const struct store_item *items,
-                                     size_t items_len)
+static enum store_status memory_change(struct store_session *session, struct store_batch *batch)
 {
-    uint64_t revision = session->store->revision;
-    for (size_t i = 0; revision == 0 && i < items_len; i++)
-        if (memory_create(session, &items[i]) != STORE_OK)
-            return STORE_FULL;
-    session->store->revision = revision + (revision == 0);
-    return STORE_OK;
+    struct store *store = session->store;
+    struct store before = {copy_rows(store->rows), store->revision};
+    enum store_status status = STORE_OK;
+    batch->created = 0;
+    for (size_t i = 0; i < batch->len && status == STORE_OK && !(batch->first && before.revision);
+         i++) {
+        batch->failed = i;
+        status = make(store, &batch->changes[i], batch);
+    }
+    free_rows(status == STORE_OK ? before.rows : store->rows);
+    if (status != STORE_OK)
+        *store = before;
+    return status;
 }
 
 static enum store_status memory_stats(struct store_session *session, struct store_stats *stats)
@@ -149,10 +166,7 @@ const struct store_backend store_memory = {
     .session_open = memory_session_open,
     .session_close = memory_session_close,
     .get = memory_get,
-    .list = memory_list,
-    .create = memory_create,
-    .replace = memory_replace,
-    .remove = memory_remove,
-    .seed = memory_seed,
+    .each = memory_each,
+    .change = memory_change,
     .stats = memory_stats,
 };

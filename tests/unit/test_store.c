@@ -57,21 +57,26 @@ static void place_close(struct place *place)
 
 enum { ENOUGH = 64 << 20 };
 
+static enum store_status change(struct place *place, enum store_operation operation, const char *id,
+                                const char *document)
+{
+    struct store_change one = {operation, str_from(id), str_from(document)};
+    return place->backend->change(place->session, &(struct store_batch){.changes = &one, .len = 1});
+}
+
 static enum store_status create(struct place *place, const char *id, const char *document)
 {
-    return place->backend->create(place->session,
-                                  &(struct store_item){str_from(id), str_from(document)});
+    return change(place, STORE_CREATE, id, document);
 }
 
 static enum store_status replace(struct place *place, const char *id, const char *document)
 {
-    return place->backend->replace(place->session,
-                                   &(struct store_item){str_from(id), str_from(document)});
+    return change(place, STORE_REPLACE, id, document);
 }
 
 static enum store_status drop(struct place *place, const char *id)
 {
-    return place->backend->remove(place->session, str_from(id));
+    return change(place, STORE_REMOVE, id, NULL);
 }
 
 static void expect_get(struct place *place, struct str id, struct str document)
@@ -84,10 +89,19 @@ static void expect_get(struct place *place, struct str id, struct str document)
     buffer_release(&out);
 }
 
+static bool append_document(void *context, const struct store_record *record)
+{
+    struct buffer *out = context;
+    if (out->len > 0)
+        buffer_append_char(out, ',');
+    buffer_append_str(out, record->document);
+    return true;
+}
+
 static void expect_list(struct place *place, const char *documents)
 {
     struct buffer out = {0};
-    cr_expect(place->backend->list(place->session, &out) == STORE_OK);
+    cr_expect(place->backend->each(place->session, append_document, &out) == STORE_OK);
     cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s", place->backend->name,
               (int)out.len, out.data);
     buffer_release(&out);
@@ -133,28 +147,65 @@ static void check_bytes(struct place *place)
     char long_id[255];
     memset(long_id, 'i', sizeof long_id);
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        struct store_item item = {ids[i], STR("{\"n\":123456789012345678901234567890,\"u\":"
-                                              "\"\\u0000\0\xF0\x9F\x98\x80\"}")};
-        cr_expect(place->backend->create(place->session, &item) == STORE_OK);
+        struct store_change item = {STORE_CREATE, ids[i],
+                                    STR("{\"n\":123456789012345678901234567890,\"u\":"
+                                        "\"\\u0000\0\xF0\x9F\x98\x80\"}")};
+        cr_expect(place->backend->change(place->session,
+                                         &(struct store_batch){.changes = &item, .len = 1}) ==
+                  STORE_OK);
         expect_get(place, item.id, item.document);
     }
     for (int i = 0; i < 100000; i++)
         buffer_printf(&large, "%d,", i);
-    struct store_item item = {{long_id, sizeof long_id}, buffer_str(&large)};
-    cr_expect(place->backend->create(place->session, &item) == STORE_OK);
+    struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large)};
+    cr_expect(place->backend->change(
+                  place->session, &(struct store_batch){.changes = &item, .len = 1}) == STORE_OK);
     expect_get(place, item.id, item.document);
     buffer_release(&large);
 }
 
 static void check_seed(struct place *place)
 {
-    const struct store_item items[] = {{STR("x"), STR("X")}, {STR("y"), STR("Y")}};
-    cr_expect(place->backend->seed(place->session, items, 2) == STORE_OK);
+    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("X")},
+                                         {STORE_CREATE, STR("y"), STR("Y")}};
+    struct store_batch batch = {.changes = items, .len = 2, .first = true};
+    cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "X,Y");
-    cr_expect(revision(place) == 1, "a seed is one change");
     cr_expect(drop(place, "x") == STORE_OK && drop(place, "y") == STORE_OK);
-    cr_expect(place->backend->seed(place->session, items, 2) == STORE_OK);
+    cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "");
+}
+
+/* All changes of a batch or none, whichever of them fails. */
+static void check_batches(struct place *place)
+{
+    const struct store_change good[] = {
+        {STORE_CREATE, STR("a"), STR("A")},   {STORE_PUT, STR("b"), STR("B")},
+        {STORE_REPLACE, STR("a"), STR("A2")}, {STORE_CREATE, STR("c"), STR("C")},
+        {STORE_PUT, STR("c"), STR("C2")},     {STORE_REMOVE, STR("b"), STR("")}};
+    struct store_batch batch = {.changes = good, .len = ARRAY_LEN(good)};
+    cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
+    cr_expect(batch.created == 3 && batch.revision == 6 && revision(place) == 6);
+    expect_list(place, "A2,C2");
+    static const struct {
+        struct store_change last;
+        enum store_status status;
+    } bad[] = {
+        {{STORE_CREATE, STR_INIT("c"), STR_INIT("again")}, STORE_EXISTS},
+        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("B2")}, STORE_NOT_FOUND},
+        {{STORE_REMOVE, STR_INIT("b"), STR_INIT("")}, STORE_NOT_FOUND},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR("")},
+                                               {STORE_CREATE, STR("d"), STR("D")},
+                                               {STORE_PUT, STR("c"), STR("C3")},
+                                               bad[i].last,
+                                               {STORE_REMOVE, STR("d"), STR("")}};
+        batch = (struct store_batch){.changes = changes, .len = ARRAY_LEN(changes)};
+        cr_expect(place->backend->change(place->session, &batch) == bad[i].status);
+        cr_expect(batch.failed == 3 && revision(place) == 6);
+        expect_list(place, "A2,C2");
+    }
 }
 
 static void on_each(void (*check)(struct place *place))
@@ -175,6 +226,11 @@ Test(store, keeps_order_and_counts_changes)
 Test(store, keeps_bytes)
 {
     on_each(check_bytes);
+}
+
+Test(store, makes_all_changes_or_none)
+{
+    on_each(check_batches);
 }
 
 Test(store, seeds_once)

@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/documents.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "core/log.h"
+
+enum {
+    FORMAT = 1,
+    READERS_MAX = 4096, /* sessions of all processes; the first opener decides */
+    DATABASES = 3,
+    LEAST_ROOM = 1 << 20 /* a disk with less is full to us */
+};
+
+/* Stands before each document. */
+struct record {
+    uint64_t revision; /* of its last change */
+    uint64_t created_us;
+    uint64_t updated_us;
+};
+
+static MDB_val value_of(const void *data, size_t size)
+{
+    return (MDB_val){.mv_size = size, .mv_data = (void *)data};
+}
+
+static MDB_val id_key(struct str id)
+{
+    return value_of(id.data, id.len);
+}
+
+static MDB_val meta_key(void)
+{
+    return value_of("store", 5);
+}
+
+/* LMDB says EIO when a file system took only a part of what was written. */
+static bool is_disk_full(MDB_env *env)
+{
+    const char *path;
+    struct statvfs disk;
+    return mdb_env_get_path(env, &path) == MDB_SUCCESS && statvfs(path, &disk) == 0 &&
+           disk.f_bavail * disk.f_frsize < LEAST_ROOM;
+}
+
+/* What a failure of LMDB means to the caller. */
+static enum store_status status_of(const struct documents *documents, int code, const char *doing)
+{
+    if (code == EIO && is_disk_full(documents->env))
+        code = ENOSPC;
+    switch (code) {
+    case MDB_SUCCESS:
+        return STORE_OK;
+    case MDB_NOTFOUND:
+        return STORE_NOT_FOUND;
+    case MDB_KEYEXIST:
+        return STORE_EXISTS;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        LOG(LOG_ERROR, "the store is full: raise STORE_MAX_BYTES or free disk space",
+            LOG_TEXT("doing", doing), LOG_TEXT("error", mdb_strerror(code)));
+        return STORE_FULL;
+    default:
+        LOG(LOG_ERROR, "the store failed", LOG_TEXT("doing", doing),
+            LOG_TEXT("error", mdb_strerror(code)));
+        return STORE_BROKEN;
+    }
+}
+
+static int read_meta(struct documents *documents, MDB_txn *txn, struct documents_meta *meta)
+{
+    MDB_val key = meta_key();
+    MDB_val value;
+    int code = mdb_get(txn, documents->meta, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size != sizeof *meta)
+        return MDB_INVALID;
+    if (code == MDB_SUCCESS)
+        memcpy(meta, value.mv_data, sizeof *meta);
+    return code;
+}
+
+static int write_meta(struct documents *documents, MDB_txn *txn, struct documents_meta *meta)
+{
+    MDB_val key = meta_key();
+    MDB_val value = value_of(meta, sizeof *meta);
+    return mdb_put(txn, documents->meta, &key, &value, 0);
+}
+
+/* ---- open and close ---- */
+
+/* Whether an environment without our meta database is someone else's. */
+static bool holds_anything(MDB_txn *txn)
+{
+    MDB_dbi main;
+    MDB_stat stat;
+    return mdb_dbi_open(txn, NULL, 0, &main) != MDB_SUCCESS ||
+           mdb_stat(txn, main, &stat) != MDB_SUCCESS || stat.ms_entries > 0;
+}
+
+static int open_databases(struct documents *documents, MDB_txn *txn)
+{
+    int code = mdb_dbi_open(txn, "meta", MDB_CREATE, &documents->meta);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "ids", MDB_CREATE, &documents->ids);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "documents", MDB_CREATE | MDB_INTEGERKEY, &documents->documents);
+    return code;
+}
+
+/* Sees that the format is ours, or makes it so in a new environment. NULL, or what is wrong. */
+static const char *check_format(struct documents *documents, MDB_txn *txn)
+{
+    struct documents_meta meta = {.format = FORMAT};
+    int code = mdb_dbi_open(txn, "meta", 0, &documents->meta);
+    if (code == MDB_NOTFOUND && holds_anything(txn))
+        return "it is an LMDB environment of another program";
+    if (code == MDB_NOTFOUND) {
+        code = open_databases(documents, txn);
+        if (code == MDB_SUCCESS)
+            code = write_meta(documents, txn, &meta);
+        return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+    }
+    if (code == MDB_SUCCESS)
+        code = read_meta(documents, txn, &meta);
+    if (code == MDB_NOTFOUND || code == MDB_INVALID)
+        return "it is an LMDB environment of another program";
+    if (code == MDB_SUCCESS && meta.format != FORMAT)
+        return "it was written by a newer version of integration-service";
+    if (code == MDB_SUCCESS)
+        code = open_databases(documents, txn);
+    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+}
+
+/* Opens the databases in the open environment. NULL, or what is wrong. */
+static const char *prepare(struct documents *documents)
+{
+    MDB_txn *txn;
+    int code = mdb_txn_begin(documents->env, NULL, 0, &txn);
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    const char *wrong = check_format(documents, txn);
+    if (wrong != NULL) {
+        mdb_txn_abort(txn);
+        return wrong;
+    }
+    code = mdb_txn_commit(txn);
+    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+}
+
+static const char *open_environment(struct documents *documents, const char *path,
+                                    uint64_t max_bytes)
+{
+    int dead = 0;
+    int code = mdb_env_create(&documents->env);
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    mdb_env_set_maxdbs(documents->env, DATABASES);
+    mdb_env_set_maxreaders(documents->env, READERS_MAX);
+    mdb_env_set_mapsize(documents->env, max_bytes);
+    code = mdb_env_open(documents->env, path, MDB_NOTLS, 0660);
+    if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
+        return "data.mdb is not an LMDB file that this version can read";
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    /* A reader that was killed would keep old pages from being used again. */
+    mdb_reader_check(documents->env, &dead);
+    return prepare(documents);
+}
+
+void documents_close(struct documents *documents)
+{
+    mdb_env_close(documents->env);
+}
+
+bool documents_open(struct documents *documents, const char *path, uint64_t max_bytes, char *error,
+                    size_t error_size)
+{
+    const char *wrong;
+    *documents = (struct documents){0};
+    if (mkdir(path, 0770) != 0 && errno != EEXIST)
+        wrong = strerror(errno);
+    else
+        wrong = open_environment(documents, path, max_bytes);
+    if (wrong == NULL)
+        return true;
+    snprintf(error, error_size, "cannot open the store in %s: %s", path, wrong);
+    documents_close(documents);
+    return false;
+}
+
+/* ---- reads ---- */
+
+bool documents_reader_open(struct documents *documents, struct documents_reader *reader)
+{
+    reader->documents = documents;
+    int code = mdb_txn_begin(documents->env, NULL, MDB_RDONLY, &reader->txn);
+    if (code != MDB_SUCCESS) {
+        (void)status_of(documents, code, "opening a session");
+        return false;
+    }
+    mdb_txn_reset(reader->txn);
+    return true;
+}
+
+void documents_reader_close(struct documents_reader *reader)
+{
+    mdb_txn_abort(reader->txn);
+}
+
+static struct store_record record_of(MDB_val key, MDB_val value)
+{
+    struct record head;
+    struct store_record record;
+    memcpy(&head, value.mv_data, sizeof head);
+    memcpy(&record.sequence, key.mv_data, sizeof record.sequence);
+    record.revision = head.revision;
+    record.created_us = head.created_us;
+    record.updated_us = head.updated_us;
+    record.document =
+        (struct str){(const char *)value.mv_data + sizeof head, value.mv_size - sizeof head};
+    return record;
+}
+
+enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out)
+{
+    struct documents *documents = reader->documents;
+    MDB_val key = id_key(id);
+    MDB_val sequence;
+    MDB_val value;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "reading");
+    code = mdb_get(reader->txn, documents->ids, &key, &sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(reader->txn, documents->documents, &sequence, &value);
+    if (code == MDB_SUCCESS)
+        buffer_append_str(out, record_of(sequence, value).document);
+    mdb_txn_reset(reader->txn);
+    return status_of(documents, code, "reading");
+}
+
+enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context)
+{
+    struct documents *documents = reader->documents;
+    MDB_cursor *cursor;
+    MDB_val key;
+    MDB_val value;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "listing");
+    code = mdb_cursor_open(reader->txn, documents->documents, &cursor);
+    if (code == MDB_SUCCESS) {
+        bool more = true;
+        while (more && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+            struct store_record record = record_of(key, value);
+            more = visit(context, &record);
+        }
+        mdb_cursor_close(cursor);
+    }
+    mdb_txn_reset(reader->txn);
+    return code == MDB_NOTFOUND ? STORE_OK : status_of(documents, code, "listing");
+}
+
+enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats)
+{
+    struct documents *documents = reader->documents;
+    struct documents_meta meta;
+    MDB_stat pages;
+    MDB_envinfo info;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "reading the revision");
+    code = read_meta(documents, reader->txn, &meta);
+    if (code == MDB_SUCCESS)
+        code = mdb_stat(reader->txn, documents->documents, &pages);
+    mdb_txn_reset(reader->txn);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "reading the revision");
+    mdb_env_info(documents->env, &info);
+    *stats = (struct store_stats){.revision = meta.revision,
+                                  .integrations = pages.ms_entries,
+                                  .used_bytes = (info.me_last_pgno + 1) * pages.ms_psize,
+                                  .max_bytes = info.me_mapsize,
+                                  .readers = info.me_numreaders};
+    return STORE_OK;
+}
+
+/* ---- changes ---- */
+
+enum store_status documents_begin(struct documents *documents, struct documents_change *change)
+{
+    change->documents = documents;
+    int code = mdb_txn_begin(documents->env, NULL, 0, &change->txn);
+    if (code == MDB_SUCCESS) {
+        code = read_meta(documents, change->txn, &change->meta);
+        if (code != MDB_SUCCESS)
+            mdb_txn_abort(change->txn);
+    }
+    return status_of(documents, code, "beginning a change");
+}
+
+void documents_cancel(struct documents_change *change)
+{
+    mdb_txn_abort(change->txn);
+}
+
+enum store_status documents_end(struct documents_change *change, enum store_status status)
+{
+    struct documents *documents = change->documents;
+    if (status == STORE_OK)
+        status = status_of(documents, write_meta(documents, change->txn, &change->meta),
+                           "writing the revision");
+    if (status != STORE_OK) {
+        documents_cancel(change);
+        return status;
+    }
+    return status_of(documents, mdb_txn_commit(change->txn), "committing");
+}
+
+enum store_status documents_find(struct documents_change *change, struct str id,
+                                 struct store_record *record)
+{
+    struct documents *documents = change->documents;
+    MDB_val key = id_key(id);
+    MDB_val sequence;
+    MDB_val value;
+    int code = mdb_get(change->txn, documents->ids, &key, &sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(change->txn, documents->documents, &sequence, &value);
+    if (code == MDB_SUCCESS)
+        *record = record_of(sequence, value);
+    return status_of(documents, code, "looking for an id");
+}
+
+static int put_document(struct documents_change *change, const struct store_record *record)
+{
+    struct record head = {record->revision, record->created_us, record->updated_us};
+    MDB_val key = value_of(&record->sequence, sizeof record->sequence);
+    MDB_val value = {.mv_size = sizeof head + record->document.len};
+    int code = mdb_put(change->txn, change->documents->documents, &key, &value, MDB_RESERVE);
+    if (code == MDB_SUCCESS) {
+        memcpy(value.mv_data, &head, sizeof head);
+        memcpy((char *)value.mv_data + sizeof head, record->document.data, record->document.len);
+    }
+    return code;
+}
+
+enum store_status documents_put(struct documents_change *change, struct str id,
+                                const struct store_record *record)
+{
+    MDB_val key = id_key(id);
+    MDB_val sequence = value_of(&record->sequence, sizeof record->sequence);
+    int code = mdb_put(change->txn, change->documents->ids, &key, &sequence, MDB_NOOVERWRITE);
+    if (code == MDB_SUCCESS || code == MDB_KEYEXIST)
+        code = put_document(change, record);
+    return status_of(change->documents, code, "writing");
+}
+
+enum store_status documents_remove(struct documents_change *change, struct str id,
+                                   uint64_t sequence)
+{
+    MDB_val key = id_key(id);
+    MDB_val place = value_of(&sequence, sizeof sequence);
+    int code = mdb_del(change->txn, change->documents->ids, &key, NULL);
+    if (code == MDB_SUCCESS)
+        code = mdb_del(change->txn, change->documents->documents, &place, NULL);
+    return status_of(change->documents, code, "removing");
+}

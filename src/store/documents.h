@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Documents in an LMDB environment, mapped by every process of the host. Reads take no lock and no
+ * system call; a change is on disk when it is committed.
+ *
+ *   meta       "store" -> struct documents_meta
+ *   ids        id -> sequence number
+ *   documents  sequence number -> struct record and the document, so a list is one scan
+ *
+ * What LMDB asks of its users (lmdb.h): open after fork, once a process; a value is gone with its
+ * transaction, so it is copied out. */
+#ifndef STORE_DOCUMENTS_H
+#define STORE_DOCUMENTS_H
+
+#include <lmdb.h>
+
+#include "store/store.h"
+
+struct documents {
+    MDB_env *env;
+    MDB_dbi meta;
+    MDB_dbi ids;
+    MDB_dbi documents;
+};
+
+struct documents_meta {
+    uint64_t format;
+    uint64_t revision;
+    uint64_t sequence; /* the last one given */
+};
+
+/* What one thread reads with. */
+struct documents_reader {
+    struct documents *documents;
+    MDB_txn *txn; /* renewed for each read */
+};
+
+/* Changes under way, in LMDB's one write transaction. */
+struct documents_change {
+    struct documents *documents;
+    MDB_txn *txn;
+    struct documents_meta meta;
+};
+
+/* Opens the environment in the directory `path`, and creates it when missing. False with a sentence
+ * in `error`, and nothing to close. */
+MUST_CHECK bool documents_open(struct documents *documents, const char *path, uint64_t max_bytes,
+                               char *error, size_t error_size);
+void documents_close(struct documents *documents);
+
+/* False: there is no memory or place for a reader. */
+MUST_CHECK bool documents_reader_open(struct documents *documents, struct documents_reader *reader);
+void documents_reader_close(struct documents_reader *reader);
+
+/* What struct store_backend promises, by one reader. */
+enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out);
+enum store_status documents_each(struct documents_reader *reader, store_visit *visit,
+                                 void *context);
+enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats);
+
+/* Waits for LMDB's write lock: nobody changes anything until the end. */
+enum store_status documents_begin(struct documents *documents, struct documents_change *change);
+/* Commits, or undoes what was done if `status` is not STORE_OK; returns what became of it. */
+enum store_status documents_end(struct documents_change *change, enum store_status status);
+
+void documents_cancel(struct documents_change *change);
+
+/* Whether there is the id, and the record that it has; its document lives until the next change. */
+enum store_status documents_find(struct documents_change *change, struct str id,
+                                 struct store_record *record);
+/* Keeps a record under `id`: a new one, or the next of the same sequence number. */
+enum store_status documents_put(struct documents_change *change, struct str id,
+                                const struct store_record *record);
+enum store_status documents_remove(struct documents_change *change, struct str id,
+                                   uint64_t sequence);
+
+#endif
