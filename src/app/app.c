@@ -12,8 +12,7 @@ enum {
     BODY_KEPT = 256 * 1024 /* memory a session keeps for the next answer's body */
 };
 
-/* The rows that the chatbot framework's own store starts with. */
-static const struct store_change defaults[] = {
+const struct store_change app_defaults[] = {
     {STORE_CREATE, STR_INIT("facebook"),
      STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
               "\"description\":\"Connect with Facebook Messenger\",\"status\":false,"
@@ -25,12 +24,29 @@ static const struct store_change defaults[] = {
               "\"status\":true,\"settings\":{}}")},
 };
 
+const size_t app_defaults_len = ARRAY_LEN(app_defaults);
+
+struct store_options app_store_options(const struct config *config)
+{
+    return (struct store_options){
+        .directory = config->state_dir,
+        .max_bytes = config->store_max_bytes,
+        .database = {.url = config->database_url,
+                     .connections = config->db_pool_size + config->db_max_overflow,
+                     .connections_kept = config->db_pool_size,
+                     .processes = config_workers(config),
+                     .prepare = config->db_prepared_statements,
+                     .timeout_ms = config->db_timeout_ms}};
+}
+
+/* A back-end with a follower is seeded by that one. */
 static bool seed_defaults(struct app *app, char *error, size_t error_size)
 {
     struct store_session *session = app->backend->session_open(app->store);
     enum store_status status = STORE_BROKEN;
     if (session != NULL) {
-        struct store_batch batch = {.changes = defaults, .len = ARRAY_LEN(defaults), .first = true};
+        struct store_batch batch = {
+            .changes = app_defaults, .len = app_defaults_len, .first = true};
         status = app->backend->change(session, &batch);
         app->backend->session_close(session);
     }
@@ -57,12 +73,12 @@ bool app_open(struct app *app, const struct config *config, const struct store_b
               uint64_t started_us, char *error, size_t error_size)
 {
     *app = (struct app){.config = config, .backend = backend, .started_us = started_us};
-    struct store_options options = {config->state_dir, config->store_max_bytes};
+    struct store_options options = app_store_options(config);
+    bool seeds = config->seed_defaults && backend->follow == NULL;
     app->store = backend->open(&options, error, error_size);
     if (app->store == NULL)
         return false;
-    if ((!config->seed_defaults || seed_defaults(app, error, error_size)) &&
-        open_metrics(app, error, error_size))
+    if ((!seeds || seed_defaults(app, error, error_size)) && open_metrics(app, error, error_size))
         return true;
     backend->close(app->store);
     return false;
@@ -72,6 +88,12 @@ void app_close(struct app *app)
 {
     metrics_close(app->metrics);
     app->backend->close(app->store);
+}
+
+void app_retire(struct app *app)
+{
+    if (app->backend->retire != NULL)
+        app->backend->retire(app->store);
 }
 
 bool app_session_open(struct app *app, struct app_session *session, size_t answer_max)

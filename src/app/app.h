@@ -37,7 +37,9 @@ struct app_session {
     struct http_response response; /* of the current request */
     uint64_t id_seed;              /* random, for the request ids made here */
     uint64_t id_count;
-    char id_text[33]; /* the current request's id, if it was made here */
+    char id_text[33];       /* the current request's id, if it was made here */
+    char revision_text[21]; /* of its answer's headers */
+    char age_text[21];
 };
 
 /* Where a request goes; plain values that point into the request's target. */
@@ -45,8 +47,17 @@ struct app_route {
     size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
     struct str raw_id; /* the path's {id}, still encoded */
     bool changes;      /* it is not a read: it waits for the disk, and for other changes */
-    bool may_wait;     /* for a disk, a lock or a slow reader: not for a thread others wait for */
+    bool may_wait;     /* for a disk, a lock, a database or a slow reader: not for a thread others
+                          wait for */
 };
+
+/* What a store is opened with. */
+struct store_options app_store_options(const struct config *config);
+
+/* What a store that never held anything starts with, if SEED_DEFAULTS says so: the chatbot
+ * framework's own two integrations. */
+extern const struct store_change app_defaults[];
+extern const size_t app_defaults_len;
 
 /* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
  * opened on them. False with a sentence in `error`, and nothing to close. */
@@ -55,12 +66,15 @@ MUST_CHECK bool app_open(struct app *app, const struct config *config,
                          size_t error_size);
 void app_close(struct app *app);
 
+/* The process is about to end: gives up what its successors may need. */
+void app_retire(struct app *app);
+
 /* Opens a session; call from one thread at a time, and use it in one. `answer_max`: the longest
  * body that its thread may wait for a reader to take; SIZE_MAX: any. */
 MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
-/* Finds where a request goes, from its method and target alone. */
+/* Finds where a request goes, from its method, target and Cache-Control alone. */
 struct app_route app_route(const struct http_request *request);
 
 /* Answers a request into session->response, which lives until app_finish. Every request is counted

@@ -8,12 +8,12 @@
 
 #define INTEGRATIONS                                                                               \
     {                                                                                              \
-        [HTTP_GET] = {.handle = handle_list, .may_wait = true},                                    \
+        [HTTP_GET] = {.handle = handle_list, .may_wait = true, .reads = true},                     \
         [HTTP_POST] = {.handle = handle_create, .takes_body = true, .may_wait = true},             \
     }
 #define INTEGRATION                                                                                \
     {                                                                                              \
-        [HTTP_GET] = {.handle = handle_get},                                                       \
+        [HTTP_GET] = {.handle = handle_get, .reads = true},                                        \
         [HTTP_PUT] = {.handle = handle_replace, .takes_body = true, .may_wait = true},             \
         [HTTP_DELETE] = {.handle = handle_remove, .may_wait = true},                               \
     }
@@ -24,8 +24,8 @@ const struct endpoint endpoints[] = {
     {"/admin/integrations/{id}", INTEGRATION}, /* the chatbot framework's own paths */
     {"/admin/integrations", INTEGRATIONS},
     {"/health", {[HTTP_GET] = {.handle = handle_health}}},
-    {"/readiness", {[HTTP_GET] = {.handle = handle_readiness}}},
-    {"/ready", {[HTTP_GET] = {.handle = handle_ready}}},
+    {"/readiness", {[HTTP_GET] = {.handle = handle_readiness, .may_wait = true}}},
+    {"/ready", {[HTTP_GET] = {.handle = handle_ready, .may_wait = true}}},
     {"/metrics", {[HTTP_GET] = {.handle = handle_metrics, .may_wait = true}}},
 };
 const size_t endpoints_len = ARRAY_LEN(endpoints);
@@ -97,7 +97,10 @@ struct app_route app_route(const struct http_request *request)
     while (route.endpoint < endpoints_len &&
            !matches(path, str_from(endpoints[route.endpoint].template), &route.raw_id))
         route.endpoint++;
-    if (route.endpoint < endpoints_len)
-        route.may_wait = endpoints[route.endpoint].operations[method].may_wait;
+    if (route.endpoint < endpoints_len) {
+        const struct operation *operation = &endpoints[route.endpoint].operations[method];
+        route.may_wait =
+            operation->may_wait || (operation->reads && http_wants_fresh(request->cache_control));
+    }
     return route;
 }

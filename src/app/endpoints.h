@@ -19,6 +19,7 @@ struct operation {
     handler *handle;
     bool takes_body; /* a body above the limit is refused before the handler */
     bool may_wait;
+    bool reads; /* from the store: a client may ask for no copy, which may wait */
 };
 
 struct endpoint {

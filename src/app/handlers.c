@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/handlers.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "base/text.h"
 #include "model/integration.h"
+
+#define NS_PER_MS 1000000ULL
 
 static const struct str json_type = STR_INIT("application/json");
 
@@ -49,6 +54,47 @@ static void answer_failure(const struct call *call, enum store_status status)
     answer_detail(response, 500, STR("Internal Server Error"));
 }
 
+/* ---- what a store is asked, and what it tells in headers ---- */
+
+static uint64_t deadline_after(const struct call *call, uint64_t ms)
+{
+    return call->request->started_ns + ms * NS_PER_MS;
+}
+
+static struct store_read begin_read(const struct call *call)
+{
+    return (struct store_read){.fresh = http_wants_fresh(call->request->cache_control),
+                               .deadline_ns =
+                                   deadline_after(call, call->session->app->config->db_timeout_ms)};
+}
+
+static void add_number_header(struct http_response *response, struct str name, char text[21],
+                              uint64_t number)
+{
+    int length = snprintf(text, 21, "%" PRIu64, number);
+    http_response_header(response, name, (struct str){text, (size_t)length});
+}
+
+static void add_revision(const struct call *call, uint64_t revision)
+{
+    if (call->session->app->backend->replicates)
+        add_number_header(&call->session->response, STR("X-Revision"), call->session->revision_text,
+                          revision);
+}
+
+/* Tells which state of the store was read, and how old that is at most (RFC 9111, section 5.1). */
+static void end_read(const struct call *call, const struct store_read *read,
+                     enum store_status status)
+{
+    struct app_session *session = call->session;
+    if (!session->app->backend->replicates || (status != STORE_OK && status != STORE_NOT_FOUND))
+        return;
+    add_revision(call, read->revision);
+    add_number_header(&session->response, STR("Age"), session->age_text, read->age_ms / 1000);
+}
+
+/* ---- the operations ---- */
+
 static bool append_to_list(void *context, const struct store_record *record)
 {
     struct buffer *list = context;
@@ -61,10 +107,13 @@ static bool append_to_list(void *context, const struct store_record *record)
 void handle_list(const struct call *call)
 {
     struct app_session *session = call->session;
+    struct store_read read = begin_read(call);
     struct buffer *body = answer_json(&session->response, 200);
     buffer_append_char(body, '[');
-    enum store_status status = session->app->backend->each(session->store, append_to_list, body);
+    enum store_status status =
+        session->app->backend->each(session->store, &read, append_to_list, body);
     buffer_append_char(body, ']');
+    end_read(call, &read, status);
     if (status != STORE_OK)
         answer_failure(call, status);
 }
@@ -73,9 +122,12 @@ void handle_get(const struct call *call)
 {
     struct app_session *session = call->session;
     struct buffer *body = answer_json(&session->response, 200);
+    struct store_read read = begin_read(call);
     enum store_status status = STORE_NOT_FOUND;
-    if (integration_id_is_valid(call->id))
-        status = session->app->backend->get(session->store, call->id, body);
+    if (integration_id_is_valid(call->id)) {
+        status = session->app->backend->get(session->store, &read, call->id, body);
+        end_read(call, &read, status);
+    }
     if (status != STORE_OK)
         answer_failure(call, status);
 }
@@ -103,8 +155,14 @@ static bool read_integration(const struct call *call, struct integration *integr
 
 static enum store_status make_change(const struct call *call, const struct store_change *change)
 {
-    struct store_batch batch = {.changes = change, .len = 1};
-    return call->session->app->backend->change(call->session->store, &batch);
+    const struct app *app = call->session->app;
+    struct store_batch batch = {.changes = change,
+                                .len = 1,
+                                .deadline_ns = deadline_after(call, app->config->db_timeout_ms)};
+    enum store_status status = app->backend->change(call->session->store, &batch);
+    if (status == STORE_OK)
+        add_revision(call, batch.revision);
+    return status;
 }
 
 static void write_integration(const struct call *call, enum store_operation operation,
@@ -152,13 +210,25 @@ void handle_health(const struct call *call)
     buffer_append_char(body, '}');
 }
 
+static bool store_is_ready(const struct call *call)
+{
+    struct app_session *session = call->session;
+    const struct store_backend *backend = session->app->backend;
+    const struct config *config = session->app->config;
+    struct store_stats stats;
+    if (backend->replicates && config->readiness_policy == READINESS_SERVE_STALE)
+        return backend->stats(session->store, &stats) == STORE_OK &&
+               stats.age_ms <= config->max_staleness_ms;
+    return backend->ready(session->store, deadline_after(call, config->readiness_timeout_ms)) ==
+           STORE_OK;
+}
+
 static void answer_readiness(const struct call *call, struct str ready)
 {
     struct app_session *session = call->session;
-    struct store_stats stats;
     if (atomic_load(&session->app->stopping))
         answer_detail(&session->response, 503, STR("not ready"));
-    else if (session->app->backend->stats(session->store, &stats) != STORE_OK)
+    else if (!store_is_ready(call))
         answer_detail(&session->response, 503, STR("db not ready"));
     else
         buffer_append_str(answer_json(&session->response, 200), ready);
@@ -174,23 +244,62 @@ void handle_ready(const struct call *call)
     answer_readiness(call, STR("{\"status\":\"ok\"}"));
 }
 
+/* What the store tells of itself; of its database, if it has one. */
+static void render_store(const struct app *app, const struct store_stats *stats, struct buffer *out)
+{
+    const struct metrics_sample samples[] = {
+        {"integration_store_integrations", NULL, "Integrations in the store.", stats->integrations},
+        {"integration_store_revision", NULL, "Changes the store has seen.", stats->revision},
+        {"integration_store_used_bytes", NULL, "Size of the store.", stats->used_bytes},
+        {"integration_store_max_bytes", NULL, "Size the store can grow to.", stats->max_bytes},
+        {"integration_store_readers", NULL, "Most reader slots ever in use at once.",
+         stats->readers},
+    };
+    const struct metrics_sample database[] = {
+        {"integration_database_up", NULL, "Whether the database answers the follower.",
+         stats->database_up},
+        {"integration_database_connections", "state=\"idle\"", "Connections to the database.",
+         stats->connections_idle},
+        {"integration_database_connections", "state=\"busy\"", NULL, stats->connections_busy},
+        {"integration_database_connections_max", NULL, "Connections there may be.",
+         stats->connections_max},
+        {"integration_database_connects_total", NULL, "Connections opened.", stats->connects},
+        {"integration_database_commits_total", NULL, "Changes committed.", stats->commits},
+        {"integration_database_failures_total", NULL,
+         "Changes and reads that the database did not take.", stats->failures},
+        {"integration_replica_copies_total", NULL, "Copies made of the whole database.",
+         stats->copies},
+        {"integration_replica_revision", NULL, "Revision of the database that the replica has.",
+         stats->revision},
+    };
+    metrics_render_samples(samples, ARRAY_LEN(samples), out);
+    if (!app->backend->replicates)
+        return;
+    metrics_render_samples(database, ARRAY_LEN(database), out);
+    if (stats->age_ms == UINT64_MAX) /* there is no replica yet */
+        return;
+    const struct metrics_sample age = {"integration_replica_age_seconds", NULL,
+                                       "Time since the replica was known to lack nothing.",
+                                       stats->age_ms / 1000};
+    metrics_render_samples(&age, 1, out);
+}
+
 void handle_metrics(const struct call *call)
 {
     struct app_session *session = call->session;
     const struct app *app = session->app;
+    struct buffer *body = &session->response.body;
     struct store_stats stats = {0};
     bool store_up = app->backend->stats(session->store, &stats) == STORE_OK;
-    const struct metrics_gauge gauges[] = {
-        {"process_start_time_seconds", "Start of the service, in seconds since 1970.",
+    const struct metrics_sample samples[] = {
+        {"process_start_time_seconds", NULL, "Start of the service, in seconds since 1970.",
          app->started_us / 1000000},
-        {"integration_store_up", "Whether the store answers.", store_up},
-        {"integration_store_integrations", "Integrations in the store.", stats.integrations},
-        {"integration_store_revision", "Changes the store has seen.", stats.revision},
-        {"integration_store_used_bytes", "Size of the store.", stats.used_bytes},
-        {"integration_store_max_bytes", "Size the store can grow to.", stats.max_bytes},
-        {"integration_store_readers", "Most reader slots ever in use at once.", stats.readers},
+        {"integration_store_up", NULL, "Whether the store answers.", store_up},
     };
     session->response.status = 200;
     session->response.content_type = STR("text/plain; version=0.0.4; charset=utf-8");
-    metrics_render(app->metrics, gauges, store_up ? ARRAY_LEN(gauges) : 2, &session->response.body);
+    metrics_render(app->metrics, body);
+    metrics_render_samples(samples, ARRAY_LEN(samples), body);
+    if (store_up)
+        render_store(app, &stats, body);
 }

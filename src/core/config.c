@@ -3,6 +3,9 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
+#include <unistd.h>
+
+enum { CONNECTIONS_MAX = 1024, WORKERS_MAX = 64 };
 
 enum kind {
     KIND_TEXT,
@@ -26,6 +29,7 @@ struct option {
 
 static const char *const log_levels[] = {"debug", "info", "warning", "error", "critical", NULL};
 static const char *const off_on[] = {"off", "on", NULL};
+static const char *const readiness_policies[] = {"strict", "serve-stale", NULL};
 
 #define MIB ((uint64_t)1024 * 1024)
 #define AT(member) offsetof(struct config, member)
@@ -45,7 +49,8 @@ static const struct option options[] = {
      "loopback"},
     {"SOCKET_MODE", KIND_MODE, AT(socket_mode), "0660", 0, 0777, NULL,
      "permissions of the unix socket"},
-    {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, 64, NULL, "worker processes; 0: one a CPU"},
+    {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
+     "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,
      "threads a worker has for changes, and as many for long reads (lists, metrics)"},
     {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", 0, 0, log_levels,
@@ -64,7 +69,26 @@ static const struct option options[] = {
     {"SEED_DEFAULTS", KIND_CHOICE, AT(seed_defaults), "off", 0, 0, off_on,
      "`on`: a store that never held anything starts with the framework's two integrations"},
     {"DATABASE_URL", KIND_SECRET, AT(database_url), "", 0, 0, NULL,
-     "PostgreSQL; not in this version, so a set one stops the start"},
+     "PostgreSQL: `postgresql://USER:PASSWORD@HOST/DATABASE`, several hosts with commas between, "
+     "and "
+     "as SQLAlchemy writes it (`postgresql+asyncpg://`, `?ssl=`); empty: the embedded store"},
+    {"DB_POOL_SIZE", KIND_NUMBER, AT(db_pool_size), "5", 1, 1000, NULL,
+     "connections to the database that stay open, of all processes together"},
+    {"DB_MAX_OVERFLOW", KIND_NUMBER, AT(db_max_overflow), "10", 0, 1000, NULL,
+     "connections there may be beyond these while there is much to do"},
+    {"DB_TIMEOUT", KIND_SECONDS, AT(db_timeout_ms), "5", 100, 300000, NULL,
+     "time for the database to take a change, from its arrival; then 503"},
+    {"DB_PREPARED_STATEMENTS", KIND_CHOICE, AT(db_prepared_statements), "on", 0, 0, off_on,
+     "`off`: behind PgBouncer in transaction mode. Changes of other hosts are then seen within a "
+     "second, not at once"},
+    {"READINESS_TIMEOUT", KIND_SECONDS, AT(readiness_timeout_ms), "5", 100, 300000, NULL,
+     "time for the database to answer `/readiness`"},
+    {"READINESS_POLICY", KIND_CHOICE, AT(readiness_policy), "strict", 0, 0, readiness_policies,
+     "`strict`: `/readiness` is 503 while the database is away; `serve-stale`: 200 while the "
+     "replica "
+     "is younger than `MAX_STALENESS`"},
+    {"MAX_STALENESS", KIND_SECONDS, AT(max_staleness_ms), "300", 1000, 31536000000, NULL,
+     "age of a replica that is still good enough for `serve-stale`"},
 };
 
 static const char **text_field(struct config *config, const struct option *option)
@@ -228,8 +252,15 @@ static unsigned check_together(const struct config *config, FILE *errors)
 {
     unsigned faults = 0;
     char address[512];
-    if (config->database_url[0] != '\0') {
-        fputs("DATABASE_URL: this version has the embedded store only; unset it\n", errors);
+    if (config->database_url[0] != '\0' && config->db_pool_size + config->db_max_overflow < 2) {
+        fputs("DB_POOL_SIZE: together with DB_MAX_OVERFLOW at least 2: one connection follows the "
+              "changes, one makes them\n",
+              errors);
+        faults++;
+    }
+    if (config->db_pool_size + config->db_max_overflow > CONNECTIONS_MAX) {
+        fprintf(errors, "DB_POOL_SIZE: together with DB_MAX_OVERFLOW at most %d\n",
+                CONNECTIONS_MAX);
         faults++;
     }
     if (!config_listen_address(config, address, sizeof address)) {
@@ -247,6 +278,14 @@ unsigned config_load(struct config *config, config_lookup *lookup, FILE *errors)
         if (!load_option(config, &options[i], lookup(options[i].name), errors))
             faults++;
     return faults + check_together(config, errors);
+}
+
+size_t config_workers(const struct config *config)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    if (config->workers > 0)
+        return config->workers;
+    return cpus < 1 ? 1 : cpus > WORKERS_MAX ? WORKERS_MAX : (size_t)cpus;
 }
 
 void config_print(const struct config *config, FILE *out)

@@ -19,7 +19,7 @@ struct config {
     const char *listen; /* "unix:PATH" or "ADDRESS:PORT"; empty: a socket in state_dir */
     uint64_t socket_mode;
     const char *state_dir;
-    uint64_t workers; /* 0: one a CPU */
+    uint64_t workers; /* 0: one a CPU; config_workers tells */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */
     uint64_t max_body_bytes;
@@ -27,9 +27,19 @@ struct config {
     uint64_t request_timeout_ms;
     uint64_t drain_timeout_ms;
     const char *cors_allow_origins;
-    uint64_t seed_defaults; /* bool */
-    const char *database_url;
+    uint64_t seed_defaults;   /* bool */
+    const char *database_url; /* empty: the embedded store */
+    uint64_t db_pool_size;
+    uint64_t db_max_overflow;
+    uint64_t db_timeout_ms;
+    uint64_t db_prepared_statements; /* bool */
+    uint64_t readiness_timeout_ms;
+    uint64_t readiness_policy; /* enum readiness_policy */
+    uint64_t max_staleness_ms;
 };
+
+/* As the READINESS_POLICY option lists them. */
+enum readiness_policy { READINESS_STRICT, READINESS_SERVE_STALE };
 
 /* The value of an environment variable, or NULL: getenv, or a stand-in. */
 typedef const char *config_lookup(const char *name);
@@ -38,6 +48,9 @@ typedef const char *config_lookup(const char *name);
  * Strings stay owned by the environment. For each fault one line that names the variable goes to
  * `errors`, never the value of a secret; returns the number of faults. */
 MUST_CHECK unsigned config_load(struct config *config, config_lookup *lookup, FILE *errors);
+
+/* How many workers there are to be: `workers`, or one a CPU. */
+size_t config_workers(const struct config *config);
 
 /* Prints NAME=value lines, secrets masked. */
 void config_print(const struct config *config, FILE *out);

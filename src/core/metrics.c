@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/lock.h"
 
 /* Upper bounds of the latency buckets: the contract's, and finer ones below 5 ms. */
 static const struct bound {
@@ -95,21 +96,6 @@ static uint64_t shape_of(const struct metrics_labels *labels)
     return hash_bytes(hash, (uint64_t[]){VALUES, SLOTS}, 2 * sizeof(uint64_t));
 }
 
-static bool lock_byte(int fd, off_t byte, int command)
-{
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    while (fcntl(fd, command, &lock) != 0)
-        if (errno != EINTR)
-            return false;
-    return true;
-}
-
-static void unlock_byte(int fd, off_t byte)
-{
-    struct flock lock = {.l_type = F_UNLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
-    fcntl(fd, F_OFD_SETLK, &lock);
-}
-
 enum area { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 
 /* With byte 0 locked: makes a new file an area, or sees whether it is one of this shape. */
@@ -149,9 +135,9 @@ static int open_area(const char *path, size_t size, uint64_t shape)
         if (fd < 0)
             return -1;
         enum area area = AREA_BROKEN;
-        if (lock_byte(fd, 0, F_OFD_SETLKW)) {
+        if (lock_wait(fd, 0)) {
             area = prepare_area(fd, path, size, shape);
-            unlock_byte(fd, 0);
+            lock_release(fd, 0);
         }
         if (area == AREA_READY)
             return fd;
@@ -225,7 +211,7 @@ static void add(struct metrics_slot *slot, size_t index, uint64_t number)
 static size_t take_slot(struct metrics *metrics)
 {
     for (size_t i = 1; i < SLOTS; i++)
-        if (!metrics->taken[i] && lock_byte(metrics->fd, (off_t)i, F_OFD_SETLK)) {
+        if (!metrics->taken[i] && lock_try(metrics->fd, i)) {
             metrics->taken[i] = true;
             return i;
         }
@@ -388,10 +374,7 @@ static uint64_t resident_bytes(uint64_t pid)
 /* Whether somebody holds the slot's lock. */
 static bool slot_is_held(const struct metrics *metrics, size_t slot)
 {
-    struct flock lock = {
-        .l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = (off_t)slot, .l_len = 1};
-    return metrics->taken[slot] ||
-           (fcntl(metrics->fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK);
+    return metrics->taken[slot] || lock_is_held(metrics->fd, slot);
 }
 
 /* A killed process's requests are in flight no more. */
@@ -441,8 +424,7 @@ static void render_process(const struct metrics *metrics, struct buffer *out)
     sample(out, "process_open_fds", "gauge", "File descriptors of all workers.", pool.descriptors);
 }
 
-void metrics_render(const struct metrics *metrics, const struct metrics_gauge *gauges,
-                    size_t gauges_len, struct buffer *out)
+void metrics_render(const struct metrics *metrics, struct buffer *out)
 {
     render_requests(metrics, out);
     family(out, "http_request_latency_seconds", "histogram",
@@ -450,6 +432,18 @@ void metrics_render(const struct metrics *metrics, const struct metrics_gauge *g
     for (size_t e = 0; e < metrics->labels->endpoints_len; e++)
         render_latency(metrics, e, out);
     render_process(metrics, out);
-    for (size_t i = 0; i < gauges_len; i++)
-        sample(out, gauges[i].name, "gauge", gauges[i].help, gauges[i].value);
+}
+
+void metrics_render_samples(const struct metrics_sample *samples, size_t len, struct buffer *out)
+{
+    for (size_t i = 0; i < len; i++) {
+        const struct metrics_sample *one = &samples[i];
+        bool counts = str_has_suffix(str_from(one->name), STR("_total"));
+        if (one->help != NULL)
+            family(out, one->name, counts ? "counter" : "gauge", one->help);
+        buffer_append_str(out, str_from(one->name));
+        if (one->labels != NULL)
+            buffer_printf(out, "{%s}", one->labels);
+        buffer_printf(out, " %" PRIu64 "\n", one->value);
+    }
 }

@@ -34,10 +34,11 @@ struct metrics_request {
     uint64_t bytes_out; /* of the answer's body */
 };
 
-/* A value read at the time of the scrape. */
-struct metrics_gauge {
+/* A value read at the time of the scrape: a counter if its name ends in "_total", else a gauge. */
+struct metrics_sample {
     const char *name;
-    const char *help;
+    const char *labels; /* NULL: none */
+    const char *help;   /* NULL: of the same family as the one before */
     uint64_t value;
 };
 
@@ -70,8 +71,10 @@ void metrics_end(struct metrics_slot *slot, const struct metrics_request *reques
 /* Counts the CPU time this process has used by now; for the owner of the process's first slot. */
 void metrics_count_cpu(struct metrics_slot *slot);
 
-/* Appends all families in the Prometheus text format 0.0.4, `gauges` last. */
-void metrics_render(const struct metrics *metrics, const struct metrics_gauge *gauges,
-                    size_t gauges_len, struct buffer *out);
+/* Appends the families of the area in the Prometheus text format 0.0.4. */
+void metrics_render(const struct metrics *metrics, struct buffer *out);
+
+/* The same for values that are not in the area. */
+void metrics_render_samples(const struct metrics_sample *samples, size_t len, struct buffer *out);
 
 #endif

@@ -4,8 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "app/app.h"
 #include "core/config.h"
+#include "core/log.h"
 #include "main/supervisor.h"
 #include "store/store.h"
 
@@ -18,6 +21,7 @@ enum { EXIT_USAGE = 2 };
 static const char usage[] =
     "usage: integration-service serve [--with-nginx]   run the service until SIGTERM\n"
     "       integration-service check-config           print the configuration it would run with\n"
+    "       integration-service migrate                bring the database's schema up to date\n"
     "       integration-service --version | --help\n";
 
 static int print_help(void)
@@ -33,10 +37,49 @@ static const char *from_environment(const char *name)
     return getenv(name);
 }
 
+/* Whether DATABASE_URL, if it is set, can be one; tells what of it is of no use here. */
+static bool check_database(const struct config *config)
+{
+    char error[256];
+    struct buffer ignored = {0};
+    if (config->database_url[0] == '\0')
+        return true;
+    bool valid = store_pg_check(config->database_url, &ignored, error, sizeof error);
+    if (!valid)
+        fprintf(stderr, "DATABASE_URL: %s\n", error);
+    else if (ignored.len > 0)
+        fprintf(stderr, "DATABASE_URL: ignored, for they are for Python drivers: %.*s\n",
+                (int)ignored.len, ignored.data);
+    buffer_release(&ignored);
+    return valid;
+}
+
+static bool load(struct config *config)
+{
+    unsigned faults = config_load(config, from_environment, stderr);
+    return check_database(config) && faults == 0;
+}
+
+/* libpq takes an empty variable for a value, where others take it for none. */
+static void unset_empty_libpq_variables(void)
+{
+    for (char **at = environ; *at != NULL;) {
+        const char *end = strchr(*at, '=');
+        char name[64];
+        if (strncmp(*at, "PG", 2) == 0 && end != NULL && end[1] == '\0' &&
+            (size_t)(end - *at) < sizeof name) {
+            snprintf(name, sizeof name, "%.*s", (int)(end - *at), *at);
+            unsetenv(name); /* the next one moves here */
+        } else {
+            at++;
+        }
+    }
+}
+
 static int check_config(void)
 {
     struct config config;
-    if (config_load(&config, from_environment, stderr) > 0)
+    if (!load(&config))
         return EXIT_FAILURE;
     config_print(&config, stdout);
     return EXIT_SUCCESS;
@@ -45,19 +88,47 @@ static int check_config(void)
 static int serve(bool with_nginx)
 {
     struct config config;
-    if (config_load(&config, from_environment, stderr) > 0)
+    if (!load(&config))
         return EXIT_FAILURE;
-    return supervisor_run(&(struct supervisor_options){&config, &store_lmdb, with_nginx});
+    const struct store_backend *backend = config.database_url[0] == '\0' ? &store_lmdb : &store_pg;
+    return supervisor_run(&(struct supervisor_options){&config, backend, with_nginx});
+}
+
+/* Brings the database's schema up to date, and does nothing else. */
+static int migrate(void)
+{
+    struct config config;
+    char error[512];
+    if (!load(&config))
+        return EXIT_FAILURE;
+    if (config.database_url[0] == '\0') {
+        fputs(
+            "integration-service: DATABASE_URL is not set; the embedded store needs no migration\n",
+            stderr);
+        return EXIT_FAILURE;
+    }
+    log_open(LOG_WARNING, STDERR_FILENO);
+    struct store_options options = app_store_options(&config);
+    enum store_migration migrated = store_pg_migrate(&options, error, sizeof error);
+    if (migrated == STORE_NOT_MIGRATED)
+        fprintf(stderr, "integration-service: cannot migrate: %s\n", error);
+    else
+        puts(migrated == STORE_MIGRATED ? "the database's schema was brought up to date"
+                                        : "the database's schema was up to date");
+    return migrated == STORE_NOT_MIGRATED ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
 {
+    unset_empty_libpq_variables();
     const char *command = argc > 1 ? argv[1] : "";
     const char *option = argc > 2 ? argv[2] : "";
     if (strcmp(command, "serve") == 0 && argc == 2)
         return serve(false);
     if (strcmp(command, "serve") == 0 && argc == 3 && strcmp(option, "--with-nginx") == 0)
         return serve(true);
+    if (strcmp(command, "migrate") == 0 && argc == 2)
+        return migrate();
     if (strcmp(command, "check-config") == 0 && argc == 2)
         return check_config();
     if (strcmp(command, "--help") == 0 && argc == 2)

@@ -21,6 +21,7 @@
 #include "core/log.h"
 #include "main/listener.h"
 #include "main/nginx.h"
+#include "server/follower.h"
 #include "server/worker.h"
 
 enum {
@@ -54,6 +55,9 @@ struct supervisor {
     int lock_fd;
     int signal_fd;
     struct child children[CHILDREN_MAX];
+    struct child follower;   /* if the store has one; workers start when it is ready */
+    bool follower_was_ready; /* once */
+    uint64_t follow_not_before_ns;
     atomic_bool *served; /* in memory shared with the workers, by child */
     unsigned generation; /* a reload begins the next one */
     bool reload_wanted;
@@ -91,7 +95,8 @@ static size_t count_children(const struct supervisor *supervisor, enum child_sta
 
 static size_t count_all(const struct supervisor *supervisor)
 {
-    return CHILDREN_MAX - count_children(supervisor, CHILD_NONE, false);
+    return CHILDREN_MAX - count_children(supervisor, CHILD_NONE, false) +
+           (supervisor->follower.state != CHILD_NONE);
 }
 
 static struct child *find_free(struct supervisor *supervisor)
@@ -107,20 +112,48 @@ static void signal_children(const struct supervisor *supervisor, int signal)
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (supervisor->children[i].state != CHILD_NONE)
             kill(supervisor->children[i].pid, signal);
+    if (supervisor->follower.state != CHILD_NONE)
+        kill(supervisor->follower.pid, signal);
 }
 
-/* In the new worker: leaves behind what is the supervisor's, and serves. */
-static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd, pid_t parent)
+static void close_ready(struct child *child)
+{
+    if (child->ready_fd >= 0)
+        close(child->ready_fd);
+    child->ready_fd = -1;
+}
+
+/* In a new child: leaves behind what is the supervisor's. False: the supervisor is no more. */
+static bool become_child(struct supervisor *supervisor, pid_t parent)
 {
     setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends the workers in order */
     prctl(PR_SET_PDEATHSIG, WORKER_END);
     if (getppid() != parent) /* it died before it could be told to tell us */
-        return WORKER_DONE;
+        return false;
     close(supervisor->lock_fd);
     close(supervisor->signal_fd);
     for (size_t i = 0; i < CHILDREN_MAX; i++)
-        if (supervisor->children[i].state != CHILD_NONE && supervisor->children[i].ready_fd >= 0)
-            close(supervisor->children[i].ready_fd);
+        if (supervisor->children[i].state != CHILD_NONE)
+            close_ready(&supervisor->children[i]);
+    if (supervisor->follower.state != CHILD_NONE)
+        close_ready(&supervisor->follower);
+    return true;
+}
+
+static int be_follower(struct supervisor *supervisor, int ready_fd)
+{
+    struct follower_options options = {
+        .config = supervisor->options->config,
+        .backend = supervisor->options->backend,
+        .ready_fd = ready_fd,
+    };
+    prctl(PR_SET_NAME, "follower"); /* for ps(1) and top(1) */
+    close(supervisor->listener.fd);
+    return follower_run(&options);
+}
+
+static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd)
+{
     struct worker_options options = {
         .config = supervisor->options->config,
         .backend = supervisor->options->backend,
@@ -132,30 +165,56 @@ static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd, 
     return worker_run(&options);
 }
 
-/* Forks a worker. In the child: serves, and does not return. */
-static bool fork_worker(struct supervisor *supervisor)
+/* Forks the follower, or a worker. In the child: does its work, and does not return. */
+static bool fork_child(struct supervisor *supervisor, struct child *child)
 {
     int pipe_fds[2];
-    struct child *child = find_free(supervisor);
-    if (child == NULL || pipe2(pipe_fds, O_CLOEXEC) != 0)
+    if (pipe2(pipe_fds, O_CLOEXEC) != 0)
         return false;
-    size_t index = (size_t)(child - supervisor->children);
-    atomic_store(&supervisor->served[index], false);
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0) {
         close(pipe_fds[0]);
-        exit(be_worker(supervisor, index, pipe_fds[1], parent));
+        if (!become_child(supervisor, parent))
+            exit(WORKER_DONE);
+        exit(child == &supervisor->follower
+                 ? be_follower(supervisor, pipe_fds[1])
+                 : be_worker(supervisor, (size_t)(child - supervisor->children), pipe_fds[1]));
     }
     close(pipe_fds[1]);
     if (pid < 0) {
-        LOG(LOG_ERROR, "cannot fork a worker", LOG_TEXT("error", strerror(errno)));
+        LOG(LOG_ERROR, "cannot fork", LOG_TEXT("error", strerror(errno)));
         close(pipe_fds[0]);
         return false;
     }
     *child = (struct child){CHILD_STARTING, pid, supervisor->generation, pipe_fds[0]};
-    LOG(LOG_INFO, "worker started", LOG_NUMBER("worker", pid));
     return true;
+}
+
+static bool fork_worker(struct supervisor *supervisor)
+{
+    struct child *child = find_free(supervisor);
+    if (child == NULL)
+        return false;
+    atomic_store(&supervisor->served[child - supervisor->children], false);
+    if (!fork_child(supervisor, child))
+        return false;
+    LOG(LOG_INFO, "worker started", LOG_NUMBER("worker", child->pid));
+    return true;
+}
+
+/* Forks the follower when there is none, and there shall be one. */
+static void fork_follower(struct supervisor *supervisor)
+{
+    if (supervisor->options->backend->follow == NULL || supervisor->phase == PHASE_ENDING ||
+        supervisor->follower.state != CHILD_NONE ||
+        clock_steady_ns() < supervisor->follow_not_before_ns)
+        return;
+    if (fork_child(supervisor, &supervisor->follower))
+        LOG(LOG_INFO, "follower started", LOG_NUMBER("follower", supervisor->follower.pid));
+    else
+        supervisor->follow_not_before_ns =
+            clock_steady_ns() + (uint64_t)BACK_OFF_FIRST_MS * NS_PER_MS;
 }
 
 static void back_off(struct supervisor *supervisor)
@@ -173,7 +232,8 @@ static void back_off(struct supervisor *supervisor)
  * ends, it still hands over requests. */
 static void fork_workers(struct supervisor *supervisor)
 {
-    if (supervisor->phase == PHASE_ENDING)
+    if (supervisor->phase == PHASE_ENDING ||
+        (supervisor->options->backend->follow != NULL && !supervisor->follower_was_ready))
         return;
     while (count_children(supervisor, CHILD_STARTING, true) +
                    count_children(supervisor, CHILD_SERVING, true) <
@@ -215,20 +275,13 @@ static void reload(struct supervisor *supervisor)
 
 static void end(struct supervisor *supervisor);
 
-static void log_death(const struct child *child, int status)
+static void log_death(const char *message, const char *name, const struct child *child, int status)
 {
     bool killed = WIFSIGNALED(status);
     bool expected = child->state == CHILD_RETIRING && !killed && WEXITSTATUS(status) == 0;
-    LOG(expected ? LOG_INFO : LOG_ERROR, "worker ended", LOG_NUMBER("worker", child->pid),
+    LOG(expected ? LOG_INFO : LOG_ERROR, message, LOG_NUMBER(name, child->pid),
         LOG_TEXT("reason", killed ? "signal" : "exit"),
         LOG_NUMBER("code", killed ? WTERMSIG(status) : WEXITSTATUS(status)));
-}
-
-static void close_ready(struct child *child)
-{
-    if (child->ready_fd >= 0)
-        close(child->ready_fd);
-    child->ready_fd = -1;
 }
 
 /* Counts the end of a worker that nobody asked to end. */
@@ -244,7 +297,7 @@ static void bury_worker(struct supervisor *supervisor, struct child *child, int 
     bool served = atomic_load(&supervisor->served[child - supervisor->children]);
     if (supervisor->phase == PHASE_ENDING)
         child->state = CHILD_RETIRING;
-    log_death(child, status);
+    log_death("worker ended", "worker", child, status);
     close_ready(child);
     bool asked = child->state == CHILD_RETIRING;
     child->state = CHILD_NONE;
@@ -257,6 +310,26 @@ static void bury_worker(struct supervisor *supervisor, struct child *child, int 
         end(supervisor);
     } else {
         count_death(supervisor, served);
+    }
+}
+
+/* Without a follower the workers go on; the replica just grows older. */
+static void bury_follower(struct supervisor *supervisor, int status)
+{
+    struct child *child = &supervisor->follower;
+    bool unusable = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_UNUSABLE;
+    bool was_ready = child->state == CHILD_SERVING;
+    if (supervisor->phase == PHASE_ENDING)
+        child->state = CHILD_RETIRING;
+    log_death("follower ended", "follower", child, status);
+    close_ready(child);
+    child->state = CHILD_NONE;
+    supervisor->follow_not_before_ns =
+        clock_steady_ns() +
+        (uint64_t)(was_ready ? BACK_OFF_FIRST_MS : BACK_OFF_LONGEST_MS) * NS_PER_MS;
+    if (unusable && !supervisor->follower_was_ready) {
+        supervisor->failed = true;
+        end(supervisor);
     }
 }
 
@@ -279,6 +352,8 @@ static void reap(struct supervisor *supervisor)
     while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
         if (pid == supervisor->nginx)
             bury_nginx(supervisor, status);
+        else if (supervisor->follower.state != CHILD_NONE && pid == supervisor->follower.pid)
+            bury_follower(supervisor, status);
         for (size_t i = 0; i < CHILDREN_MAX; i++)
             if (supervisor->children[i].state != CHILD_NONE && supervisor->children[i].pid == pid)
                 bury_worker(supervisor, &supervisor->children[i], status);
@@ -397,6 +472,17 @@ static void read_ready(struct supervisor *supervisor, struct child *child)
     }
 }
 
+/* The follower says that reads can be answered. */
+static void read_follower_ready(struct supervisor *supervisor)
+{
+    char byte;
+    if (read(supervisor->follower.ready_fd, &byte, 1) == 1) {
+        supervisor->follower.state = CHILD_SERVING;
+        supervisor->follower_was_ready = true;
+    }
+    close_ready(&supervisor->follower);
+}
+
 static void announce(struct supervisor *supervisor)
 {
     char url[300];
@@ -412,17 +498,21 @@ static void announce(struct supervisor *supervisor)
 static int wait_ms(const struct supervisor *supervisor)
 {
     bool unannounced = supervisor->options->with_nginx && !supervisor->announced;
+    uint64_t now_ns = clock_steady_ns();
     if (supervisor->phase != PHASE_RUNNING || unannounced ||
-        supervisor->fork_not_before_ns > clock_steady_ns())
+        supervisor->fork_not_before_ns > now_ns || supervisor->follow_not_before_ns > now_ns)
         return NGINX_LOOK_MS;
     return -1;
 }
 
 static void wait_for_events(struct supervisor *supervisor)
 {
-    struct pollfd polled[CHILDREN_MAX + 1] = {{supervisor->signal_fd, POLLIN, 0}};
-    struct child *starting[CHILDREN_MAX + 1];
-    nfds_t len = 1;
+    /* poll(2) leaves out what is -1 */
+    int follower_fd = supervisor->follower.state != CHILD_NONE ? supervisor->follower.ready_fd : -1;
+    struct pollfd polled[CHILDREN_MAX + 2] = {{supervisor->signal_fd, POLLIN, 0},
+                                              {follower_fd, POLLIN, 0}};
+    struct child *starting[CHILDREN_MAX + 2];
+    nfds_t len = 2;
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
         struct child *child = &supervisor->children[i];
         if (child->state == CHILD_NONE || child->ready_fd < 0)
@@ -432,9 +522,11 @@ static void wait_for_events(struct supervisor *supervisor)
     }
     if (poll(polled, len, wait_ms(supervisor)) <= 0)
         return;
-    for (nfds_t i = 1; i < len; i++)
+    for (nfds_t i = 2; i < len; i++)
         if (polled[i].revents != 0)
             read_ready(supervisor, starting[i]);
+    if (polled[1].revents != 0)
+        read_follower_ready(supervisor);
     if (polled[0].revents != 0)
         read_signals(supervisor);
 }
@@ -444,6 +536,7 @@ static int supervise(struct supervisor *supervisor)
     while (supervisor->phase == PHASE_RUNNING || supervisor->nginx > 0 ||
            count_all(supervisor) > 0) {
         reload(supervisor);
+        fork_follower(supervisor);
         fork_workers(supervisor);
         announce(supervisor);
         wait_for_events(supervisor);
@@ -484,14 +577,6 @@ static void raise_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-static size_t worker_count(const struct config *config)
-{
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    if (config->workers > 0)
-        return config->workers;
-    return cpus < 1 ? 1 : cpus > 64 ? 64 : (size_t)cpus;
-}
-
 static int open_and_supervise(struct supervisor *supervisor)
 {
     const struct supervisor_options *options = supervisor->options;
@@ -527,7 +612,7 @@ int supervisor_run(const struct supervisor_options *options)
 {
     static struct supervisor supervisor;
     supervisor = (struct supervisor){.options = options,
-                                     .workers = worker_count(options->config),
+                                     .workers = config_workers(options->config),
                                      .started_us = clock_wall_us(),
                                      .listener.fd = -1};
     size_t size = CHILDREN_MAX * sizeof *supervisor.served;

@@ -56,6 +56,15 @@ void http_response_header(struct http_response *response, struct str name, struc
     response->headers[response->headers_len++] = (struct http_header){name, value};
 }
 
+bool http_wants_fresh(struct str cache_control)
+{
+    struct str directive;
+    while (str_split(&cache_control, ',', &directive))
+        if (str_equal_ignore_case(str_trim(directive), STR("no-cache")))
+            return true;
+    return false;
+}
+
 bool http_content_type_is_json(struct str content_type)
 {
     struct str subtype;

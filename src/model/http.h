@@ -44,6 +44,7 @@ struct http_request {
     struct str id; /* X-Request-ID */
     struct str origin;
     struct str cookie;
+    struct str cache_control;
     struct str cors_method;  /* Access-Control-Request-Method */
     struct str cors_headers; /* Access-Control-Request-Headers */
     struct str body;
@@ -73,6 +74,10 @@ void http_response_header(struct http_response *response, struct str name, struc
 /* Whether a Content-Type names JSON: application/json or application/…+json, in any case, with any
  * parameters; a missing one counts as JSON, as in the original service. */
 bool http_content_type_is_json(struct str content_type);
+
+/* Whether a Cache-Control asks for an answer that is no copy: no-cache is among its directives
+ * (RFC 9111, section 5.2.1.4). */
+bool http_wants_fresh(struct str cache_control);
 
 /* The path of a request target: without the query, and without scheme and authority if it came in
  * absolute form (RFC 9112, section 3.2.2). */

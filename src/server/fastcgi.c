@@ -93,6 +93,7 @@ static const struct parameter {
     {STR_INIT("HTTP_X_REQUEST_ID"), offsetof(struct http_request, id)},
     {STR_INIT("HTTP_ORIGIN"), offsetof(struct http_request, origin)},
     {STR_INIT("HTTP_COOKIE"), offsetof(struct http_request, cookie)},
+    {STR_INIT("HTTP_CACHE_CONTROL"), offsetof(struct http_request, cache_control)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
 };

@@ -310,6 +310,7 @@ static void start_draining(struct worker *worker, bool take_queue)
     worker->drain_until_ns =
         clock_steady_ns() + worker->options->config->drain_timeout_ms * NS_PER_MS;
     stop_acceptor(worker);
+    app_retire(&worker->app);
     if (take_queue)
         accept_queue(worker);
     close(worker->options->listen_fd);

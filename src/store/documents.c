@@ -37,6 +37,11 @@ static MDB_val meta_key(void)
     return value_of("store", 5);
 }
 
+static MDB_val tag_key(void)
+{
+    return value_of("replica", 7);
+}
+
 /* LMDB says EIO when a file system took only a part of what was written. */
 static bool is_disk_full(MDB_env *env)
 {
@@ -154,7 +159,7 @@ static const char *prepare(struct documents *documents)
 }
 
 static const char *open_environment(struct documents *documents, const char *path,
-                                    uint64_t max_bytes)
+                                    const struct documents_options *options)
 {
     int dead = 0;
     int code = mdb_env_create(&documents->env);
@@ -162,8 +167,9 @@ static const char *open_environment(struct documents *documents, const char *pat
         return mdb_strerror(code);
     mdb_env_set_maxdbs(documents->env, DATABASES);
     mdb_env_set_maxreaders(documents->env, READERS_MAX);
-    mdb_env_set_mapsize(documents->env, max_bytes);
-    code = mdb_env_open(documents->env, path, MDB_NOTLS, 0660);
+    mdb_env_set_mapsize(documents->env, options->max_bytes);
+    code = mdb_env_open(documents->env, path, MDB_NOTLS | (options->replica ? MDB_NOMETASYNC : 0),
+                        0660);
     if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
         return "data.mdb is not an LMDB file that this version can read";
     if (code != MDB_SUCCESS)
@@ -178,15 +184,15 @@ void documents_close(struct documents *documents)
     mdb_env_close(documents->env);
 }
 
-bool documents_open(struct documents *documents, const char *path, uint64_t max_bytes, char *error,
-                    size_t error_size)
+bool documents_open(struct documents *documents, const char *path,
+                    const struct documents_options *options, char *error, size_t error_size)
 {
     const char *wrong;
     *documents = (struct documents){0};
     if (mkdir(path, 0770) != 0 && errno != EEXIST)
         wrong = strerror(errno);
     else
-        wrong = open_environment(documents, path, max_bytes);
+        wrong = open_environment(documents, path, options);
     if (wrong == NULL)
         return true;
     snprintf(error, error_size, "cannot open the store in %s: %s", path, wrong);
@@ -227,7 +233,20 @@ static struct store_record record_of(MDB_val key, MDB_val value)
     return record;
 }
 
-enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out)
+/* The revision within the read that is under way, if it is asked for. */
+static int read_revision(struct documents_reader *reader, uint64_t *revision)
+{
+    struct documents_meta meta;
+    if (revision == NULL)
+        return MDB_SUCCESS;
+    int code = read_meta(reader->documents, reader->txn, &meta);
+    if (code == MDB_SUCCESS)
+        *revision = meta.revision;
+    return code;
+}
+
+enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out,
+                                uint64_t *revision)
 {
     struct documents *documents = reader->documents;
     MDB_val key = id_key(id);
@@ -236,7 +255,9 @@ enum store_status documents_get(struct documents_reader *reader, struct str id, 
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return status_of(documents, code, "reading");
-    code = mdb_get(reader->txn, documents->ids, &key, &sequence);
+    code = read_revision(reader, revision);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(reader->txn, documents->ids, &key, &sequence);
     if (code == MDB_SUCCESS)
         code = mdb_get(reader->txn, documents->documents, &sequence, &value);
     if (code == MDB_SUCCESS)
@@ -245,7 +266,8 @@ enum store_status documents_get(struct documents_reader *reader, struct str id, 
     return status_of(documents, code, "reading");
 }
 
-enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context)
+enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context,
+                                 uint64_t *revision)
 {
     struct documents *documents = reader->documents;
     MDB_cursor *cursor;
@@ -254,7 +276,9 @@ enum store_status documents_each(struct documents_reader *reader, store_visit *v
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return status_of(documents, code, "listing");
-    code = mdb_cursor_open(reader->txn, documents->documents, &cursor);
+    code = read_revision(reader, revision);
+    if (code == MDB_SUCCESS)
+        code = mdb_cursor_open(reader->txn, documents->documents, &cursor);
     if (code == MDB_SUCCESS) {
         bool more = true;
         while (more && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
@@ -289,6 +313,33 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
                                   .max_bytes = info.me_mapsize,
                                   .readers = info.me_numreaders};
     return STORE_OK;
+}
+
+static int read_mark(struct documents *documents, MDB_txn *txn, struct documents_mark *mark)
+{
+    struct documents_meta meta = {0};
+    MDB_val key = tag_key();
+    MDB_val value;
+    int code = mdb_get(txn, documents->meta, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size != sizeof mark->tag)
+        return MDB_INVALID;
+    if (code == MDB_SUCCESS) {
+        memcpy(&mark->tag, value.mv_data, sizeof mark->tag);
+        code = read_meta(documents, txn, &meta);
+    }
+    if (code == MDB_SUCCESS)
+        mark->revision = meta.revision;
+    return code;
+}
+
+enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark)
+{
+    int code = mdb_txn_renew(reader->txn);
+    if (code == MDB_SUCCESS) {
+        code = read_mark(reader->documents, reader->txn, mark);
+        mdb_txn_reset(reader->txn);
+    }
+    return status_of(reader->documents, code, "reading where the replica stands");
 }
 
 /* ---- changes ---- */
@@ -371,4 +422,29 @@ enum store_status documents_remove(struct documents_change *change, struct str i
     if (code == MDB_SUCCESS)
         code = mdb_del(change->txn, change->documents->documents, &place, NULL);
     return status_of(change->documents, code, "removing");
+}
+
+enum store_status documents_clear(struct documents_change *change)
+{
+    int code = mdb_drop(change->txn, change->documents->ids, 0);
+    if (code == MDB_SUCCESS)
+        code = mdb_drop(change->txn, change->documents->documents, 0);
+    return status_of(change->documents, code, "clearing the replica");
+}
+
+enum store_status documents_find_mark(struct documents_change *change, struct documents_mark *mark)
+{
+    return status_of(change->documents, read_mark(change->documents, change->txn, mark),
+                     "reading where the replica stands");
+}
+
+enum store_status documents_set_mark(struct documents_change *change,
+                                     const struct documents_mark *mark)
+{
+    MDB_val key = tag_key();
+    MDB_val value = value_of(&mark->tag, sizeof mark->tag);
+    change->meta.revision = mark->revision;
+    return status_of(change->documents,
+                     mdb_put(change->txn, change->documents->meta, &key, &value, 0),
+                     "writing where the replica stands");
 }

@@ -4,6 +4,7 @@
  * system call; a change is on disk when it is committed.
  *
  *   meta       "store" -> struct documents_meta
+ *              "replica" -> the tag of the revision; only in a replica of a database
  *   ids        id -> sequence number
  *   documents  sequence number -> struct record and the document, so a list is one scan
  *
@@ -42,21 +43,37 @@ struct documents_change {
     struct documents_meta meta;
 };
 
+/* Where a replica stands in the history of its database (sql/001_initial.sql). */
+struct documents_mark {
+    uint64_t revision;
+    uint64_t tag;
+};
+
+struct documents_options {
+    uint64_t max_bytes;
+    bool replica; /* the last commit may be lost with the power (nothing else): it comes again */
+};
+
 /* Opens the environment in the directory `path`, and creates it when missing. False with a sentence
  * in `error`, and nothing to close. */
-MUST_CHECK bool documents_open(struct documents *documents, const char *path, uint64_t max_bytes,
-                               char *error, size_t error_size);
+MUST_CHECK bool documents_open(struct documents *documents, const char *path,
+                               const struct documents_options *options, char *error,
+                               size_t error_size);
 void documents_close(struct documents *documents);
 
 /* False: there is no memory or place for a reader. */
 MUST_CHECK bool documents_reader_open(struct documents *documents, struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
-/* What struct store_backend promises, by one reader. */
-enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out);
-enum store_status documents_each(struct documents_reader *reader, store_visit *visit,
-                                 void *context);
+/* What struct store_backend promises, by one reader. `revision`, if not NULL, gets the store's. */
+enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out,
+                                uint64_t *revision);
+enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context,
+                                 uint64_t *revision);
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats);
+
+/* STORE_NOT_FOUND: nothing was ever copied from a database. */
+enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark);
 
 /* Waits for LMDB's write lock: nobody changes anything until the end. */
 enum store_status documents_begin(struct documents *documents, struct documents_change *change);
@@ -73,5 +90,11 @@ enum store_status documents_put(struct documents_change *change, struct str id,
                                 const struct store_record *record);
 enum store_status documents_remove(struct documents_change *change, struct str id,
                                    uint64_t sequence);
+/* Removes all. */
+enum store_status documents_clear(struct documents_change *change);
+/* The mark as it is before the change, and as it shall be after it. */
+enum store_status documents_find_mark(struct documents_change *change, struct documents_mark *mark);
+enum store_status documents_set_mark(struct documents_change *change,
+                                     const struct documents_mark *mark);
 
 #endif

@@ -24,9 +24,31 @@ enum store_status {
     STORE_BROKEN     /* a fault in the store itself; the back-end has logged it */
 };
 
+/* Of a back-end with a database. */
+struct store_database {
+    const char *url;         /* secret */
+    size_t connections;      /* of all processes of the directory at once */
+    size_t connections_kept; /* of these, how many stay open when there is nothing to do */
+    size_t processes;        /* that share them */
+    bool prepare;            /* statements are prepared, and changes listened for */
+    uint64_t timeout_ms;     /* to connect, and for what has no deadline of its own */
+};
+
 struct store_options {
     const char *directory; /* exists, and belongs to the service */
     uint64_t max_bytes;
+    struct store_database database;
+    bool alone; /* no follower works beside: ask the database rather than trust what it last said */
+};
+
+/* How something is read. */
+struct store_read {
+    bool fresh;           /* from the database itself, not from a replica of it */
+    uint64_t deadline_ns; /* of the steady clock, for that */
+
+    /* Set when it was read (or not found), by a back-end that replicates: */
+    uint64_t revision; /* the store's, as it was read */
+    uint64_t age_ms;   /* how long ago it was known that nothing newer exists */
 };
 
 /* A document as it is kept. The text is the store's, and lives until the visitor returns. */
@@ -60,6 +82,7 @@ struct store_batch {
     const struct store_change *changes;
     size_t len;
     bool first; /* to be made only in a store that never held anything; STORE_OK whether or not */
+    uint64_t deadline_ns; /* of the steady clock, for a back-end with a database */
 
     /* Set when they are made: */
     uint64_t revision; /* of the last one */
@@ -74,6 +97,26 @@ struct store_stats {
     uint64_t used_bytes;
     uint64_t max_bytes;
     uint64_t readers; /* most sessions of all processes there were at once */
+
+    /* Of a back-end that replicates: */
+    bool database_up;
+    uint64_t age_ms; /* of the replica; UINT64_MAX: there is none yet */
+    uint64_t connections_idle;
+    uint64_t connections_busy;
+    uint64_t connections_max;
+    uint64_t connects; /* from here on: since the directory is new */
+    uint64_t commits;
+    uint64_t failures;
+    uint64_t copies; /* of the whole database */
+};
+
+/* What a follower is given. */
+struct store_follow {
+    const struct store_change *defaults; /* for a database that never held anything */
+    size_t defaults_len;
+    int stop_fd;                  /* to be read: the follower shall end */
+    void (*ready)(void *context); /* called once: reads can be answered, as well as they can now */
+    void *context;
 };
 
 struct store;
@@ -81,29 +124,55 @@ struct store_session;
 
 struct store_backend {
     const char *name;
+    bool replicates; /* reads come from a replica, unless asked for fresh */
+
+    /* Keeps the replica of this host equal to the database, in a process of its own, until told to
+     * stop: true. False with a sentence in `error`: it cannot, and was not ready before. NULL in a
+     * back-end without a replica. */
+    bool (*follow)(const struct store_options *options, const struct store_follow *follow,
+                   char *error, size_t error_size);
 
     /* Opens the store, once a process and after its last fork, and creates it when missing. NULL
      * with a sentence in `error` that says what is wrong and what to do. */
     struct store *(*open)(const struct store_options *options, char *error, size_t error_size);
     /* Ends the store; its sessions are closed before. */
     void (*close)(struct store *store);
+    /* The process is about to end: gives up what others may need. NULL: it holds nothing such. */
+    void (*retire)(struct store *store);
 
     /* What one thread needs to use the store; NULL when there is no memory or place for it. */
     struct store_session *(*session_open)(struct store *store);
     void (*session_close)(struct store_session *session);
 
     /* Appends the document of `id`: STORE_OK, STORE_NOT_FOUND. */
-    enum store_status (*get)(struct store_session *session, struct str id, struct buffer *out);
+    enum store_status (*get)(struct store_session *session, struct store_read *read, struct str id,
+                             struct buffer *out);
     /* Shows all documents as they are at one moment, in the order of creation: STORE_OK. */
-    enum store_status (*each)(struct store_session *session, store_visit *visit, void *context);
+    enum store_status (*each)(struct store_session *session, struct store_read *read,
+                              store_visit *visit, void *context);
     /* Makes the changes: STORE_OK; or none of them: what the first that cannot be made says, or
      * STORE_FULL (a removal takes room too). */
     enum store_status (*change)(struct store_session *session, struct store_batch *batch);
-    /* Also the question whether the store answers at all. */
+    /* Whether changes can be made now: STORE_OK or STORE_AWAY. */
+    enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);
 };
 
 /* The embedded store: LMDB, in memory shared by all processes of a host. */
 extern const struct store_backend store_lmdb;
+
+/* PostgreSQL, with a replica in LMDB on each host, which reads come from. */
+extern const struct store_backend store_pg;
+
+/* Whether `url` can be one of store_pg's. False with a sentence in `error`, which repeats nothing
+ * of it; else `ignored` gets the names of the parameters that mean nothing to PostgreSQL. */
+MUST_CHECK bool store_pg_check(const char *url, struct buffer *ignored, char *error,
+                               size_t error_size);
+
+enum store_migration { STORE_MIGRATED, STORE_UP_TO_DATE, STORE_NOT_MIGRATED };
+
+/* Brings the database's schema up to date. STORE_NOT_MIGRATED with a sentence in `error`. */
+enum store_migration store_pg_migrate(const struct store_options *options, char *error,
+                                      size_t error_size);
 
 #endif

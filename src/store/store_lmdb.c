@@ -20,13 +20,14 @@ struct store_session {
 static struct store *lmdb_open(const struct store_options *options, char *error, size_t error_size)
 {
     char path[PATH_SIZE];
+    struct documents_options documents = {.max_bytes = options->max_bytes};
     struct store *store = calloc(1, sizeof *store);
     int length = snprintf(path, sizeof path, "%s/store", options->directory);
     if (store == NULL)
         snprintf(error, error_size, "no memory for the store");
     else if (length < 0 || (size_t)length >= sizeof path)
         snprintf(error, error_size, "STATE_DIR: the path is too long");
-    else if (documents_open(&store->documents, path, options->max_bytes, error, error_size))
+    else if (documents_open(&store->documents, path, &documents, error, error_size))
         return store;
     free(store);
     return NULL;
@@ -53,14 +54,25 @@ static void lmdb_session_close(struct store_session *session)
     free(session);
 }
 
-static enum store_status lmdb_get(struct store_session *session, struct str id, struct buffer *out)
+static enum store_status lmdb_get(struct store_session *session, struct store_read *read,
+                                  struct str id, struct buffer *out)
 {
-    return documents_get(&session->reader, id, out);
+    (void)read;
+    return documents_get(&session->reader, id, out, NULL);
 }
 
-static enum store_status lmdb_each(struct store_session *session, store_visit *visit, void *context)
+static enum store_status lmdb_each(struct store_session *session, struct store_read *read,
+                                   store_visit *visit, void *context)
 {
-    return documents_each(&session->reader, visit, context);
+    (void)read;
+    return documents_each(&session->reader, visit, context, NULL);
+}
+
+static enum store_status lmdb_ready(struct store_session *session, uint64_t deadline_ns)
+{
+    struct store_stats stats;
+    (void)deadline_ns;
+    return documents_stats(&session->reader, &stats);
 }
 
 static enum store_status lmdb_stats(struct store_session *session, struct store_stats *stats)
@@ -121,5 +133,6 @@ const struct store_backend store_lmdb = {
     .get = lmdb_get,
     .each = lmdb_each,
     .change = lmdb_change,
+    .ready = lmdb_ready,
     .stats = lmdb_stats,
 };

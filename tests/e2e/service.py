@@ -172,11 +172,16 @@ class Service:
                 if line.startswith("{") and wanted in line and line.endswith("\n")]
 
     def worker_pids(self):
-        """The workers that run now: children of the supervisor that are no nginx."""
+        """The workers that run now."""
+        return [pid for pid in self.children() if name_of(pid) not in ("nginx", "follower")]
+
+    def follower_pid(self):
+        return next((pid for pid in self.children() if name_of(pid) == "follower"), None)
+
+    def children(self):
         path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
         with open(path) as file:
-            pids = [int(pid) for pid in file.read().split()]
-        return [pid for pid in pids if "nginx" not in name_of(pid)]
+            return [int(pid) for pid in file.read().split()]
 
     def metrics(self):
         """All samples by name with labels, as a dictionary. A scrape that a killed worker had in its
@@ -193,7 +198,7 @@ class Service:
 def name_of(pid):
     try:
         with open(f"/proc/{pid}/comm") as file:
-            return file.read()
+            return file.read().strip()
     except OSError:
         return ""
 

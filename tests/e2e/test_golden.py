@@ -38,6 +38,8 @@ def compare(test, exchange, answer):
 
 
 class Golden(unittest.TestCase):
+    environment = {}
+
     def replay(self, client, scenarios):
         exchanges = 0
         for scenario in scenarios:
@@ -57,7 +59,7 @@ class Golden(unittest.TestCase):
     def test_three_times_and_again_after_a_restart(self):
         with open(RECORDING, encoding="utf-8") as file:
             scenarios = json.load(file)["scenarios"]
-        with Service() as service:
+        with Service(**self.environment) as service:
             client = service.client()
             for _ in range(3):
                 self.assertEqual(self.replay(client, scenarios), 664)

@@ -72,8 +72,13 @@ def wrk(service, clients, timeout):
 
 
 class Load(unittest.TestCase):
+    environment = {}
+
+    def service(self, **environment):
+        return Service(**self.environment, **environment)
+
     def test_one_id_is_created_once(self):
-        with Service() as service:
+        with self.service() as service:
             rounds, clients = 20, 32
             statuses = [[] for _ in range(rounds)]
             barrier = threading.Barrier(clients)
@@ -95,7 +100,7 @@ class Load(unittest.TestCase):
 
     def test_killed_workers_lose_only_what_they_held(self):
         clients = 64
-        with Service() as service:
+        with self.service() as service:
             outcomes = Outcomes()
             acknowledged = [0] * clients
             sent = [0] * clients
@@ -155,11 +160,11 @@ class Load(unittest.TestCase):
         self.replace_workers(lambda service: service.process.send_signal(signal.SIGHUP), 2)
 
     def test_a_worker_that_stops_by_itself_fails_no_request(self):
-        self.replace_workers(lambda service: os.kill(service.worker_pids()[0], signal.SIGTERM), 1)
+        self.replace_workers(lambda service: os.kill(service.worker_pids()[-1], signal.SIGTERM), 1)
 
     def replace_workers(self, replace, count):
         """Ten times under load: `replace` makes so many new workers take the place of old ones."""
-        with Service() as service:
+        with self.service() as service:
             outcomes = Outcomes()
             stop = threading.Event()
 
@@ -228,7 +233,7 @@ class Load(unittest.TestCase):
         return answered, worked, took
 
     def test_stopping_answers_what_was_handed_over(self):
-        with Service(DRAIN_TIMEOUT="20") as service:
+        with self.service(DRAIN_TIMEOUT="20") as service:
             answered, worked, took = self.stop_under_load(service, service.stop)
             self.assertEqual(answered.unexpected, [])
             self.assertEqual(answered[201], len(worked))
@@ -238,7 +243,7 @@ class Load(unittest.TestCase):
             self.assertEqual(len(service.request("GET", "/integrations").json), answered[201])
 
     def test_stopping_behind_an_nginx_that_stays(self):
-        with Service(DRAIN_TIMEOUT="20") as service:
+        with self.service(DRAIN_TIMEOUT="20") as service:
             service.stop()
             directory = os.path.join(service.state_dir, "nginx")
             nginx = subprocess.Popen(
@@ -270,7 +275,7 @@ class Load(unittest.TestCase):
             return False
 
     def test_nobody_waits_among_many_clients(self):
-        with Service(LOG_LEVEL="warning") as service:
+        with self.service(LOG_LEVEL="warning") as service:
             service.request("POST", "/integrations", integration("one"))
             answered, (connect, read, write, late), bad = wrk(service, 128,
                                                               timeout=f"{PATIENCE:g}s")
@@ -278,14 +283,14 @@ class Load(unittest.TestCase):
             self.assertGreater(answered, 1000)
 
     def test_512_clients_get_no_502(self):
-        with Service(LOG_LEVEL="warning") as service:
+        with self.service(LOG_LEVEL="warning") as service:
             service.request("POST", "/integrations", integration("one"))
             answered, (connect, read, write, _), bad = wrk(service, 512, timeout="10s")
             self.assertEqual((connect, read, write, bad), (0, 0, 0, 0))
             self.assertGreater(answered, 1000)
 
     def test_reads_do_not_wait_for_writes(self):
-        with Service(WORKERS="1", THREADS="1", REQUEST_TIMEOUT="60") as service:
+        with self.service(WORKERS="1", THREADS="1", REQUEST_TIMEOUT="60") as service:
             service.request("POST", "/integrations", integration("one"))
             # The one handler waits for the rest of a long body …
             body = json.dumps(integration("half", settings={"pad": "x" * 200000})).encode()

@@ -44,7 +44,7 @@ class CommandLine(unittest.TestCase):
 
     def test_check_config_names_each_fault_in_a_line(self):
         result = run("check-config", PORT="0", LOG_LEVEL="loud",
-                     DATABASE_URL="postgresql://u:planted-secret@h/d")
+                     DATABASE_URL="mysql://u:planted-secret@h/d")
         self.assertEqual(result.returncode, 1)
         lines = result.stderr.splitlines()
         self.assertEqual([line.split(":")[0] for line in lines],

@@ -28,16 +28,20 @@ static void fail_session_close(struct store_session *session)
     (void)session;
 }
 
-static enum store_status fail_get(struct store_session *session, struct str id, struct buffer *out)
+static enum store_status fail_get(struct store_session *session, struct store_read *read,
+                                  struct str id, struct buffer *out)
 {
+    (void)read;
     (void)session;
     (void)id;
     buffer_append_str(out, STR("half an answer"));
     return store_fail_status;
 }
 
-static enum store_status fail_each(struct store_session *session, store_visit *visit, void *context)
+static enum store_status fail_each(struct store_session *session, struct store_read *read,
+                                   store_visit *visit, void *context)
 {
+    (void)read;
     (void)session;
     visit(context, &(struct store_record){.document = STR("half an answer")});
     return store_fail_status;
@@ -47,6 +51,13 @@ static enum store_status fail_change(struct store_session *session, struct store
 {
     (void)session;
     (void)batch;
+    return store_fail_status;
+}
+
+static enum store_status fail_ready(struct store_session *session, uint64_t deadline_ns)
+{
+    (void)session;
+    (void)deadline_ns;
     return store_fail_status;
 }
 
@@ -66,5 +77,6 @@ const struct store_backend store_fail = {
     .get = fail_get,
     .each = fail_each,
     .change = fail_change,
+    .ready = fail_ready,
     .stats = fail_stats,
 };

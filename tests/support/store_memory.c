@@ -83,9 +83,10 @@ static void memory_session_close(struct store_session *session)
     free(session);
 }
 
-static enum store_status memory_get(struct store_session *session, struct str id,
-                                    struct buffer *out)
+static enum store_status memory_get(struct store_session *session, struct store_read *read,
+                                    struct str id, struct buffer *out)
 {
+    (void)read;
     struct row *row = *find(session->store, id);
     if (row == NULL)
         return STORE_NOT_FOUND;
@@ -93,9 +94,10 @@ static enum store_status memory_get(struct store_session *session, struct str id
     return STORE_OK;
 }
 
-static enum store_status memory_each(struct store_session *session, store_visit *visit,
-                                     void *context)
+static enum store_status memory_each(struct store_session *session, struct store_read *read,
+                                     store_visit *visit, void *context)
 {
+    (void)read;
     bool more = true;
     for (struct row *row = session->store->rows; more && row != NULL; row = row->next)
         more = visit(context, &(struct store_record){.document = buffer_str(&row->document)});
@@ -151,6 +153,13 @@ static enum store_status memory_change(struct store_session *session, struct sto
     return status;
 }
 
+static enum store_status memory_ready(struct store_session *session, uint64_t deadline_ns)
+{
+    (void)session;
+    (void)deadline_ns;
+    return STORE_OK;
+}
+
 static enum store_status memory_stats(struct store_session *session, struct store_stats *stats)
 {
     *stats = (struct store_stats){.revision = session->store->revision};
@@ -168,5 +177,6 @@ const struct store_backend store_memory = {
     .get = memory_get,
     .each = memory_each,
     .change = memory_change,
+    .ready = memory_ready,
     .stats = memory_stats,
 };

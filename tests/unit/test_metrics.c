@@ -38,7 +38,7 @@ static double sample(const struct metrics *metrics, const char *name)
     struct buffer text = {0};
     double value = -1;
     buffer_append_char(&text, '\n');
-    metrics_render(metrics, NULL, 0, &text);
+    metrics_render(metrics, &text);
     buffer_append_char(&text, '\0');
     char line[128];
     snprintf(line, sizeof line, "\n%s ", name);

@@ -11,25 +11,35 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "core/log.h"
+#include "follower.h"
 #include "harness.h"
+#include "postgres.h"
 #include "stores.h"
 
-static const struct store_backend *const backends[] = {&store_lmdb, &store_memory};
+static const struct store_backend *const backends[] = {&store_lmdb, &store_memory, &store_pg};
+
+static const char *database_url = "";
 
 /* A store in a directory of its own. */
 struct place {
     const struct store_backend *backend;
     char directory[64];
+    struct store_options options;
     struct store *store;
     struct store_session *session;
+    struct follower follower; /* of store_pg */
 };
 
 static void place_reopen(struct place *place, uint64_t max_bytes)
 {
     char error[512] = "";
-    struct store_options options = {place->directory, max_bytes};
-    place->store = place->backend->open(&options, error, sizeof error);
+    place->options.directory = place->directory;
+    place->options.max_bytes = max_bytes;
+    if (place->backend->follow != NULL)
+        follower_start(&place->follower, place->backend, &place->options);
+    place->store = place->backend->open(&place->options, error, sizeof error);
     cr_assert(place->store != NULL, "%s", error);
     place->session = place->backend->session_open(place->store);
     cr_assert(place->session != NULL);
@@ -38,7 +48,13 @@ static void place_reopen(struct place *place, uint64_t max_bytes)
 static void place_open(struct place *place, const struct store_backend *backend, uint64_t max_bytes)
 {
     log_open(LOG_CRITICAL, STDERR_FILENO);
-    place->backend = backend;
+    *place = (struct place){.backend = backend,
+                            .options.database = {.url = database_url,
+                                                 .connections = 4,
+                                                 .connections_kept = 4,
+                                                 .processes = 1,
+                                                 .prepare = true,
+                                                 .timeout_ms = 30000}};
     directory_make(place->directory);
     place_reopen(place, max_bytes);
 }
@@ -47,6 +63,8 @@ static void place_shut(struct place *place)
 {
     place->backend->session_close(place->session);
     place->backend->close(place->store);
+    if (place->backend->follow != NULL)
+        follower_stop(&place->follower);
 }
 
 static void place_close(struct place *place)
@@ -57,11 +75,22 @@ static void place_close(struct place *place)
 
 enum { ENOUGH = 64 << 20 };
 
+static uint64_t soon(void)
+{
+    return clock_steady_ns() + 30 * 1000000000ULL;
+}
+
+/* The documents are JSON texts, here written without their quotes. */
 static enum store_status change(struct place *place, enum store_operation operation, const char *id,
                                 const char *document)
 {
-    struct store_change one = {operation, str_from(id), str_from(document)};
-    return place->backend->change(place->session, &(struct store_batch){.changes = &one, .len = 1});
+    struct buffer quoted = {0};
+    buffer_printf(&quoted, "\"%s\"", document);
+    struct store_change one = {operation, str_from(id), buffer_str(&quoted)};
+    struct store_batch batch = {.changes = &one, .len = 1, .deadline_ns = soon()};
+    enum store_status status = place->backend->change(place->session, &batch);
+    buffer_release(&quoted);
+    return status;
 }
 
 static enum store_status create(struct place *place, const char *id, const char *document)
@@ -76,14 +105,14 @@ static enum store_status replace(struct place *place, const char *id, const char
 
 static enum store_status drop(struct place *place, const char *id)
 {
-    return change(place, STORE_REMOVE, id, NULL);
+    return change(place, STORE_REMOVE, id, "");
 }
 
 static void expect_get(struct place *place, struct str id, struct str document)
 {
     struct buffer out = {0};
     buffer_append_char(&out, '>');
-    cr_expect(place->backend->get(place->session, id, &out) == STORE_OK);
+    cr_expect(place->backend->get(place->session, &(struct store_read){0}, id, &out) == STORE_OK);
     cr_expect(out.len == document.len + 1 && memcmp(out.data + 1, document.data, document.len) == 0,
               "%s: %.*s", place->backend->name, (int)out.len, out.data);
     buffer_release(&out);
@@ -94,17 +123,20 @@ static bool append_document(void *context, const struct store_record *record)
     struct buffer *out = context;
     if (out->len > 0)
         buffer_append_char(out, ',');
-    buffer_append_str(out, record->document);
+    buffer_append(out, record->document.data + 1, record->document.len - 2);
     return true;
 }
 
 static void expect_list(struct place *place, const char *documents)
 {
-    struct buffer out = {0};
-    cr_expect(place->backend->each(place->session, append_document, &out) == STORE_OK);
-    cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s", place->backend->name,
-              (int)out.len, out.data);
-    buffer_release(&out);
+    for (int fresh = 0; fresh < 2; fresh++) {
+        struct buffer out = {0};
+        struct store_read read = {.fresh = fresh, .deadline_ns = soon()};
+        cr_expect(place->backend->each(place->session, &read, append_document, &out) == STORE_OK);
+        cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s",
+                  place->backend->name, (int)out.len, out.data);
+        buffer_release(&out);
+    }
 }
 
 static uint64_t revision(struct place *place)
@@ -118,7 +150,8 @@ static void check_changes(struct place *place)
 {
     struct buffer out = {0};
     expect_list(place, "");
-    cr_expect(place->backend->get(place->session, STR("b"), &out) == STORE_NOT_FOUND);
+    cr_expect(place->backend->get(place->session, &(struct store_read){0}, STR("b"), &out) ==
+              STORE_NOT_FOUND);
     cr_expect(replace(place, "b", "B") == STORE_NOT_FOUND);
     cr_expect(drop(place, "b") == STORE_NOT_FOUND);
     cr_expect(revision(place) == 0, "what fails changes nothing");
@@ -149,26 +182,29 @@ static void check_bytes(struct place *place)
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         struct store_change item = {STORE_CREATE, ids[i],
                                     STR("{\"n\":123456789012345678901234567890,\"u\":"
-                                        "\"\\u0000\0\xF0\x9F\x98\x80\"}")};
-        cr_expect(place->backend->change(place->session,
-                                         &(struct store_batch){.changes = &item, .len = 1}) ==
+                                        "\"\\u0000\xF0\x9F\x98\x80\"}")};
+        cr_expect(place->backend->change(
+                      place->session,
+                      &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
                   STORE_OK);
         expect_get(place, item.id, item.document);
     }
     for (int i = 0; i < 100000; i++)
-        buffer_printf(&large, "%d,", i);
+        buffer_printf(&large, "%d", i % 9 + 1);
     struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large)};
     cr_expect(place->backend->change(
-                  place->session, &(struct store_batch){.changes = &item, .len = 1}) == STORE_OK);
+                  place->session,
+                  &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
+              STORE_OK);
     expect_get(place, item.id, item.document);
     buffer_release(&large);
 }
 
 static void check_seed(struct place *place)
 {
-    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("X")},
-                                         {STORE_CREATE, STR("y"), STR("Y")}};
-    struct store_batch batch = {.changes = items, .len = 2, .first = true};
+    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\"")},
+                                         {STORE_CREATE, STR("y"), STR("\"Y\"")}};
+    struct store_batch batch = {.changes = items, .len = 2, .first = true, .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "X,Y");
     cr_expect(drop(place, "x") == STORE_OK && drop(place, "y") == STORE_OK);
@@ -180,10 +216,10 @@ static void check_seed(struct place *place)
 static void check_batches(struct place *place)
 {
     const struct store_change good[] = {
-        {STORE_CREATE, STR("a"), STR("A")},   {STORE_PUT, STR("b"), STR("B")},
-        {STORE_REPLACE, STR("a"), STR("A2")}, {STORE_CREATE, STR("c"), STR("C")},
-        {STORE_PUT, STR("c"), STR("C2")},     {STORE_REMOVE, STR("b"), STR("")}};
-    struct store_batch batch = {.changes = good, .len = ARRAY_LEN(good)};
+        {STORE_CREATE, STR("a"), STR("\"A\"")},   {STORE_PUT, STR("b"), STR("\"B\"")},
+        {STORE_REPLACE, STR("a"), STR("\"A2\"")}, {STORE_CREATE, STR("c"), STR("\"C\"")},
+        {STORE_PUT, STR("c"), STR("\"C2\"")},     {STORE_REMOVE, STR("b"), STR("")}};
+    struct store_batch batch = {.changes = good, .len = ARRAY_LEN(good), .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     cr_expect(batch.created == 3 && batch.revision == 6 && revision(place) == 6);
     expect_list(place, "A2,C2");
@@ -191,17 +227,18 @@ static void check_batches(struct place *place)
         struct store_change last;
         enum store_status status;
     } bad[] = {
-        {{STORE_CREATE, STR_INIT("c"), STR_INIT("again")}, STORE_EXISTS},
-        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("B2")}, STORE_NOT_FOUND},
+        {{STORE_CREATE, STR_INIT("c"), STR_INIT("\"again\"")}, STORE_EXISTS},
+        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("\"B2\"")}, STORE_NOT_FOUND},
         {{STORE_REMOVE, STR_INIT("b"), STR_INIT("")}, STORE_NOT_FOUND},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR("")},
-                                               {STORE_CREATE, STR("d"), STR("D")},
-                                               {STORE_PUT, STR("c"), STR("C3")},
+                                               {STORE_CREATE, STR("d"), STR("\"D\"")},
+                                               {STORE_PUT, STR("c"), STR("\"C3\"")},
                                                bad[i].last,
                                                {STORE_REMOVE, STR("d"), STR("")}};
-        batch = (struct store_batch){.changes = changes, .len = ARRAY_LEN(changes)};
+        batch = (struct store_batch){
+            .changes = changes, .len = ARRAY_LEN(changes), .deadline_ns = soon()};
         cr_expect(place->backend->change(place->session, &batch) == bad[i].status);
         cr_expect(batch.failed == 3 && revision(place) == 6);
         expect_list(place, "A2,C2");
@@ -210,12 +247,18 @@ static void check_batches(struct place *place)
 
 static void on_each(void (*check)(struct place *place))
 {
+    struct postgres postgres;
+    postgres_start(&postgres);
     for (size_t i = 0; i < ARRAY_LEN(backends); i++) {
         struct place place;
+        char url[POSTGRES_URL_SIZE];
+        postgres_database(&postgres, url);
+        database_url = url;
         place_open(&place, backends[i], ENOUGH);
         check(&place);
         place_close(&place);
     }
+    postgres_stop(&postgres);
 }
 
 Test(store, keeps_order_and_counts_changes)
@@ -297,8 +340,9 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
                 char id[32];
                 snprintf(id, sizeof id, "%d-%d", pids[i], last);
                 buffer_reset(&out, SIZE_MAX);
-                cr_expect(place.backend->get(place.session, str_from(id), &out) == STORE_OK, "%s",
-                          id);
+                cr_expect(place.backend->get(place.session, &(struct store_read){0}, str_from(id),
+                                             &out) == STORE_OK,
+                          "%s", id);
             }
             cr_expect(last >= 0, "writer %d was acknowledged nothing", i);
             close(pipes[i][0]);
@@ -327,7 +371,10 @@ Test(lmdb, says_when_it_is_full_and_goes_on)
         stored += status == STORE_OK;
     }
     cr_expect(status == STORE_FULL && stored > 20, "%d stored", stored);
-    expect_get(&place, STR("i0"), str_from(document.data));
+    struct buffer quoted = {0};
+    buffer_printf(&quoted, "\"%s\"", document.data);
+    expect_get(&place, STR("i0"), buffer_str(&quoted));
+    buffer_release(&quoted);
     cr_expect(revision(&place) == (uint64_t)stored);
     place_shut(&place);
     place_reopen(&place, ENOUGH);
@@ -340,7 +387,7 @@ Test(lmdb, says_when_it_is_full_and_goes_on)
 static void expect_refusal(const char *directory, const char *part)
 {
     char error[512] = "";
-    struct store_options options = {directory, ENOUGH};
+    struct store_options options = {.directory = directory, .max_bytes = ENOUGH};
     struct store *store = store_lmdb.open(&options, error, sizeof error);
     cr_expect(store == NULL);
     cr_expect(strstr(error, part) != NULL && strstr(error, directory) != NULL, "%s", error);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/follower.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "core/log.h"
+#include "server/worker.h"
+
+static void tell_ready(void *context)
+{
+    const struct follower_options *options = context;
+    ssize_t written = write(options->ready_fd, "", 1);
+    (void)written; /* nobody reads it any more: then nobody waits for it */
+}
+
+/* The signals that end it make this descriptor readable, and are never read. */
+static int open_stop_fd(void)
+{
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, WORKER_END);
+    return signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+int follower_run(const struct follower_options *options)
+{
+    char error[512] = "";
+    struct store_options store = app_store_options(options->config);
+    struct store_follow follow = {
+        .defaults = app_defaults,
+        .defaults_len = options->config->seed_defaults ? app_defaults_len : 0,
+        .stop_fd = open_stop_fd(),
+        .ready = tell_ready,
+        .context = (void *)options,
+    };
+    signal(SIGPIPE, SIG_IGN);
+    if (follow.stop_fd < 0) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
+        return WORKER_UNUSABLE;
+    }
+    bool followed = options->backend->follow(&store, &follow, error, sizeof error);
+    close(follow.stop_fd);
+    if (followed)
+        return WORKER_DONE;
+    LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
+    return WORKER_UNUSABLE;
+}

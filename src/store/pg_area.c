@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/pg_area.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+
+enum { FORMAT = 1 };
+
+/* Maps the open file; NULL, or what is wrong. */
+static const char *map(struct pg_area *area)
+{
+    /* Its pages are given their place on disk now: a full disk is an error here, not a SIGBUS
+     * later.
+     */
+    errno = posix_fallocate(area->fd, 0, sizeof *area->shared);
+    if (errno != 0)
+        return strerror(errno);
+    void *shared =
+        mmap(NULL, sizeof *area->shared, PROT_READ | PROT_WRITE, MAP_SHARED, area->fd, 0);
+    if (shared == MAP_FAILED)
+        return strerror(errno);
+    area->shared = shared;
+    uint64_t format = 0;
+    if (!atomic_compare_exchange_strong(&area->shared->format, &format, FORMAT) && format != FORMAT)
+        return "it is of another version: end the service and remove it";
+    return NULL;
+}
+
+bool pg_area_open(struct pg_area *area, const char *path, size_t places, char *error,
+                  size_t error_size)
+{
+    *area = (struct pg_area){.places = places};
+    area->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    const char *wrong = area->fd < 0 ? strerror(errno) : map(area);
+    if (wrong == NULL)
+        return true;
+    snprintf(error, error_size, "cannot open %s: %s", path, wrong);
+    if (area->fd >= 0)
+        pg_area_close(area);
+    return false;
+}
+
+void pg_area_close(struct pg_area *area)
+{
+    if (area->shared != NULL)
+        munmap(area->shared, sizeof *area->shared);
+    close(area->fd);
+}
+
+int pg_area_take(struct pg_area *area)
+{
+    for (size_t i = 0; i < area->places; i++) {
+        bool taken = false;
+        if (!atomic_compare_exchange_strong(&area->taken[i], &taken, true))
+            continue;
+        if (lock_try(area->fd, i)) {
+            pg_area_use(area, (int)i, PG_BUSY);
+            return (int)i;
+        }
+        atomic_store(&area->taken[i], false);
+    }
+    return -1;
+}
+
+void pg_area_use(struct pg_area *area, int place, enum pg_use use)
+{
+    atomic_store_explicit(&area->shared->uses[place], (uint8_t)use, memory_order_relaxed);
+}
+
+void pg_area_give(struct pg_area *area, int place)
+{
+    pg_area_use(area, place, PG_FREE);
+    lock_release(area->fd, (uint64_t)place);
+    atomic_store(&area->taken[place], false);
+}
+
+size_t pg_area_count(struct pg_area *area, enum pg_use use)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < PG_CONNECTIONS_MAX; i++)
+        if (atomic_load_explicit(&area->shared->uses[i], memory_order_relaxed) == use &&
+            (atomic_load(&area->taken[i]) || lock_is_held(area->fd, i)))
+            count++;
+    return count;
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/pg_change.h"
+
+#include <sys/random.h>
+
+#include "base/clock.h"
+
+static const struct pg_statement change_one = {
+    "integration_change",
+    "SELECT outcome, the_revision, the_previous_tag, the_sequence, created_us, updated_us"
+    " FROM integration_change($1, $2, $3, $4)"};
+static const struct pg_statement lock_store = {"integration_lock",
+                                               "SELECT revision FROM integration_store FOR UPDATE"};
+static const struct pg_statement find_change = {
+    "integration_find",
+    "SELECT coalesce(max(revision), 0) FROM integration_changes WHERE tag = $1 AND revision >= $2"};
+
+uint64_t pg_change_tag(void)
+{
+    uint64_t tag = 0;
+    if (getrandom(&tag, sizeof tag, 0) != (ssize_t)sizeof tag)
+        tag = clock_steady_ns();
+    return tag >> 1; /* PostgreSQL's numbers have a sign */
+}
+
+static enum store_status read_outcome(struct str outcome)
+{
+    if (str_equal(outcome, STR("exists")))
+        return STORE_EXISTS;
+    return str_equal(outcome, STR("missing")) ? STORE_NOT_FOUND : STORE_OK;
+}
+
+/* Makes one change; in the transaction that is open, or in one of its own. */
+static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
+                 struct store_batch *batch, struct pg_outcome *outcome)
+{
+    static const struct str names[] = {[STORE_CREATE] = STR_INIT("create"),
+                                       [STORE_REPLACE] = STR_INIT("replace"),
+                                       [STORE_PUT] = STR_INIT("put"),
+                                       [STORE_REMOVE] = STR_INIT("remove")};
+    struct pg_value values[4];
+    PGresult *result;
+    struct str document = change->document;
+    if (change->operation == STORE_REMOVE)
+        document.data = NULL;
+    pg_set_text(&values[0], names[change->operation]);
+    pg_set_text(&values[1], change->id);
+    pg_set_json(&values[2], document);
+    pg_set_number(&values[3], tag);
+    outcome->asked = pg_query(pg, &change_one, values, 4, batch->deadline_ns, &result);
+    if (outcome->asked != PG_OK)
+        return;
+    struct str name = pg_get_text(result, 0, 0);
+    outcome->status = read_outcome(name);
+    batch->created += str_equal(name, STR("created"));
+    outcome->made = (struct replica_change){.revision = pg_get_number(result, 0, 1),
+                                            .tag = tag,
+                                            .previous_tag = pg_get_number(result, 0, 2),
+                                            .id = change->id,
+                                            .record = {.sequence = pg_get_number(result, 0, 3),
+                                                       .revision = pg_get_number(result, 0, 1),
+                                                       .created_us = pg_get_number(result, 0, 4),
+                                                       .updated_us = pg_get_number(result, 0, 5),
+                                                       .document = document}};
+    PQclear(result);
+}
+
+/* Whether a batch that only a new database shall have is to be made; locks the store. */
+static bool is_first(struct pg *pg, struct store_batch *batch, struct pg_outcome *outcome)
+{
+    PGresult *result;
+    outcome->asked = pg_query(pg, &lock_store, NULL, 0, batch->deadline_ns, &result);
+    if (outcome->asked != PG_OK)
+        return false;
+    bool first = pg_get_number(result, 0, 0) == 0;
+    PQclear(result);
+    return first;
+}
+
+/* Makes several changes in one transaction. */
+static void make_all(struct pg *pg, struct store_batch *batch, uint64_t tag,
+                     struct pg_outcome *outcome)
+{
+    outcome->asked = pg_run(pg, "BEGIN", batch->deadline_ns);
+    if (outcome->asked != PG_OK)
+        return;
+    bool wanted = !batch->first || is_first(pg, batch, outcome);
+    for (size_t i = 0; wanted && i < batch->len; i++) {
+        batch->failed = i;
+        make(pg, &batch->changes[i], i + 1 == batch->len ? tag : pg_change_tag(), batch, outcome);
+        wanted = outcome->asked == PG_OK && outcome->status == STORE_OK;
+    }
+    if (outcome->asked == PG_LOST)
+        return;
+    enum pg_status ended = pg_run(pg, wanted ? "COMMIT" : "ROLLBACK", batch->deadline_ns);
+    if (ended != PG_OK)
+        outcome->asked = ended;
+}
+
+void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
+                    struct pg_outcome *outcome)
+{
+    *outcome = (struct pg_outcome){.asked = PG_OK, .status = STORE_OK};
+    batch->created = 0;
+    if (batch->len == 1 && !batch->first)
+        make(pg, batch->changes, tag, batch, outcome);
+    else
+        make_all(pg, batch, tag, outcome);
+    if (batch->len > 1) /* the last one alone says nothing of the others */
+        outcome->made.id.data = NULL;
+}
+
+bool pg_change_find(struct pg *pg, uint64_t tag, uint64_t since, struct store_batch *batch,
+                    struct pg_outcome *outcome)
+{
+    struct pg_value values[2];
+    PGresult *result;
+    enum pg_status asked = pg_query(pg, &lock_store, NULL, 0, batch->deadline_ns, &result);
+    if (asked != PG_OK)
+        return false;
+    PQclear(result);
+    pg_set_number(&values[0], tag);
+    pg_set_number(&values[1], since);
+    if (pg_query(pg, &find_change, values, 2, batch->deadline_ns, &result) != PG_OK)
+        return false;
+    uint64_t revision = pg_get_number(result, 0, 0);
+    PQclear(result);
+    if (revision == 0)
+        return false;
+    *outcome = (struct pg_outcome){.asked = PG_OK, .made = {.revision = revision}};
+    return true;
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The follower: one process of a host, which keeps the replica equal to the database. It listens
+ * for changes, asks each second besides (a notification can be missed), and tells the others
+ * whether the database is there. */
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+#include "store/pg_change.h"
+#include "store/pg_schema.h"
+#include "store/pg_store.h"
+
+enum {
+    HEARTBEAT_MS = 1000,
+    BACK_OFF_FIRST_MS = 100,
+    BACK_OFF_LONGEST_MS = 2000,
+    REASON_SIZE = 400,
+    PRUNE_AFTER = 1000 /* changes */
+};
+
+#define CHANGES_KEPT 10000 /* a replica that is further behind is copied anew */
+#define NS_PER_MS 1000000ULL
+#define TEXT_OF(number) #number
+#define TEXT(number) TEXT_OF(number)
+
+struct follower {
+    const struct store_follow *follow;
+    struct pg_store store;
+    struct documents_reader reader;
+    struct pg_settings settings;
+    struct pg pg;
+    int place;
+    bool told_ready;
+    bool connected;     /* since the last attempt began */
+    uint64_t pruned_at; /* revision */
+    uint64_t back_off_ms;
+    char reason[REASON_SIZE]; /* why the database is away */
+};
+
+/* How one attempt to follow ended. */
+enum attempt { ATTEMPT_STOPPED, ATTEMPT_AWAY, ATTEMPT_UNUSABLE };
+
+static const struct pg_statement prune_changes = {
+    "integration_prune",
+    "DELETE FROM integration_changes"
+    " WHERE revision < (SELECT revision - " TEXT(CHANGES_KEPT) " FROM integration_store)"};
+
+static bool is_stopping(const struct follower *follower)
+{
+    return poll(&(struct pollfd){follower->follow->stop_fd, POLLIN, 0}, 1, 0) > 0;
+}
+
+static void tell_ready(struct follower *follower)
+{
+    if (!follower->told_ready)
+        follower->follow->ready(follower->follow->context);
+    follower->told_ready = true;
+}
+
+static void set_presence(struct follower *follower, enum pg_presence presence)
+{
+    enum pg_presence before =
+        (enum pg_presence)atomic_exchange(&follower->store.area.shared->presence, presence);
+    if (before == presence)
+        return;
+    if (presence == PG_UP)
+        log_message(LOG_INFO, "the database is there: the replica follows it");
+    else
+        LOG(LOG_ERROR, "the database is away: reads go on from the replica, changes are refused",
+            LOG_TEXT("error", follower->reason));
+}
+
+static uint64_t deadline(const struct follower *follower)
+{
+    return clock_steady_ns() + follower->store.options.database.timeout_ms * NS_PER_MS;
+}
+
+/* ---- following ---- */
+
+static void note(struct follower *follower, const char *reason)
+{
+    snprintf(follower->reason, sizeof follower->reason, "%s", reason);
+}
+
+static enum replica_status copy(struct follower *follower)
+{
+    struct documents_mark mark;
+    enum replica_status status = pg_replica_copy(&follower->pg, &follower->reader,
+                                                 follower->store.options.database.timeout_ms);
+    if (status != REPLICA_CURRENT || documents_get_mark(&follower->reader, &mark) != STORE_OK)
+        return status;
+    atomic_fetch_add(&follower->store.area.shared->copies, 1);
+    LOG(LOG_INFO, "the replica is a new copy of the database",
+        LOG_NUMBER("revision", mark.revision));
+    return status;
+}
+
+/* Makes the replica equal to the database, and remembers when it was. */
+static bool catch_up(struct follower *follower)
+{
+    uint64_t asked_us = clock_wall_us();
+    enum replica_status status =
+        pg_replica_catch_up(&follower->pg, &follower->reader, deadline(follower));
+    if (status == REPLICA_DIVERGED)
+        status = copy(follower);
+    switch (status) {
+    case REPLICA_CURRENT:
+        atomic_store(&follower->store.area.shared->complete_us, asked_us);
+        return true;
+    case REPLICA_UNWRITTEN:
+        note(follower, "the replica cannot be written: see the line before");
+        break;
+    case REPLICA_REFUSED:
+        note(follower, pg_schema_explain(PG_SCHEMA_REFUSED));
+        break;
+    case REPLICA_BEHIND:
+    case REPLICA_DIVERGED:
+    case REPLICA_LOST:
+        note(follower, "the connection was lost, or nothing came in time");
+        break;
+    }
+    return false;
+}
+
+/* Old changes are of no use to anyone; whichever follower comes first removes them. */
+static void prune(struct follower *follower)
+{
+    struct documents_mark mark;
+    PGresult *result;
+    if (documents_get_mark(&follower->reader, &mark) != STORE_OK ||
+        mark.revision < follower->pruned_at + PRUNE_AFTER)
+        return;
+    follower->pruned_at = mark.revision;
+    if (mark.revision > CHANGES_KEPT &&
+        pg_query(&follower->pg, &prune_changes, NULL, 0, deadline(follower), &result) == PG_OK)
+        PQclear(result);
+}
+
+/* Takes the notifications that came: whether one is of a revision that the replica lacks. */
+static bool take_notifications(struct follower *follower)
+{
+    struct documents_mark mark = {0};
+    uint64_t newest = 0;
+    PGnotify *notification;
+    while ((notification = PQnotifies(follower->pg.connection)) != NULL) {
+        uint64_t revision = 0;
+        if (str_to_u64(str_from(notification->extra), &revision) && revision > newest)
+            newest = revision;
+        PQfreemem(notification);
+    }
+    return newest > 0 &&
+           (documents_get_mark(&follower->reader, &mark) != STORE_OK || mark.revision < newest);
+}
+
+/* Follows until told to stop, or the connection is lost. */
+static enum attempt follow_changes(struct follower *follower)
+{
+    uint64_t beat_ns = clock_steady_ns() + HEARTBEAT_MS * NS_PER_MS;
+    prune(follower);
+    for (;;) {
+        struct pollfd polled[] = {{PQsocket(follower->pg.connection), POLLIN, 0},
+                                  {follower->follow->stop_fd, POLLIN, 0}};
+        uint64_t now_ns = clock_steady_ns();
+        int wait_ms = beat_ns > now_ns ? (int)((beat_ns - now_ns) / NS_PER_MS + 1) : 0;
+        if (poll(polled, 2, wait_ms) > 0 && polled[1].revents != 0)
+            return ATTEMPT_STOPPED;
+        if (polled[0].revents != 0 && !PQconsumeInput(follower->pg.connection)) {
+            note(follower, "the connection was lost");
+            return ATTEMPT_AWAY;
+        }
+        bool beat = clock_steady_ns() >= beat_ns;
+        if (!take_notifications(follower) && !beat)
+            continue;
+        if (!catch_up(follower))
+            return ATTEMPT_AWAY;
+        if (beat) {
+            prune(follower);
+            beat_ns = clock_steady_ns() + HEARTBEAT_MS * NS_PER_MS;
+        }
+    }
+}
+
+/* ---- connecting ---- */
+
+static enum pg_schema look_at_schema(struct follower *follower)
+{
+    uint64_t version;
+    size_t applied;
+    enum pg_schema schema = pg_schema_look(&follower->pg, &version, deadline(follower));
+    if (schema == PG_SCHEMA_OLD)
+        schema = pg_schema_migrate(&follower->pg, &applied, deadline(follower));
+    return schema;
+}
+
+/* Writes the defaults to a database that never held anything. */
+static bool seed(struct follower *follower)
+{
+    struct pg_outcome outcome;
+    struct store_batch batch = {.changes = follower->follow->defaults,
+                                .len = follower->follow->defaults_len,
+                                .first = true,
+                                .deadline_ns = deadline(follower)};
+    if (batch.len == 0)
+        return true;
+    pg_change_make(&follower->pg, &batch, pg_change_tag(), &outcome);
+    return outcome.asked == PG_OK;
+}
+
+/* What is to be done once on a new connection. */
+static enum attempt prepare(struct follower *follower)
+{
+    enum pg_schema schema = PG_SCHEMA_LOST;
+    if (pg_open(&follower->pg, follower->pg.connection, &follower->settings, deadline(follower)) ==
+        PG_OK)
+        schema = look_at_schema(follower);
+    if (schema != PG_SCHEMA_READY) {
+        note(follower, pg_schema_explain(schema));
+        return schema == PG_SCHEMA_LOST ? ATTEMPT_AWAY : ATTEMPT_UNUSABLE;
+    }
+    if (!seed(follower)) {
+        note(follower, "the default integrations could not be written");
+        return ATTEMPT_AWAY;
+    }
+    /* Listening comes before the first look: what changes in between is told. Behind PgBouncer it
+     * would be a server connection of others that listens. */
+    if (follower->settings.prepare &&
+        pg_run(&follower->pg, "LISTEN integration_store", deadline(follower)) != PG_OK) {
+        note(follower, "the connection was lost");
+        return ATTEMPT_AWAY;
+    }
+    return ATTEMPT_STOPPED;
+}
+
+static enum attempt follow_connected(struct follower *follower)
+{
+    enum attempt prepared = prepare(follower);
+    if (prepared != ATTEMPT_STOPPED)
+        return prepared;
+    if (!catch_up(follower))
+        return ATTEMPT_AWAY;
+    follower->back_off_ms = BACK_OFF_FIRST_MS;
+    follower->connected = true;
+    set_presence(follower, PG_UP);
+    tell_ready(follower);
+    return follow_changes(follower);
+}
+
+/* Connects and follows, until the connection is lost. */
+static enum attempt attempt(struct follower *follower)
+{
+    struct pg_area *area = &follower->store.area;
+    follower->connected = false;
+    follower->place = pg_area_take(area);
+    if (follower->place < 0) {
+        note(follower, "all connections are in use: raise DB_POOL_SIZE or DB_MAX_OVERFLOW");
+        return ATTEMPT_AWAY;
+    }
+    PGconn *connection = pg_target_connect(&follower->store.target, deadline(follower),
+                                           follower->reason, sizeof follower->reason);
+    enum attempt ended = ATTEMPT_AWAY;
+    if (connection != NULL) {
+        follower->pg.connection = connection;
+        atomic_fetch_add(&area->shared->connects, 1);
+        ended = follow_connected(follower);
+        pg_close(&follower->pg);
+    }
+    pg_area_give(area, follower->place);
+    return ended;
+}
+
+/* Waits before the next attempt, longer each time, and not in step with other hosts. */
+static void back_off(struct follower *follower)
+{
+    uint64_t ms = follower->back_off_ms;
+    uint64_t jitter = clock_steady_ns() / 1000 % (ms / 2 + 1);
+    poll(&(struct pollfd){follower->follow->stop_fd, POLLIN, 0}, 1, (int)(ms / 2 + jitter));
+    follower->back_off_ms = ms * 2 < BACK_OFF_LONGEST_MS ? ms * 2 : BACK_OFF_LONGEST_MS;
+}
+
+/* Until told to stop. False: the first attempt showed that it cannot work. */
+static bool run(struct follower *follower)
+{
+    while (!is_stopping(follower)) {
+        enum attempt ended = attempt(follower);
+        if (ended == ATTEMPT_STOPPED)
+            return true;
+        if (ended == ATTEMPT_UNUSABLE && !follower->told_ready)
+            return false;
+        if (follower->connected) /* cut off: perhaps it alone */
+            continue;
+        set_presence(follower, PG_AWAY);
+        tell_ready(follower);
+        back_off(follower);
+    }
+    return true;
+}
+
+bool pg_follow(const struct store_options *options, const struct store_follow *follow, char *error,
+               size_t error_size)
+{
+    struct follower *follower = calloc(1, sizeof *follower);
+    bool followed = false;
+    if (follower == NULL) {
+        snprintf(error, error_size, "no memory for the follower");
+        return false;
+    }
+    follower->follow = follow;
+    follower->settings.prepare = options->database.prepare;
+    follower->back_off_ms = BACK_OFF_FIRST_MS;
+    if (pg_store_open(&follower->store, options, error, error_size)) {
+        if (documents_reader_open(&follower->store.replica, &follower->reader)) {
+            followed = run(follower);
+            snprintf(error, error_size, "the database: %s", follower->reason);
+            documents_reader_close(&follower->reader);
+        } else {
+            snprintf(error, error_size, "cannot read the replica");
+        }
+        pg_store_close(&follower->store);
+    }
+    free(follower);
+    return followed;
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/pg_pool.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+#include "store/pg_schema.h"
+
+enum { REASON_SIZE = 400, PLACE_LOOK_MS = 5 };
+
+#define NS_PER_MS 1000000ULL
+#define IDLE_NS (30000 * NS_PER_MS)
+
+bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area *area,
+                  const struct pg_settings *settings, size_t limit, size_t kept)
+{
+    pthread_condattr_t steady;
+    *pool = (struct pg_pool){
+        .target = target, .area = area, .settings = *settings, .limit = limit, .kept = kept};
+    pool->entries = calloc(limit, sizeof *pool->entries);
+    if (pool->entries == NULL)
+        return false;
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_condattr_init(&steady);
+    pthread_condattr_setclock(&steady, CLOCK_MONOTONIC);
+    pthread_cond_init(&pool->returned, &steady);
+    pthread_condattr_destroy(&steady);
+    return true;
+}
+
+static void end_connection(struct pg_pool *pool, struct pg_pooled *pooled)
+{
+    pg_close(&pooled->pg);
+    pg_area_give(pool->area, pooled->place);
+    pooled->open = false;
+}
+
+void pg_pool_close(struct pg_pool *pool)
+{
+    for (size_t i = 0; i < pool->limit; i++)
+        if (pool->entries[i].open)
+            end_connection(pool, &pool->entries[i]);
+    free(pool->entries);
+    pthread_cond_destroy(&pool->returned);
+    pthread_mutex_destroy(&pool->lock);
+}
+
+/* ---- opening ---- */
+
+static void sleep_ms(unsigned ms)
+{
+    nanosleep(&(struct timespec){.tv_nsec = (long)(ms * NS_PER_MS)}, NULL);
+}
+
+/* A place that another process may have to give up first. */
+static int wait_for_place(struct pg_pool *pool, uint64_t deadline_ns)
+{
+    int place;
+    while ((place = pg_area_take(pool->area)) < 0 && clock_steady_ns() < deadline_ns)
+        sleep_ms(PLACE_LOOK_MS);
+    return place;
+}
+
+/* NULL, or why the connection is of no use. */
+static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connection,
+                           uint64_t deadline_ns)
+{
+    uint64_t version;
+    if (pg_open(pg, connection, &pool->settings, deadline_ns) != PG_OK)
+        return pg_schema_explain(PG_SCHEMA_LOST);
+    enum pg_schema schema = pg_schema_look(pg, &version, deadline_ns);
+    return schema == PG_SCHEMA_READY ? NULL : pg_schema_explain(schema);
+}
+
+static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
+{
+    char reason[REASON_SIZE];
+    const char *wrong = reason;
+    pooled->place = wait_for_place(pool, deadline_ns);
+    if (pooled->place < 0) {
+        log_message(LOG_ERROR, "no connection to the database was free in time: raise DB_POOL_SIZE "
+                               "or DB_MAX_OVERFLOW");
+        return false;
+    }
+    PGconn *connection = pg_target_connect(pool->target, deadline_ns, reason, sizeof reason);
+    if (connection != NULL) {
+        wrong = prepare(pool, &pooled->pg, connection, deadline_ns);
+        if (wrong != NULL)
+            pg_close(&pooled->pg);
+    }
+    if (wrong != NULL) {
+        LOG(LOG_ERROR, "cannot connect to the database", LOG_TEXT("error", wrong));
+        pg_area_give(pool->area, pooled->place);
+        return false;
+    }
+    atomic_fetch_add(&pool->area->shared->connects, 1);
+    pooled->open = true;
+    return true;
+}
+
+/* ---- lending ---- */
+
+/* The one that was used last, or a place for a new one; NULL: all are lent. */
+static struct pg_pooled *choose(struct pg_pool *pool)
+{
+    struct pg_pooled *best = NULL;
+    for (size_t i = 0; i < pool->limit; i++) {
+        struct pg_pooled *entry = &pool->entries[i];
+        if (entry->lent)
+            continue;
+        if (best == NULL ||
+            (entry->open && (!best->open || entry->idle_since_ns > best->idle_since_ns)))
+            best = entry;
+    }
+    return best;
+}
+
+/* Ends what has been idle for long, but for those that are kept. */
+static void end_idle(struct pg_pool *pool)
+{
+    uint64_t now_ns = clock_steady_ns();
+    size_t open = 0;
+    for (size_t i = 0; i < pool->limit; i++)
+        open += pool->entries[i].open;
+    for (size_t i = 0; i < pool->limit && open > pool->kept; i++) {
+        struct pg_pooled *entry = &pool->entries[i];
+        if (!entry->open || entry->lent ||
+            (pool->kept > 0 && now_ns - entry->idle_since_ns < IDLE_NS))
+            continue;
+        end_connection(pool, entry);
+        open--;
+    }
+}
+
+static struct pg_pooled *wait_for_entry(struct pg_pool *pool, uint64_t deadline_ns)
+{
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
+                                      .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
+    struct pg_pooled *pooled;
+    int waited = 0;
+    pthread_mutex_lock(&pool->lock);
+    while ((pooled = choose(pool)) == NULL && waited == 0)
+        waited = pthread_cond_timedwait(&pool->returned, &pool->lock, &deadline);
+    if (pooled != NULL)
+        pooled->lent = true;
+    pthread_mutex_unlock(&pool->lock);
+    if (pooled == NULL)
+        log_message(LOG_ERROR, "no connection to the database was free in time: raise DB_POOL_SIZE "
+                               "or DB_MAX_OVERFLOW");
+    return pooled;
+}
+
+static void put_back(struct pg_pool *pool, struct pg_pooled *pooled)
+{
+    pthread_mutex_lock(&pool->lock);
+    pooled->lent = false;
+    pooled->idle_since_ns = clock_steady_ns();
+    end_idle(pool);
+    pthread_cond_signal(&pool->returned);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns)
+{
+    struct pg_pooled *pooled = wait_for_entry(pool, deadline_ns);
+    if (pooled == NULL)
+        return NULL;
+    if (pooled->open && !pg_is_alive(&pooled->pg))
+        end_connection(pool, pooled);
+    if (!pooled->open && !open_connection(pool, pooled, deadline_ns)) {
+        put_back(pool, pooled);
+        return NULL;
+    }
+    pg_area_use(pool->area, pooled->place, PG_BUSY);
+    return pooled;
+}
+
+void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled)
+{
+    if (pooled->pg.lost)
+        end_connection(pool, pooled);
+    else
+        pg_area_use(pool->area, pooled->place, PG_IDLE);
+    put_back(pool, pooled);
+}
+
+void pg_pool_retire(struct pg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    pool->kept = 0;
+    end_idle(pool);
+    pthread_mutex_unlock(&pool->lock);
+}

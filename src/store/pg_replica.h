@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The replica: documents in LMDB that follow those in the database. Whoever has a connection may
+ * apply what is missing, the follower as well as a worker after its own change: changes are applied
+ * in the order of their revisions, each once, and the tag that comes with each revision shows that
+ * the replica and the database still have the same history. */
+#ifndef STORE_PG_REPLICA_H
+#define STORE_PG_REPLICA_H
+
+#include "store/documents.h"
+#include "store/pg.h"
+
+enum replica_status {
+    REPLICA_CURRENT,   /* it has all that the database had when it was asked */
+    REPLICA_BEHIND,    /* (of pg_replica_apply) others come first */
+    REPLICA_DIVERGED,  /* it is not of this history, or too old: it must be copied anew */
+    REPLICA_UNWRITTEN, /* LMDB failed, and has logged it */
+    REPLICA_REFUSED,   /* the database refused; the connection stands */
+    REPLICA_LOST       /* the connection is lost */
+};
+
+/* A change of one document, as the database made it. */
+struct replica_change {
+    uint64_t revision;
+    uint64_t tag;
+    uint64_t previous_tag; /* of the revision before (of pg_replica_apply) */
+    struct str id;
+    struct store_record record; /* its document's data is NULL: removed */
+};
+
+/* Asks the database for what the replica lacks, and applies it. */
+enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *reader,
+                                        uint64_t deadline_ns);
+
+/* Applies one change that was just made, if it is the replica's next. */
+enum replica_status pg_replica_apply(struct documents_reader *reader,
+                                     const struct replica_change *change);
+
+/* Copies the whole database, as it is at one moment; until that is done the replica stays as it is.
+ * Each row must come within `row_ms`. */
+enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader,
+                                    uint64_t row_ms);
+
+#endif

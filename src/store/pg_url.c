@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/pg_url.h"
+
+#include <libpq-fe.h>
+#include <stdio.h>
+
+#include "base/base.h"
+
+/* What only drivers and pools of Python read. */
+static const char *const foreign[] = {
+    "async_fallback",
+    "charset",
+    "command_timeout",
+    "direct_tls",
+    "json_serializer",
+    "max_cached_statement_lifetime",
+    "max_cacheable_statement_size",
+    "max_overflow",
+    "pool_pre_ping",
+    "pool_recycle",
+    "pool_size",
+    "pool_timeout",
+    "pool_use_lifo",
+    "prepared_statement_cache_size",
+    "prepared_statement_name_func",
+    "server_settings",
+    "statement_cache_size",
+};
+
+static const struct {
+    const char *ssl;
+    const char *sslmode;
+} ssl_values[] = {
+    {"true", "require"},        {"1", "require"},
+    {"on", "require"},          {"yes", "require"},
+    {"require", "require"},     {"false", "disable"},
+    {"0", "disable"},           {"off", "disable"},
+    {"no", "disable"},          {"disable", "disable"},
+    {"allow", "allow"},         {"prefer", "prefer"},
+    {"verify-ca", "verify-ca"}, {"verify-full", "verify-full"},
+};
+
+/* A URL on its way. */
+struct rewriting {
+    struct buffer *uri;
+    struct buffer *ignored;
+    struct buffer hosts; /* of ?host=, each with its port if it has one */
+    struct buffer ports;
+    size_t hosts_len;
+    bool has_ports;
+    char *error;
+    size_t error_size;
+};
+
+static bool refuse(struct rewriting *to, const char *reason)
+{
+    snprintf(to->error, to->error_size, "%s", reason);
+    return false;
+}
+
+static bool refuse_name(struct rewriting *to, struct str name)
+{
+    snprintf(to->error, to->error_size, "PostgreSQL has no connection parameter \"%.*s\"",
+             (int)name.len, name.data);
+    return false;
+}
+
+static void add_parameter(struct rewriting *to, struct str name, struct str value)
+{
+    bool first = memchr(to->uri->data, '?', to->uri->len) == NULL;
+    buffer_append_char(to->uri, first ? '?' : '&');
+    buffer_append_str(to->uri, name);
+    buffer_append_char(to->uri, '=');
+    buffer_append_str(to->uri, value);
+}
+
+static bool add_ssl(struct rewriting *to, struct str value)
+{
+    for (size_t i = 0; i < ARRAY_LEN(ssl_values); i++)
+        if (str_equal_ignore_case(value, str_from(ssl_values[i].ssl))) {
+            add_parameter(to, STR("sslmode"), str_from(ssl_values[i].sslmode));
+            return true;
+        }
+    return refuse(to, "ssl= is none of true, false, disable, allow, prefer, require, verify-ca, "
+                      "verify-full");
+}
+
+/* host=NAME or host=NAME:PORT; a path (of a unix socket's directory) has no port. */
+static void add_host(struct rewriting *to, struct str value)
+{
+    struct str port = {NULL, 0};
+    bool is_path = str_has_prefix(value, STR("/")) || str_has_prefix(value, STR("%2F")) ||
+                   str_has_prefix(value, STR("%2f"));
+    bool is_list = memchr(value.data, ',', value.len) != NULL; /* libpq's own spelling */
+    const char *colon = is_path || is_list || value.len == 0 || value.data[0] == '['
+                            ? NULL
+                            : memchr(value.data, ':', value.len);
+    if (colon != NULL) {
+        size_t len = (size_t)(colon - value.data);
+        port = (struct str){colon + 1, value.len - len - 1};
+        value.len = len;
+        to->has_ports = true;
+    }
+    if (to->hosts_len++ > 0) {
+        buffer_append_char(&to->hosts, ',');
+        buffer_append_char(&to->ports, ',');
+    }
+    buffer_append_str(&to->hosts, value);
+    buffer_append_str(&to->ports, port);
+}
+
+static void ignore(struct rewriting *to, struct str name)
+{
+    if (to->ignored->len > 0)
+        buffer_append(to->ignored, ", ", 2);
+    buffer_append_str(to->ignored, name);
+}
+
+static bool is_foreign(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(foreign); i++)
+        if (str_equal(name, str_from(foreign[i])))
+            return true;
+    return false;
+}
+
+static bool libpq_knows(struct str name)
+{
+    PQconninfoOption *options = PQconndefaults();
+    bool known = false;
+    for (size_t i = 0; options != NULL && options[i].keyword != NULL; i++)
+        known |= str_equal(name, str_from(options[i].keyword));
+    PQconninfoFree(options);
+    return known;
+}
+
+static bool take_parameter(struct rewriting *to, struct str parameter)
+{
+    struct str value = parameter;
+    struct str name;
+    if (!str_split(&value, '=', &name) || name.len == 0)
+        return true;
+    if (str_equal(name, STR("ssl")))
+        return add_ssl(to, value);
+    if (str_equal(name, STR("host")))
+        add_host(to, value);
+    else if (str_equal(name, STR("timeout")))
+        add_parameter(to, STR("connect_timeout"), value);
+    else if (is_foreign(name))
+        ignore(to, name);
+    else if (libpq_knows(name))
+        add_parameter(to, name, value);
+    else
+        return refuse_name(to, name);
+    return true;
+}
+
+static bool take_query(struct rewriting *to, struct str query)
+{
+    struct str parameter;
+    while (str_split(&query, '&', &parameter))
+        if (!take_parameter(to, parameter))
+            return false;
+    if (to->hosts_len > 0)
+        add_parameter(to, STR("host"), buffer_str(&to->hosts));
+    if (to->has_ports)
+        add_parameter(to, STR("port"), buffer_str(&to->ports));
+    buffer_append_char(to->uri, '\0');
+    return true;
+}
+
+/* Takes "postgresql://" in any of its spellings off *url. */
+static bool take_scheme(struct str *url)
+{
+    static const struct str schemes[] = {STR_INIT("postgresql"), STR_INIT("postgres")};
+    struct str rest = *url;
+    struct str scheme;
+    struct str base;
+    if (!str_split(&rest, ':', &scheme) || !str_has_prefix(rest, STR("//")))
+        return false;
+    struct str driver = scheme;
+    if (!str_split(&driver, '+', &base))
+        return false;
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++)
+        if (str_equal_ignore_case(base, schemes[i])) {
+            *url = rest;
+            return true;
+        }
+    return false;
+}
+
+bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, char *error,
+                    size_t error_size)
+{
+    struct rewriting to = {
+        .uri = uri, .ignored = ignored, .error = error, .error_size = error_size};
+    struct str authority;
+    if (!take_scheme(&url))
+        return refuse(&to, "it must begin with postgresql:// or postgres://");
+    str_split(&url, '?', &authority);
+    buffer_append_str(uri, STR("postgresql:"));
+    buffer_append_str(uri, authority);
+    bool taken = take_query(&to, url);
+    buffer_release(&to.hosts);
+    buffer_release(&to.ports);
+    if (taken && (uri->failed || ignored->failed))
+        return refuse(&to, "no memory");
+    return taken;
+}
