@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The command line. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "app/app.h"
+#include "app/transfer.h"
 #include "core/config.h"
 #include "core/log.h"
 #include "main/supervisor.h"
@@ -22,6 +24,8 @@ static const char usage[] =
     "usage: integration-service serve [--with-nginx]   run the service until SIGTERM\n"
     "       integration-service check-config           print the configuration it would run with\n"
     "       integration-service migrate                bring the database's schema up to date\n"
+    "       integration-service export [FILE]          write all integrations, as JSON lines\n"
+    "       integration-service import [FILE]          read integrations into the store, or none\n"
     "       integration-service --version | --help\n";
 
 static int print_help(void)
@@ -85,13 +89,17 @@ static int check_config(void)
     return EXIT_SUCCESS;
 }
 
+static const struct store_backend *backend_of(const struct config *config)
+{
+    return config->database_url[0] == '\0' ? &store_lmdb : &store_pg;
+}
+
 static int serve(bool with_nginx)
 {
     struct config config;
     if (!load(&config))
         return EXIT_FAILURE;
-    const struct store_backend *backend = config.database_url[0] == '\0' ? &store_lmdb : &store_pg;
-    return supervisor_run(&(struct supervisor_options){&config, backend, with_nginx});
+    return supervisor_run(&(struct supervisor_options){&config, backend_of(&config), with_nginx});
 }
 
 /* Brings the database's schema up to date, and does nothing else. */
@@ -118,6 +126,44 @@ static int migrate(void)
     return migrated == STORE_NOT_MIGRATED ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+static int complain(const char *error)
+{
+    fprintf(stderr, "integration-service: %s\n", error);
+    return EXIT_FAILURE;
+}
+
+/* `path` NULL: standard input. */
+static int import(const char *path)
+{
+    struct config config;
+    char error[TRANSFER_ERROR_SIZE] = "";
+    if (!load(&config))
+        return EXIT_FAILURE;
+    log_open(LOG_WARNING, STDERR_FILENO);
+    FILE *in = path == NULL ? stdin : fopen(path, "re");
+    if (in == NULL) {
+        snprintf(error, sizeof error, "cannot read %s: %s", path, strerror(errno));
+        return complain(error);
+    }
+    bool imported = transfer_import(&config, backend_of(&config), in, stderr, error);
+    if (in != stdin)
+        fclose(in);
+    return imported ? EXIT_SUCCESS : complain(error);
+}
+
+/* `path` NULL: standard output. */
+static int export(const char *path)
+{
+    struct config config;
+    char error[TRANSFER_ERROR_SIZE] = "";
+    if (!load(&config))
+        return EXIT_FAILURE;
+    log_open(LOG_WARNING, STDERR_FILENO);
+    return transfer_export(&config, backend_of(&config), path, stdout, stderr, error)
+               ? EXIT_SUCCESS
+               : complain(error);
+}
+
 int main(int argc, char **argv)
 {
     unset_empty_libpq_variables();
@@ -127,6 +173,10 @@ int main(int argc, char **argv)
         return serve(false);
     if (strcmp(command, "serve") == 0 && argc == 3 && strcmp(option, "--with-nginx") == 0)
         return serve(true);
+    if (strcmp(command, "export") == 0 && argc <= 3)
+        return export(argc == 3 ? option : NULL);
+    if (strcmp(command, "import") == 0 && argc <= 3)
+        return import(argc == 3 ? option : NULL);
     if (strcmp(command, "migrate") == 0 && argc == 2)
         return migrate();
     if (strcmp(command, "check-config") == 0 && argc == 2)

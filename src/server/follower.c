@@ -47,6 +47,7 @@ int follower_run(const struct follower_options *options)
     }
     bool followed = options->backend->follow(&store, &follow, error, sizeof error);
     close(follow.stop_fd);
+    close(options->ready_fd);
     if (followed)
         return WORKER_DONE;
     LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));

@@ -11,7 +11,7 @@
 struct follower_options {
     const struct config *config;
     const struct store_backend *backend; /* one with a follower */
-    int ready_fd;                        /* gets a byte when workers may start */
+    int ready_fd;                        /* gets a byte when workers may start; closed at the end */
 };
 
 /* Follows until told to stop; returns an exit status. The caller has blocked all signals. */

@@ -82,7 +82,9 @@ struct store_batch {
     const struct store_change *changes;
     size_t len;
     bool first; /* to be made only in a store that never held anything; STORE_OK whether or not */
-    uint64_t deadline_ns; /* of the steady clock, for a back-end with a database */
+    uint64_t deadline_ns;        /* of the steady clock, for a back-end with a database */
+    void (*step)(void *context); /* called after each change; NULL: nobody wants to know */
+    void *step_context;
 
     /* Set when they are made: */
     uint64_t revision; /* of the last one */

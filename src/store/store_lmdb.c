@@ -119,6 +119,8 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
         batch->failed = i;
         status = make(&change, &batch->changes[i], now_us, batch);
+        if (batch->step != NULL)
+            batch->step(batch->step_context);
     }
     batch->revision = change.meta.revision;
     return documents_end(&change, status);

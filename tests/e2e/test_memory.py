@@ -11,7 +11,8 @@ import unittest
 
 import service as running
 import test_golden
-from service import Service, integration
+from postgres import Postgres
+from service import Service, integration, wait_for
 
 
 class Memory(unittest.TestCase):
@@ -22,28 +23,32 @@ class Memory(unittest.TestCase):
         running.PATIENCE = patience * 10
         self.addCleanup(setattr, running, "PATIENCE", patience)
 
-    def test_nothing_is_left(self):
+    def exercise(self, service):
+        with open(test_golden.RECORDING, encoding="utf-8") as file:
+            scenarios = json.load(file)["scenarios"]
+        client = service.client()
+        replayed = test_golden.Golden().replay(client, scenarios[:20])
+        self.assertGreater(replayed, 150)
+        for size in 10, 70000, 1000000:
+            body = integration("large", settings={"pad": "x" * size})
+            self.assertEqual(client.request("POST", "/integrations", body).status, 201)
+            self.assertEqual(client.request("GET", "/integrations/large").status, 200)
+            self.assertEqual(client.request("GET", "/integrations").status, 200)
+            self.assertEqual(client.request("DELETE", "/integrations/large").status, 204)
+        self.assertEqual(client.request("GET", "/metrics").status, 200)
+        self.assertEqual(client.request("POST", "/integrations", "x" * 1048576).status, 422)
+        client.close()
+
+    def service(self, **environment):
         wrapper = ["valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
                    "--errors-for-leak-kinds=all", "--error-exitcode=99", "--track-fds=yes",
                    f"--log-file={self.directory}/%p.log"]
-        with open(test_golden.RECORDING, encoding="utf-8") as file:
-            scenarios = json.load(file)["scenarios"]
-        with Service(wrapper=wrapper, WORKERS="2", STORE_MAX_BYTES="64M", SEED_DEFAULTS="on",
-                     DRAIN_TIMEOUT="60") as service:
-            client = service.client()
-            replayed = test_golden.Golden().replay(client, scenarios[:20])
-            self.assertGreater(replayed, 150)
-            for size in 10, 70000, 1000000:
-                body = integration("large", settings={"pad": "x" * size})
-                self.assertEqual(client.request("POST", "/integrations", body).status, 201)
-                self.assertEqual(client.request("GET", "/integrations/large").status, 200)
-                self.assertEqual(client.request("GET", "/integrations").status, 200)
-                self.assertEqual(client.request("DELETE", "/integrations/large").status, 204)
-            self.assertEqual(client.request("GET", "/metrics").status, 200)
-            self.assertEqual(client.request("POST", "/integrations", "x" * 1048576).status, 422)
-            client.close()
+        return Service(wrapper=wrapper, WORKERS="2", STORE_MAX_BYTES="64M", SEED_DEFAULTS="on",
+                       DRAIN_TIMEOUT="60", **environment)
+
+    def nothing_is_left(self, processes):
         logs = glob.glob(f"{self.directory}/*.log")
-        self.assertGreaterEqual(len(logs), 3, "the supervisor and two workers")
+        self.assertGreaterEqual(len(logs), processes)
         for path in logs:
             with open(path) as file:
                 log = file.read()
@@ -52,7 +57,35 @@ class Memory(unittest.TestCase):
                          r"==\d+==    <inherited from parent>\n", "", log)
             rest = [line for line in log.splitlines() if not re.fullmatch(
                 r"==\d+== (FILE DESCRIPTORS: .*)?", line)]
-            self.assertEqual(rest, [], os.path.basename(path))
+            self.assertEqual("\n".join(rest), "", os.path.basename(path))
+
+    def test_nothing_is_left(self):
+        with self.service() as service:
+            self.exercise(service)
+        self.nothing_is_left(3)  # the supervisor and two workers
+
+    def test_nothing_is_left_with_a_database(self):
+        with Postgres() as server:
+            with self.service(DATABASE_URL=server.url, DB_TIMEOUT="60") as service:
+                self.exercise(service)
+                client = service.client()
+                self.assertEqual(client.request("GET", "/integrations", None,
+                                                {"Cache-Control": "no-cache"}).status, 200)
+                # Connections that break, a database that is away, a replica that is copied anew.
+                server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                           "WHERE application_name = 'integration-service'")
+                wait_for("a write", lambda: client.request(
+                    "POST", "/integrations", integration("cut")).status in (201, 400))
+                server.stop("immediate")
+                self.assertEqual(client.request("GET", "/integrations/cut").status, 200)
+                wait_for("refusal", lambda: client.request(
+                    "POST", "/integrations", integration("cut")).status == 503)
+                server.start()
+                server.sql("UPDATE integration_store SET tag = 5; UPDATE integration_changes SET tag = 5")
+                wait_for("a copy", lambda: "the replica is a new copy" in service.stderr()
+                         and service.metrics()["integration_replica_copies_total"] == 2)
+                client.close()
+        self.nothing_is_left(4)
 
 
 if __name__ == "__main__":

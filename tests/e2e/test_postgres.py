@@ -592,7 +592,7 @@ class Operation(OnPostgres, unittest.TestCase):
     def test_a_role_without_the_right_to_create(self):
         self.postgres.sql("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN PASSWORD 'planted-two'")
         url = f"postgres://plain:planted-two@127.0.0.1:{self.postgres.port}/service"
-        self.assertIn("rights to create", self.refused(DATABASE_URL=url))
+        self.assertIn("the role lacks rights", self.refused(DATABASE_URL=url))
         self.run_program("migrate", DATABASE_URL=self.postgres.url)
         self.postgres.sql(
             "GRANT SELECT ON integration_schema TO plain; GRANT SELECT, INSERT, UPDATE, DELETE ON "
@@ -644,6 +644,63 @@ class Operation(OnPostgres, unittest.TestCase):
         for text in told:
             self.assertNotIn("planted", text)
             self.assertNotIn(self.postgres.url, text)
+
+    def test_moving_between_stores(self):
+        """Everything moves from the embedded store into the database of a running service, and back."""
+        with tempfile.TemporaryDirectory() as directory:
+            path = os.path.join(directory, "export")
+            embedded = os.path.join(directory, "embedded")
+            os.mkdir(embedded)
+            with Service(directory=embedded) as service:
+                for n in 3, 1, 2:
+                    service.request("POST", "/integrations", integration(
+                        f"i{n}", settings={"z": n, "a": "\0", "big": 10**40}))
+                before = service.request("GET", "/integrations").body
+                state = service.state_dir
+                result = self.run_program("export", path, STATE_DIR=state)  # beside the service
+                self.assertEqual((result.returncode, result.stderr),
+                                 (0, "exported 3 integrations\n"))
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+            with self.service() as service:
+                service.request("POST", "/integrations", integration("here"))
+                service.request("POST", "/integrations", integration("i1"))
+                result = self.run_program("import", path, STATE_DIR=service.state_dir,
+                                          DATABASE_URL=self.postgres.url)
+                self.assertEqual((result.returncode, result.stderr),
+                                 (0, "imported 3 integrations: 2 created, 1 replaced\n"))
+                self.assertEqual([item["id"] for item in service.request("GET", "/integrations").json],
+                                 ["here", "i1", "i3", "i2"])
+                for method, identity in ("DELETE", "here"), ("DELETE", "i1"), ("DELETE", "i3"), \
+                        ("DELETE", "i2"):
+                    self.assertEqual(service.request(method, "/integrations/" + identity).status, 204)
+                with open(path, "rb") as file:
+                    lines = file.read().splitlines(keepends=True)
+                bad = os.path.join(directory, "bad")
+                with open(bad, "wb") as file:
+                    file.writelines([*lines, b'{"id":"planted"}\n'])
+                result = self.run_program("import", bad, STATE_DIR=service.state_dir,
+                                          DATABASE_URL=self.postgres.url)
+                self.assertEqual(result.returncode, 1)
+                self.assertIn('line 4: "name": field required', result.stderr)
+                self.assertEqual(service.request("GET", "/integrations").json, [])
+                result = self.run_program("import", path, STATE_DIR=service.state_dir,
+                                          DATABASE_URL=self.postgres.url)
+                self.assertEqual(service.request("GET", "/integrations").body, before)
+                all_equal(self.postgres, service)
+            # From elsewhere: without a replica, and to standard output.
+            elsewhere = os.path.join(directory, "elsewhere")
+            result = self.run_program("export", STATE_DIR=elsewhere, DATABASE_URL=self.postgres.url)
+            self.assertEqual([json.loads(line)["integration"] for line in result.stdout.splitlines()],
+                             json.loads(before))
+            self.assertEqual(result.stderr, "exported 3 integrations\n")
+            # Without the database: said, and no half of a file.
+            result = self.run_program("export", path + ".none", STATE_DIR=elsewhere,
+                                      DATABASE_URL="postgresql://u:planted@127.0.0.1:1/d")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("Connection refused", result.stderr)
+            self.assertNotIn("planted", result.stderr)
+            self.assertEqual(sorted(os.listdir(directory)),
+                             ["bad", "elsewhere", "embedded", "export"])
 
     def test_behind_pgbouncer(self):
         with tempfile.TemporaryDirectory() as directory:
