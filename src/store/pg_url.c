@@ -140,6 +140,8 @@ static bool take_parameter(struct rewriting *to, struct str parameter)
     struct str name;
     if (!str_split(&value, '=', &name) || name.len == 0)
         return true;
+    if (value.data == NULL) /* a name alone */
+        value = STR("");
     if (str_equal(name, STR("ssl")))
         return add_ssl(to, value);
     if (str_equal(name, STR("host")))

@@ -34,6 +34,7 @@ static const struct {
     {"postgresql://u@/a?host=a,b&port=1,2", "postgresql://u@/a?port=1,2&host=a,b", ""},
     {"postgresql://[::1]:5432/a?sslmode=disable", "postgresql://[::1]:5432/a?sslmode=disable", ""},
     {"postgresql://h/a?", "postgresql://h/a", ""},
+    {"postgresql://h/a?host&sslmode=disable", "postgresql://h/a?sslmode=disable&host=", ""},
     {"postgresql:///", "postgresql:///", ""},
     {"mysql+pymysql://u:planted@h/d", NULL, "postgresql://"},
     {"postgresqlx://u:planted@h/d", NULL, "postgresql://"},
