@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -19,16 +18,8 @@ enum {
     PROGRESS_EVERY = 1000 /* integrations */
 };
 
-static bool fail(char *error, const char *format, ...) PRINTF_LIKE(2, 3);
-
-static bool fail(char *error, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(error, TRANSFER_ERROR_SIZE, format, arguments);
-    va_end(arguments);
-    return false;
-}
+/* A sentence for people; false. */
+#define FAIL(error, ...) (snprintf((error), TRANSFER_ERROR_SIZE, __VA_ARGS__), false)
 
 /* ---- reading ---- */
 
@@ -66,10 +57,10 @@ static void explain(struct reading *reading, size_t line, struct str detail)
     bool deeper = place.len > before;
     struct str inner = {place.data + before, deeper ? place.len - before - 1 : 0};
     bool is_member = deeper && inner.data[0] == '"';
-    fail(reading->error, "line %zu: %.*s%s%.*s%s%.*s", line, is_member ? (int)inner.len : 0,
-         inner.data, is_member ? ": " : "", (int)message.len, message.data,
-         deeper && !is_member ? " at character " : "", deeper && !is_member ? (int)inner.len : 0,
-         inner.data);
+    (void)FAIL(reading->error, "line %zu: %.*s%s%.*s%s%.*s", line, is_member ? (int)inner.len : 0,
+               inner.data, is_member ? ": " : "", (int)message.len, message.data,
+               deeper && !is_member ? " at character " : "",
+               deeper && !is_member ? (int)inner.len : 0, inner.data);
 }
 
 static bool add(struct reading *reading, size_t line, const struct integration *integration)
@@ -82,7 +73,7 @@ static bool add(struct reading *reading, size_t line, const struct integration *
             list->changes = changes;
         size_t *lines = changes == NULL ? NULL : realloc(reading->lines, cap * sizeof *lines);
         if (lines == NULL)
-            return fail(reading->error, "no memory for what is to be imported");
+            return FAIL(reading->error, "no memory for what is to be imported");
         reading->lines = lines;
         list->cap = cap;
     }
@@ -107,7 +98,7 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
     switch (integration_parse(reading->arena, text, &rules, &integration, &detail)) {
     case INTEGRATION_OK:
         taken = has_wrapped_number(integration.document)
-                    ? fail(reading->error,
+                    ? FAIL(reading->error,
                            "line %zu: numbers are wrapped ({\"$numberInt\": …}): export again with "
                            "mongoexport --jsonFormat=relaxed",
                            line)
@@ -119,11 +110,11 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
         explain(reading, line, buffer_str(&detail));
         break;
     case INTEGRATION_UNREADABLE:
-        fail(reading->error, "line %zu: it is not UTF-8, or nested more than %d deep", line,
-             JSON_DEPTH_MAX);
+        (void)FAIL(reading->error, "line %zu: it is not UTF-8, or nested more than %d deep", line,
+                   JSON_DEPTH_MAX);
         break;
     case INTEGRATION_NO_MEMORY:
-        fail(reading->error, "line %zu: no memory", line);
+        (void)FAIL(reading->error, "line %zu: no memory", line);
         break;
     }
     buffer_release(&detail);
@@ -205,9 +196,9 @@ static bool take_array(struct reading *reading, const char *at)
         at = next;
     }
     if (at == end)
-        return fail(reading->error, "line %zu: the array does not end", line);
+        return FAIL(reading->error, "line %zu: the array does not end", line);
     if (skip_space(at + 1, end) != end)
-        return fail(reading->error, "line %zu: something follows the array", line);
+        return FAIL(reading->error, "line %zu: something follows the array", line);
     return true;
 }
 
@@ -237,13 +228,13 @@ static bool ids_are_single(const struct reading *reading)
     struct place *places = calloc(list->len + 1, sizeof *places);
     bool single = true;
     if (places == NULL)
-        return fail(reading->error, "no memory for what is to be imported");
+        return FAIL(reading->error, "no memory for what is to be imported");
     for (size_t i = 0; i < list->len; i++)
         places[i] = (struct place){list->changes[i].id, reading->lines[i]};
     qsort(places, list->len, sizeof *places, compare_places);
     for (size_t i = 1; i < list->len && single; i++)
         if (str_equal(places[i].id, places[i - 1].id))
-            single = fail(reading->error, "line %zu: its id stands on line %zu already",
+            single = FAIL(reading->error, "line %zu: its id stands on line %zu already",
                           places[i].line, places[i - 1].line);
     free(places);
     return single;
@@ -251,9 +242,10 @@ static bool ids_are_single(const struct reading *reading)
 
 bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list, char *error)
 {
-    struct reading reading = {.arena = arena, .text = text, .list = list, .error = error};
+    struct reading reading = {.arena = arena, .text = text, .list = list};
     const char *first = skip_space(text.data, text.data + text.len);
     bool is_array = first < text.data + text.len && *first == '[';
+    reading.error = error;
     *list = (struct transfer_list){0};
     bool parsed =
         (is_array ? take_array(&reading, first) : take_lines(&reading)) && ids_are_single(&reading);
@@ -284,7 +276,7 @@ static bool open_store(struct opened *opened, const struct config *config,
     options.database.processes = 1;
     *opened = (struct opened){.backend = backend};
     if (mkdir(config->state_dir, 0750) != 0 && errno != EEXIST)
-        return fail(error, "cannot create STATE_DIR %s: %s", config->state_dir, strerror(errno));
+        return FAIL(error, "cannot create STATE_DIR %s: %s", config->state_dir, strerror(errno));
     opened->store = backend->open(&options, error, TRANSFER_ERROR_SIZE);
     if (opened->store == NULL)
         return false;
@@ -292,7 +284,7 @@ static bool open_store(struct opened *opened, const struct config *config,
     if (opened->session != NULL)
         return true;
     backend->close(opened->store);
-    return fail(error, "cannot open a session of the store");
+    return FAIL(error, "cannot open a session of the store");
 }
 
 static void close_store(struct opened *opened)
@@ -352,12 +344,12 @@ static bool read_all(FILE *in, struct buffer *text, char *error)
     do {
         char *room = buffer_reserve(text, READ_SIZE);
         if (room == NULL)
-            return fail(error, "no memory for what is to be imported");
+            return FAIL(error, "no memory for what is to be imported");
         got = fread(room, 1, READ_SIZE, in);
         text->len += got;
     } while (got > 0);
     if (ferror(in))
-        return fail(error, "cannot read: %s", strerror(errno));
+        return FAIL(error, "cannot read: %s", strerror(errno));
     buffer_append_char(text, '\0');
     text->len--;
     return true;
@@ -379,7 +371,7 @@ static bool put_all(const struct config *config, const struct store_backend *bac
     close_store(&opened);
     end_progress(&progress);
     if (status != STORE_OK)
-        return fail(error, "nothing was imported: %s", explain_status(status));
+        return FAIL(error, "nothing was imported: %s", explain_status(status));
     fprintf(messages, "imported %zu integrations: %zu created, %zu replaced\n", list->len,
             batch.created, list->len - batch.created);
     return true;
@@ -436,10 +428,10 @@ static bool write_all(const struct config *config, const struct store_backend *b
     close_store(&opened);
     end_progress(&writing.progress);
     if (status != STORE_OK)
-        return fail(error, "%s", explain_status(status));
+        return FAIL(error, "%s", explain_status(status));
     if (fflush(out) != 0 || ferror(out) ||
         (fsync(fileno(out)) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP))
-        return fail(error, "cannot write: %s", strerror(errno));
+        return FAIL(error, "cannot write: %s", strerror(errno));
     fprintf(messages, "exported %zu integrations\n", writing.progress.count);
     return true;
 }
@@ -451,16 +443,16 @@ static bool write_file(const struct config *config, const struct store_backend *
     char beside[PATH_SIZE];
     int length = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
     if (length < 0 || (size_t)length >= sizeof beside)
-        return fail(error, "%s: the path is too long", path);
+        return FAIL(error, "%s: the path is too long", path);
     int fd = mkostemp(beside, O_CLOEXEC); /* for its owner only: it holds tokens */
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (out == NULL)
-        return fail(error, "cannot write %s: %s", beside, strerror(errno));
+        return FAIL(error, "cannot write %s: %s", beside, strerror(errno));
     bool written = write_all(config, backend, out, messages, error);
     if (fclose(out) != 0 && written)
-        written = fail(error, "cannot write %s: %s", beside, strerror(errno));
+        written = FAIL(error, "cannot write %s: %s", beside, strerror(errno));
     if (written && rename(beside, path) != 0)
-        written = fail(error, "cannot write %s: %s", path, strerror(errno));
+        written = FAIL(error, "cannot write %s: %s", path, strerror(errno));
     if (!written)
         unlink(beside);
     return written;

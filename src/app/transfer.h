@@ -12,7 +12,7 @@
 
 #include "app/app.h"
 
-enum { TRANSFER_ERROR_SIZE = 1024 };
+enum { TRANSFER_ERROR_SIZE = 2048 };
 
 /* What was read: to be put into a store in this order. */
 struct transfer_list {

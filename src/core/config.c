@@ -5,7 +5,11 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1024, WORKERS_MAX = 64 };
+enum {
+    CONNECTIONS_MAX = 1024,
+    WORKERS_MAX = 64,
+    LONGEST_ANSWER_MS = 25000 /* nginx waits for 30 s */
+};
 
 enum kind {
     KIND_TEXT,
@@ -76,12 +80,12 @@ static const struct option options[] = {
      "connections to the database that stay open, of all processes together"},
     {"DB_MAX_OVERFLOW", KIND_NUMBER, AT(db_max_overflow), "10", 0, 1000, NULL,
      "connections there may be beyond these while there is much to do"},
-    {"DB_TIMEOUT", KIND_SECONDS, AT(db_timeout_ms), "5", 100, 300000, NULL,
+    {"DB_TIMEOUT", KIND_SECONDS, AT(db_timeout_ms), "5", 100, LONGEST_ANSWER_MS, NULL,
      "time for the database to take a change, from its arrival; then 503"},
     {"DB_PREPARED_STATEMENTS", KIND_CHOICE, AT(db_prepared_statements), "on", 0, 0, off_on,
      "`off`: behind PgBouncer in transaction mode. Changes of other hosts are then seen within a "
      "second, not at once"},
-    {"READINESS_TIMEOUT", KIND_SECONDS, AT(readiness_timeout_ms), "5", 100, 300000, NULL,
+    {"READINESS_TIMEOUT", KIND_SECONDS, AT(readiness_timeout_ms), "5", 100, LONGEST_ANSWER_MS, NULL,
      "time for the database to answer `/readiness`"},
     {"READINESS_POLICY", KIND_CHOICE, AT(readiness_policy), "strict", 0, 0, readiness_policies,
      "`strict`: `/readiness` is 503 while the database is away; `serve-stale`: 200 while the "

@@ -28,8 +28,9 @@ static const char usage[] =
     "       integration-service import [FILE]          read integrations into the store, or none\n"
     "       integration-service --version | --help\n";
 
-static int print_help(void)
+static int print_help(const char *argument)
 {
+    (void)argument;
     fputs(usage, stdout);
     fputs("\nConfigured by environment variables:\n\n", stdout);
     config_print_options(stdout);
@@ -80,8 +81,9 @@ static void unset_empty_libpq_variables(void)
     }
 }
 
-static int check_config(void)
+static int check_config(const char *argument)
 {
+    (void)argument;
     struct config config;
     if (!load(&config))
         return EXIT_FAILURE;
@@ -103,8 +105,9 @@ static int serve(bool with_nginx)
 }
 
 /* Brings the database's schema up to date, and does nothing else. */
-static int migrate(void)
+static int migrate(const char *argument)
 {
+    (void)argument;
     struct config config;
     char error[512];
     if (!load(&config))
@@ -164,29 +167,53 @@ static int export(const char *path)
                : complain(error);
 }
 
+static int serve_with_nginx(const char *argument)
+{
+    (void)argument;
+    return serve(true);
+}
+
+static int serve_alone(const char *argument)
+{
+    (void)argument;
+    return serve(false);
+}
+
+static int print_version(const char *argument)
+{
+    (void)argument;
+    puts("integration-service " PACKAGE_VERSION);
+    return EXIT_SUCCESS;
+}
+
+/* What the program can be told: a command, and a second word or the kind of argument it takes. */
+static const struct command {
+    const char *word;
+    const char *option;  /* a word that must follow; NULL: none */
+    bool takes_argument; /* one may follow */
+    int (*run)(const char *argument);
+} commands[] = {
+    {"serve", NULL, false, serve_alone}, {"serve", "--with-nginx", false, serve_with_nginx},
+    {"export", NULL, true, export},      {"import", NULL, true, import},
+    {"migrate", NULL, false, migrate},   {"check-config", NULL, false, check_config},
+    {"--help", NULL, false, print_help}, {"--version", NULL, false, print_version},
+};
+
+static bool is_meant(const struct command *command, int argc, char **argv)
+{
+    if (strcmp(argv[1], command->word) != 0)
+        return false;
+    if (command->option != NULL)
+        return argc == 3 && strcmp(argv[2], command->option) == 0;
+    return argc == 2 || (argc == 3 && command->takes_argument);
+}
+
 int main(int argc, char **argv)
 {
     unset_empty_libpq_variables();
-    const char *command = argc > 1 ? argv[1] : "";
-    const char *option = argc > 2 ? argv[2] : "";
-    if (strcmp(command, "serve") == 0 && argc == 2)
-        return serve(false);
-    if (strcmp(command, "serve") == 0 && argc == 3 && strcmp(option, "--with-nginx") == 0)
-        return serve(true);
-    if (strcmp(command, "export") == 0 && argc <= 3)
-        return export(argc == 3 ? option : NULL);
-    if (strcmp(command, "import") == 0 && argc <= 3)
-        return import(argc == 3 ? option : NULL);
-    if (strcmp(command, "migrate") == 0 && argc == 2)
-        return migrate();
-    if (strcmp(command, "check-config") == 0 && argc == 2)
-        return check_config();
-    if (strcmp(command, "--help") == 0 && argc == 2)
-        return print_help();
-    if (strcmp(command, "--version") == 0 && argc == 2) {
-        puts("integration-service " PACKAGE_VERSION);
-        return EXIT_SUCCESS;
-    }
+    for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
+        if (is_meant(&commands[i], argc, argv))
+            return commands[i].run(commands[i].takes_argument && argc == 3 ? argv[2] : NULL);
     fputs(usage, stderr);
     return EXIT_USAGE;
 }

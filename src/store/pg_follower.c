@@ -18,12 +18,14 @@ enum {
     HEARTBEAT_MS = 1000,
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_LONGEST_MS = 2000,
+    FIRST_LOOK_MS = 1000, /* for the database at the start, when there is a replica to serve */
     REASON_SIZE = 400,
     PRUNE_AFTER = 1000 /* changes */
 };
 
 #define CHANGES_KEPT 10000 /* a replica that is further behind is copied anew */
 #define NS_PER_MS 1000000ULL
+#define STOOD_NS (100 * NS_PER_MS) /* a connection that stood for so long was a good one */
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
@@ -34,8 +36,10 @@ struct follower {
     struct pg_settings settings;
     struct pg pg;
     int place;
+    bool has_replica; /* from an earlier run */
     bool told_ready;
-    bool connected;     /* since the last attempt began */
+    bool connected; /* since the last attempt began */
+    uint64_t connected_ns;
     uint64_t pruned_at; /* revision */
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
@@ -76,7 +80,10 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
 
 static uint64_t deadline(const struct follower *follower)
 {
-    return clock_steady_ns() + follower->store.options.database.timeout_ms * NS_PER_MS;
+    uint64_t ms = follower->store.options.database.timeout_ms;
+    if (!follower->told_ready && follower->has_replica && ms > FIRST_LOOK_MS)
+        ms = FIRST_LOOK_MS;
+    return clock_steady_ns() + ms * NS_PER_MS;
 }
 
 /* ---- following ---- */
@@ -244,6 +251,7 @@ static enum attempt follow_connected(struct follower *follower)
         return ATTEMPT_AWAY;
     follower->back_off_ms = BACK_OFF_FIRST_MS;
     follower->connected = true;
+    follower->connected_ns = clock_steady_ns();
     set_presence(follower, PG_UP);
     tell_ready(follower);
     return follow_changes(follower);
@@ -284,14 +292,16 @@ static void back_off(struct follower *follower)
 /* Until told to stop. False: the first attempt showed that it cannot work. */
 static bool run(struct follower *follower)
 {
+    struct documents_mark mark;
+    follower->has_replica = documents_get_mark(&follower->reader, &mark) == STORE_OK;
     while (!is_stopping(follower)) {
         enum attempt ended = attempt(follower);
         if (ended == ATTEMPT_STOPPED)
             return true;
         if (ended == ATTEMPT_UNUSABLE && !follower->told_ready)
             return false;
-        if (follower->connected) /* cut off: perhaps it alone */
-            continue;
+        if (follower->connected && clock_steady_ns() - follower->connected_ns > STOOD_NS)
+            continue; /* cut off: perhaps it alone */
         set_presence(follower, PG_AWAY);
         tell_ready(follower);
         back_off(follower);

@@ -123,7 +123,7 @@ static void end_idle(struct pg_pool *pool)
     uint64_t now_ns = clock_steady_ns();
     size_t open = 0;
     for (size_t i = 0; i < pool->limit; i++)
-        open += pool->entries[i].open;
+        open += pool->entries[i].lent || pool->entries[i].open; /* a lent one is its thread's */
     for (size_t i = 0; i < pool->limit && open > pool->kept; i++) {
         struct pg_pooled *entry = &pool->entries[i];
         if (!entry->open || entry->lent ||

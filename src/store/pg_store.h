@@ -24,9 +24,6 @@ void pg_store_close(struct pg_store *store);
 /* How long ago the replica was known to lack nothing, in ms; UINT64_MAX: never. */
 uint64_t pg_store_age_ms(const struct pg_store *store);
 
-/* `timeout_ms` from now, on the steady clock. */
-uint64_t pg_store_deadline(const struct pg_store *store);
-
 /* store_pg's follow (struct store_backend). */
 bool pg_follow(const struct store_options *options, const struct store_follow *follow, char *error,
                size_t error_size);

@@ -34,7 +34,8 @@ MUST_CHECK bool pg_target_open(struct pg_target *target, const char *url, char *
 void pg_target_close(struct pg_target *target);
 
 /* Connects to the first host that takes us, each having its share of the time left. NULL: none did;
- * `reason` gets the last one's words, without the password. */
+ * `reason` gets the last one's words, without the password. Only the look-up of a host's name is
+ * not bounded by the deadline, but by resolv.conf(5): libpq has no other. */
 MUST_CHECK PGconn *pg_target_connect(struct pg_target *target, uint64_t deadline_ns, char *reason,
                                      size_t reason_size);
 

@@ -194,9 +194,9 @@ static bool take_scheme(struct str *url)
 bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, char *error,
                     size_t error_size)
 {
-    struct rewriting to = {
-        .uri = uri, .ignored = ignored, .error = error, .error_size = error_size};
+    struct rewriting to = {.uri = uri, .ignored = ignored, .error_size = error_size};
     struct str authority;
+    to.error = error;
     if (!take_scheme(&url))
         return refuse(&to, "it must begin with postgresql:// or postgres://");
     str_split(&url, '?', &authority);

@@ -80,11 +80,6 @@ uint64_t pg_store_age_ms(const struct pg_store *store)
     return now_us > complete_us ? (now_us - complete_us) / 1000 : 0;
 }
 
-uint64_t pg_store_deadline(const struct pg_store *store)
-{
-    return clock_steady_ns() + store->options.database.timeout_ms * NS_PER_MS;
-}
-
 static size_t at_least_one(size_t number)
 {
     return number > 0 ? number : 1;

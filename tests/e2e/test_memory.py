@@ -66,7 +66,7 @@ class Memory(unittest.TestCase):
 
     def test_nothing_is_left_with_a_database(self):
         with Postgres() as server:
-            with self.service(DATABASE_URL=server.url, DB_TIMEOUT="60") as service:
+            with self.service(DATABASE_URL=server.url, DB_TIMEOUT="25") as service:
                 self.exercise(service)
                 client = service.client()
                 self.assertEqual(client.request("GET", "/integrations", None,
