@@ -18,7 +18,7 @@ CREATE TABLE integration_store (
 
 CREATE TABLE integration_documents (
     sequence bigint PRIMARY KEY,
-    id text COLLATE "C" NOT NULL UNIQUE,
+    id text COLLATE "C" NOT NULL UNIQUE CHECK (octet_length(id) BETWEEN 1 AND 255),
     revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,

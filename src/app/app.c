@@ -6,6 +6,7 @@
 
 #include "app/endpoints.h"
 #include "base/clock.h"
+#include "core/log.h"
 
 enum {
     PATH_SIZE = 512,
@@ -55,17 +56,41 @@ static bool seed_defaults(struct app *app, char *error, size_t error_size)
     return status == STORE_OK;
 }
 
-static bool open_metrics(struct app *app, char *error, size_t error_size)
+static const char *const operations[APP_OPERATIONS] = {
+    [APP_GET] = "get", [APP_LIST] = "list", [APP_CHANGE] = "change", [APP_READY] = "ready"};
+
+/* By enum store_status. */
+static const char *const outcomes[] = {
+    [STORE_OK] = "ok",     [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
+    [STORE_FULL] = "full", [STORE_AWAY] = "away",           [STORE_BROKEN] = "broken"};
+
+struct metrics *app_metrics_open(const struct config *config, struct metrics_labels *labels,
+                                 char *error, size_t error_size)
 {
     char path[PATH_SIZE];
-    int length = snprintf(path, sizeof path, "%s/metrics", app->config->state_dir);
+    int length = snprintf(path, sizeof path, "%s/metrics", config->state_dir);
     if (length < 0 || (size_t)length >= sizeof path) {
         snprintf(error, error_size, "STATE_DIR: the path is too long");
-        return false;
+        return NULL;
     }
-    app->labels = (struct metrics_labels){endpoint_labels, endpoints_len + 1, http_method_names,
-                                          HTTP_METHODS,    http_statuses,     http_statuses_len};
-    app->metrics = metrics_open(path, &app->labels, error, error_size);
+    *labels = (struct metrics_labels){.endpoints = endpoint_labels,
+                                      .endpoints_len = endpoints_len + 1,
+                                      .methods = http_method_names,
+                                      .methods_len = HTTP_METHODS,
+                                      .statuses = http_statuses,
+                                      .statuses_len = http_statuses_len,
+                                      .operations = operations,
+                                      .operations_len = APP_OPERATIONS,
+                                      .outcomes = outcomes,
+                                      .outcomes_len = ARRAY_LEN(outcomes)};
+    return metrics_open(path, labels, error, error_size);
+}
+
+static bool open_metrics(struct app *app, char *error, size_t error_size)
+{
+    app->metrics = app_metrics_open(app->config, &app->labels, error, error_size);
+    if (app->metrics != NULL)
+        log_count_in(metrics_log_counts(app->metrics));
     return app->metrics != NULL;
 }
 
@@ -86,6 +111,7 @@ bool app_open(struct app *app, const struct config *config, const struct store_b
 
 void app_close(struct app *app)
 {
+    log_count_in(NULL);
     metrics_close(app->metrics);
     app->backend->close(app->store);
 }
@@ -102,7 +128,7 @@ bool app_session_open(struct app *app, struct app_session *session, size_t answe
     session->store = app->backend->session_open(app->store);
     if (session->store == NULL)
         return false;
-    metrics_claim(app->metrics, &session->slot);
+    metrics_claim(app->metrics, &session->slot, true);
     if (getrandom(&session->id_seed, sizeof session->id_seed, 0) !=
         (ssize_t)sizeof session->id_seed)
         session->id_seed = clock_steady_ns() ^ (uintptr_t)session;

@@ -16,6 +16,9 @@
 #include "model/http.h"
 #include "store/store.h"
 
+/* What the store is asked to do, for the metrics. */
+enum app_operation { APP_GET, APP_LIST, APP_CHANGE, APP_READY, APP_OPERATIONS };
+
 struct app {
     const struct config *config;
     const struct store_backend *backend;
@@ -38,6 +41,8 @@ struct app_session {
     uint64_t id_seed;              /* random, for the request ids made here */
     uint64_t id_count;
     char id_text[33];       /* the current request's id, if it was made here */
+    char span_id[16];       /* ours, if the request had a traceparent; not ended by a NUL */
+    char trace_text[55];    /* likewise, its answer's traceparent */
     char revision_text[21]; /* of its answer's headers */
     char age_text[21];
 };
@@ -46,6 +51,7 @@ struct app_session {
 struct app_route {
     size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
     struct str raw_id; /* the path's {id}, still encoded */
+    bool asks;         /* a database is asked, if there is one: not the replica */
     bool changes;      /* it is not a read: it waits for the disk, and for other changes */
     bool may_wait;     /* for a disk, a lock, a database or a slow reader: not for a thread others
                           wait for */
@@ -58,6 +64,12 @@ struct store_options app_store_options(const struct config *config);
  * framework's own two integrations. */
 extern const struct store_change app_defaults[];
 extern const size_t app_defaults_len;
+
+/* Opens the metrics in config->state_dir; `labels` gets what they are opened with, and must outlive
+ * them. NULL with a sentence in `error`. */
+MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
+                                            struct metrics_labels *labels, char *error,
+                                            size_t error_size);
 
 /* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
  * opened on them. False with a sentence in `error`, and nothing to close. */

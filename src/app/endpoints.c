@@ -24,8 +24,8 @@ const struct endpoint endpoints[] = {
     {"/admin/integrations/{id}", INTEGRATION}, /* the chatbot framework's own paths */
     {"/admin/integrations", INTEGRATIONS},
     {"/health", {[HTTP_GET] = {.handle = handle_health}}},
-    {"/readiness", {[HTTP_GET] = {.handle = handle_readiness, .may_wait = true}}},
-    {"/ready", {[HTTP_GET] = {.handle = handle_ready, .may_wait = true}}},
+    {"/readiness", {[HTTP_GET] = {.handle = handle_readiness, .may_wait = true, .asks = true}}},
+    {"/ready", {[HTTP_GET] = {.handle = handle_ready, .may_wait = true, .asks = true}}},
     {"/metrics", {[HTTP_GET] = {.handle = handle_metrics, .may_wait = true}}},
 };
 const size_t endpoints_len = ARRAY_LEN(endpoints);
@@ -99,8 +99,9 @@ struct app_route app_route(const struct http_request *request)
         route.endpoint++;
     if (route.endpoint < endpoints_len) {
         const struct operation *operation = &endpoints[route.endpoint].operations[method];
-        route.may_wait =
-            operation->may_wait || (operation->reads && http_wants_fresh(request->cache_control));
+        route.asks =
+            operation->asks || (operation->reads && http_wants_fresh(request->cache_control));
+        route.may_wait = operation->may_wait || route.asks;
     }
     return route;
 }

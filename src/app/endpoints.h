@@ -20,6 +20,7 @@ struct operation {
     bool takes_body; /* a body above the limit is refused before the handler */
     bool may_wait;
     bool reads; /* from the store: a client may ask for no copy, which may wait */
+    bool asks;  /* whether changes could be made */
 };
 
 struct endpoint {

@@ -36,17 +36,45 @@ static void append_hex(char *text, uint64_t number)
     }
 }
 
-/* The caller's id, or one of our own: the session's random number and a count, mixed. */
+/* A random number, of the session's and a count. */
+static uint64_t next_random(struct app_session *session)
+{
+    uint64_t mixed = session->id_seed + ++session->id_count * 0x9E3779B97F4A7C15U; /* SplitMix64 */
+    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
+    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
+    return mixed ^ (mixed >> 31);
+}
+
+/* The caller's id, or one of our own. */
 static struct str request_id(struct app_session *session, const struct http_request *request)
 {
     if (id_is_fit(request->id))
         return request->id;
-    uint64_t mixed = session->id_seed + ++session->id_count * 0x9E3779B97F4A7C15U; /* SplitMix64 */
-    mixed = (mixed ^ (mixed >> 30)) * 0xBF58476D1CE4E5B9U;
-    mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EBU;
     append_hex(session->id_text, session->id_seed);
-    append_hex(session->id_text + 16, mixed ^ (mixed >> 31));
+    append_hex(session->id_text + 16, next_random(session));
     return (struct str){session->id_text, 32};
+}
+
+/* Takes the caller's trace up with a span of our own, and passes it on in the answer (W3C Trace
+ * Context). */
+static struct http_trace take_up_trace(struct app_session *session,
+                                       const struct http_request *request)
+{
+    struct http_trace trace = {0};
+    if (request->traceparent.len > 0)
+        trace = http_read_traceparent(request->traceparent);
+    if (trace.trace_id.len == 0)
+        return trace;
+    struct buffer text = buffer_on(session->trace_text, sizeof session->trace_text);
+    append_hex(session->span_id, next_random(session) | 1); /* never zero */
+    buffer_append(&text, "00-", 3);
+    buffer_append_str(&text, trace.trace_id);
+    buffer_append_char(&text, '-');
+    buffer_append(&text, session->span_id, sizeof session->span_id);
+    buffer_append_char(&text, '-');
+    buffer_append_str(&text, trace.flags);
+    http_response_header(&session->response, STR("traceparent"), buffer_str(&text));
+    return trace;
 }
 
 static void answer_allow(const struct call *call, const struct endpoint *endpoint)
@@ -105,24 +133,48 @@ static void check_memory(struct app_session *session)
     LOG(LOG_ERROR, "out of memory", LOG_NUMBER("status", 500));
 }
 
+/* What a request's log line and counters tell besides the request and its answer. */
+struct account {
+    struct str id;
+    struct http_trace trace;
+    uint64_t duration_ns;
+    uint64_t bytes_out;
+};
+
+static void log_request(const struct app_session *session, const struct http_request *request,
+                        const struct app_route *route, const struct account *account)
+{
+    const struct log_field fields[] = {
+        LOG_STR("request_id", account->id),
+        LOG_TEXT("method", http_method_names[request->method]),
+        LOG_TEXT("route", endpoint_labels[route->endpoint]),
+        LOG_NUMBER("status", session->response.status),
+        LOG_NUMBER("us", account->duration_ns / 1000),
+        LOG_NUMBER("bytes", account->bytes_out),
+        LOG_STR("trace_id", account->trace.trace_id),
+        LOG_STR("span_id", ((struct str){session->span_id, sizeof session->span_id})),
+        LOG_STR("parent_id", account->trace.parent_id),
+    };
+    bool traced = account->trace.trace_id.len > 0;
+    log_fields(session->response.status >= 500 ? LOG_ERROR : LOG_INFO, "request", fields,
+               traced ? ARRAY_LEN(fields) : ARRAY_LEN(fields) - 3);
+}
+
 static void count(struct app_session *session, const struct http_request *request,
-                  const struct app_route *route, struct str id)
+                  const struct app_route *route, struct account *account)
 {
     const struct http_response *response = &session->response;
-    uint64_t duration_ns = clock_steady_ns() - request->started_ns;
-    uint64_t bytes_out = response->without_body ? 0 : response->body.len;
+    account->duration_ns = clock_steady_ns() - request->started_ns;
+    account->bytes_out = response->without_body ? 0 : response->body.len;
     metrics_end(&session->slot, &(struct metrics_request){
                                     .endpoint = route->endpoint,
                                     .method = request->method,
                                     .status = http_status_index(response->status),
-                                    .duration_ns = duration_ns,
+                                    .duration_ns = account->duration_ns,
                                     .bytes_in = request->body.len,
-                                    .bytes_out = bytes_out,
+                                    .bytes_out = account->bytes_out,
                                 });
-    LOG(response->status >= 500 ? LOG_ERROR : LOG_INFO, "request", LOG_STR("request_id", id),
-        LOG_TEXT("method", http_method_names[request->method]),
-        LOG_TEXT("route", endpoint_labels[route->endpoint]), LOG_NUMBER("status", response->status),
-        LOG_NUMBER("us", duration_ns / 1000), LOG_NUMBER("bytes", bytes_out));
+    log_request(session, request, route, account);
 }
 
 bool app_handle(struct app_session *session, const struct http_request *request,
@@ -138,8 +190,9 @@ bool app_handle(struct app_session *session, const struct http_request *request,
     }
     check_memory(session);
     response->without_body = request->method == HTTP_HEAD;
-    struct str id = request_id(session, request);
-    http_response_header(response, STR("X-Request-ID"), id);
-    count(session, request, route, id);
+    struct account account = {.id = request_id(session, request)};
+    http_response_header(response, STR("X-Request-ID"), account.id);
+    account.trace = take_up_trace(session, request);
+    count(session, request, route, &account);
     return true;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "base/text.h"
 #include "model/integration.h"
 
@@ -93,6 +94,53 @@ static void end_read(const struct call *call, const struct store_read *read,
     add_number_header(&session->response, STR("Age"), session->age_text, read->age_ms / 1000);
 }
 
+/* ---- the store, each use of it counted ---- */
+
+static enum store_status count_operation(const struct call *call, enum app_operation operation,
+                                         uint64_t started_ns, enum store_status status)
+{
+    metrics_count_operation(
+        &call->session->slot,
+        &(struct metrics_operation){.operation = operation,
+                                    .outcome = status,
+                                    .duration_ns = clock_steady_ns() - started_ns});
+    return status;
+}
+
+static enum store_status store_get(const struct call *call, struct store_read *read,
+                                   struct buffer *out)
+{
+    struct app_session *session = call->session;
+    uint64_t started_ns = clock_steady_ns();
+    enum store_status status = session->app->backend->get(session->store, read, call->id, out);
+    return count_operation(call, APP_GET, started_ns, status);
+}
+
+static enum store_status store_each(const struct call *call, struct store_read *read,
+                                    store_visit *visit, void *context)
+{
+    struct app_session *session = call->session;
+    uint64_t started_ns = clock_steady_ns();
+    enum store_status status = session->app->backend->each(session->store, read, visit, context);
+    return count_operation(call, APP_LIST, started_ns, status);
+}
+
+static enum store_status store_change(const struct call *call, struct store_batch *batch)
+{
+    struct app_session *session = call->session;
+    uint64_t started_ns = clock_steady_ns();
+    enum store_status status = session->app->backend->change(session->store, batch);
+    return count_operation(call, APP_CHANGE, started_ns, status);
+}
+
+static enum store_status store_ready(const struct call *call, uint64_t deadline_ns)
+{
+    struct app_session *session = call->session;
+    uint64_t started_ns = clock_steady_ns();
+    enum store_status status = session->app->backend->ready(session->store, deadline_ns);
+    return count_operation(call, APP_READY, started_ns, status);
+}
+
 /* ---- the operations ---- */
 
 static bool append_to_list(void *context, const struct store_record *record)
@@ -110,8 +158,7 @@ void handle_list(const struct call *call)
     struct store_read read = begin_read(call);
     struct buffer *body = answer_json(&session->response, 200);
     buffer_append_char(body, '[');
-    enum store_status status =
-        session->app->backend->each(session->store, &read, append_to_list, body);
+    enum store_status status = store_each(call, &read, append_to_list, body);
     buffer_append_char(body, ']');
     end_read(call, &read, status);
     if (status != STORE_OK)
@@ -125,7 +172,7 @@ void handle_get(const struct call *call)
     struct store_read read = begin_read(call);
     enum store_status status = STORE_NOT_FOUND;
     if (integration_id_is_valid(call->id)) {
-        status = session->app->backend->get(session->store, &read, call->id, body);
+        status = store_get(call, &read, body);
         end_read(call, &read, status);
     }
     if (status != STORE_OK)
@@ -159,7 +206,7 @@ static enum store_status make_change(const struct call *call, const struct store
     struct store_batch batch = {.changes = change,
                                 .len = 1,
                                 .deadline_ns = deadline_after(call, app->config->db_timeout_ms)};
-    enum store_status status = app->backend->change(call->session->store, &batch);
+    enum store_status status = store_change(call, &batch);
     if (status == STORE_OK)
         add_revision(call, batch.revision);
     return status;
@@ -219,8 +266,7 @@ static bool store_is_ready(const struct call *call)
     if (backend->replicates && config->readiness_policy == READINESS_SERVE_STALE)
         return backend->stats(session->store, &stats) == STORE_OK &&
                stats.age_ms <= config->max_staleness_ms;
-    return backend->ready(session->store, deadline_after(call, config->readiness_timeout_ms)) ==
-           STORE_OK;
+    return store_ready(call, deadline_after(call, config->readiness_timeout_ms)) == STORE_OK;
 }
 
 static void answer_readiness(const struct call *call, struct str ready)
@@ -245,7 +291,8 @@ void handle_ready(const struct call *call)
 }
 
 /* What the store tells of itself; of its database, if it has one. */
-static void render_store(const struct app *app, const struct store_stats *stats, struct buffer *out)
+static void render_store(const struct app *app, const struct store_stats *stats,
+                         const struct metrics_page *page)
 {
     const struct metrics_sample samples[] = {
         {"integration_store_integrations", NULL, "Integrations in the store.", stats->integrations},
@@ -272,34 +319,49 @@ static void render_store(const struct app *app, const struct store_stats *stats,
         {"integration_replica_revision", NULL, "Revision of the database that the replica has.",
          stats->revision},
     };
-    metrics_render_samples(samples, ARRAY_LEN(samples), out);
+    metrics_render_samples(samples, ARRAY_LEN(samples), page);
     if (!app->backend->replicates)
         return;
-    metrics_render_samples(database, ARRAY_LEN(database), out);
+    metrics_render_samples(database, ARRAY_LEN(database), page);
     if (stats->age_ms == UINT64_MAX) /* there is no replica yet */
         return;
     const struct metrics_sample age = {"integration_replica_age_seconds", NULL,
                                        "Time since the replica was known to lack nothing.",
                                        stats->age_ms / 1000};
-    metrics_render_samples(&age, 1, out);
+    metrics_render_samples(&age, 1, page);
+}
+
+/* OpenMetrics for who names it and likes nothing better, as Prometheus does. */
+static enum metrics_format choose_format(struct str accept)
+{
+    bool named;
+    bool text_named;
+    unsigned openmetrics = http_accept_weight(accept, STR("application/openmetrics-text"), &named);
+    unsigned text = http_accept_weight(accept, STR("text/plain"), &text_named);
+    return named && openmetrics > 0 && openmetrics >= text ? METRICS_OPENMETRICS
+                                                           : METRICS_PROMETHEUS;
 }
 
 void handle_metrics(const struct call *call)
 {
     struct app_session *session = call->session;
     const struct app *app = session->app;
-    struct buffer *body = &session->response.body;
     struct store_stats stats = {0};
     bool store_up = app->backend->stats(session->store, &stats) == STORE_OK;
+    const struct metrics_page page = {choose_format(call->request->accept),
+                                      &session->response.body};
     const struct metrics_sample samples[] = {
         {"process_start_time_seconds", NULL, "Start of the service, in seconds since 1970.",
          app->started_us / 1000000},
+        {"integration_build_info", "version=\"" PACKAGE_VERSION "\"",
+         "The program's version, as a label.", 1},
         {"integration_store_up", NULL, "Whether the store answers.", store_up},
     };
     session->response.status = 200;
-    session->response.content_type = STR("text/plain; version=0.0.4; charset=utf-8");
-    metrics_render(app->metrics, body);
-    metrics_render_samples(samples, ARRAY_LEN(samples), body);
+    session->response.content_type = metrics_content_type(page.format);
+    metrics_render(app->metrics, &page);
+    metrics_render_samples(samples, ARRAY_LEN(samples), &page);
     if (store_up)
-        render_store(app, &stats, body);
+        render_store(app, &stats, &page);
+    metrics_render_end(&page);
 }

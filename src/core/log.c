@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/log.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -11,13 +16,54 @@ enum {
     LONGEST_TEXT = 256
 };
 
+const char *const log_level_names[LOG_LEVELS] = {"debug", "info", "warning", "error", "critical"};
+
+/* How the log is written without waiting for its reader. */
+enum sink {
+    SINK_PLAIN,       /* a file or a terminal: write(2) does not wait for long */
+    SINK_NONBLOCKING, /* a pipe, opened anew: O_NONBLOCK on the one we got would be its other users'
+                         too */
+    SINK_SOCKET       /* what systemd gives: send(2) can be told for each call */
+};
+
 static enum log_level least_level = LOG_INFO;
 static int log_fd = STDERR_FILENO;
+static int own_fd = -1; /* the pipe, opened anew */
+static enum sink sink = SINK_PLAIN;
+static struct log_counts *line_counts;
+
+static void choose_sink(int fd)
+{
+    struct stat status;
+    char path[32];
+    sink = SINK_PLAIN;
+    if (fstat(fd, &status) != 0)
+        return;
+    if (S_ISSOCK(status.st_mode))
+        sink = SINK_SOCKET;
+    if (!S_ISFIFO(status.st_mode))
+        return;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    own_fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (own_fd < 0) /* another user's pipe: its reader is waited for */
+        return;
+    sink = SINK_NONBLOCKING;
+    log_fd = own_fd;
+}
 
 void log_open(enum log_level level, int fd)
 {
+    if (own_fd >= 0)
+        close(own_fd);
+    own_fd = -1;
     least_level = level;
     log_fd = fd;
+    choose_sink(fd);
+}
+
+void log_count_in(struct log_counts *counts)
+{
+    line_counts = counts;
 }
 
 bool log_enabled(enum log_level level)
@@ -29,24 +75,38 @@ bool log_enabled(enum log_level level)
 struct held {
     bool holding;
     size_t len;
-    char lines[LINE_SIZE];
+    uint32_t lines[LOG_LEVELS]; /* of each level among them */
+    char text[LINE_SIZE];
 };
 
 static _Thread_local struct held held;
 
-/* A log that cannot be written must not stop the service: there is nobody left to tell. One whose
- * reader is slow makes the writer wait. */
-static void write_out(const char *lines, size_t len)
+static void count(const uint32_t lines[LOG_LEVELS], bool written)
 {
-    ssize_t written = write(log_fd, lines, len);
-    (void)written;
+    if (line_counts == NULL)
+        return;
+    for (size_t level = 0; level < LOG_LEVELS; level++)
+        if (lines[level] > 0)
+            atomic_fetch_add_explicit(written ? &line_counts->written[level]
+                                              : &line_counts->dropped,
+                                      lines[level], memory_order_relaxed);
+}
+
+/* A log that cannot be written must not stop the service: there is nobody left to tell. Up to
+ * PIPE_BUF bytes go into a pipe whole or not at all, pipe(7). */
+static bool write_out(const char *text, size_t len)
+{
+    ssize_t written = sink == SINK_SOCKET ? send(log_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
+                                          : write(log_fd, text, len);
+    return written == (ssize_t)len;
 }
 
 static void write_held(void)
 {
     if (held.len > 0)
-        write_out(held.lines, held.len);
+        count(held.lines, write_out(held.text, held.len));
     held.len = 0;
+    memset(held.lines, 0, sizeof held.lines);
 }
 
 void log_hold(void)
@@ -62,15 +122,12 @@ void log_release(void)
 
 static void hold_or_write(enum log_level level, struct str line)
 {
-    if (!held.holding) {
-        write_out(line.data, line.len);
-        return;
-    }
-    if (line.len > sizeof held.lines - held.len)
+    if (line.len > sizeof held.text - held.len)
         write_held();
-    memcpy(held.lines + held.len, line.data, line.len);
+    memcpy(held.text + held.len, line.data, line.len);
     held.len += line.len;
-    if (level >= LOG_ERROR)
+    held.lines[level]++;
+    if (!held.holding || level >= LOG_ERROR)
         write_held();
 }
 
@@ -94,13 +151,12 @@ static void append_field(struct buffer *line, const struct log_field *field)
 
 static void append_start(struct buffer *line, enum log_level level, const char *message)
 {
-    static const char *const names[] = {"debug", "info", "warning", "error", "critical"};
     char now[CLOCK_TEXT_SIZE];
     clock_format(clock_wall_us(), now);
     buffer_append_str(line, STR("{\"time\":\""));
     buffer_append(line, now, CLOCK_TEXT_SIZE - 1);
     buffer_append_str(line, STR("\",\"level\":\""));
-    buffer_append_str(line, str_from(names[level]));
+    buffer_append_str(line, str_from(log_level_names[level]));
     buffer_append_str(line, STR("\",\"msg\":"));
     text_append_json(line, str_from(message));
 }

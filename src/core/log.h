@@ -4,6 +4,7 @@
 #ifndef CORE_LOG_H
 #define CORE_LOG_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -11,6 +12,15 @@
 
 /* As the LOG_LEVEL option lists them. */
 enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_CRITICAL };
+enum { LOG_LEVELS = LOG_CRITICAL + 1 };
+
+extern const char *const log_level_names[LOG_LEVELS];
+
+/* What became of the lines; in memory that processes may share. */
+struct log_counts {
+    _Atomic uint64_t written[LOG_LEVELS];
+    _Atomic uint64_t dropped; /* their reader was too slow, or the disk full */
+};
 
 /* One member of a line; made by LOG_TEXT or LOG_NUMBER. Text is escaped, and cut at 256 bytes. */
 struct log_field {
@@ -24,9 +34,13 @@ struct log_field {
 #define LOG_STR(name_, str_) ((struct log_field){(name_), false, 0, (str_)})
 #define LOG_NUMBER(name_, number_) ((struct log_field){(name_), true, (int64_t)(number_), {0}})
 
-/* Lines below `level` are dropped from now on; the others go to `fd`. Until the first call:
- * LOG_INFO and standard error. Not while other threads log. */
+/* Lines below `level` are left out from now on; the others go to `fd`. A pipe or a socket whose
+ * reader is too slow is not waited for: what does not fit is dropped, and counted. Until the first
+ * call: LOG_INFO and standard error. Not while other threads log. */
 void log_open(enum log_level level, int fd);
+
+/* Counts lines in `counts` from now on; NULL: nowhere, as before the first call. */
+void log_count_in(struct log_counts *counts);
 
 bool log_enabled(enum log_level level);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "core/metrics.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -35,17 +36,30 @@ enum {
     HEADER_SIZE = 4096
 };
 
-static const char magic[8] = "ISMETR1\n";
+static const char magic[8] = "ISMETR2\n";
 
 /* The first page of the file. */
 struct header {
     char magic[8];
     uint64_t shape;        /* hash of the labels and buckets */
     _Atomic uint64_t used; /* slots that were ever claimed are below this one */
+    struct log_counts log;
+    _Atomic uint64_t endings[METRICS_ENDINGS];
 };
+static_assert(sizeof(struct header) <= HEADER_SIZE, "it fits");
+
+static const char *const ending_names[METRICS_ENDINGS] = {"reload", "exit", "signal"};
 
 /* Where a slot keeps what; the two tables follow. */
-enum value { VALUE_PID, VALUE_IN_FLIGHT, VALUE_CPU_US, VALUE_BYTES_IN, VALUE_BYTES_OUT, VALUES };
+enum value {
+    VALUE_PID,
+    VALUE_SERVES,
+    VALUE_IN_FLIGHT,
+    VALUE_CPU_US,
+    VALUE_BYTES_IN,
+    VALUE_BYTES_OUT,
+    VALUES
+};
 
 struct metrics {
     const struct metrics_labels *labels;
@@ -70,6 +84,18 @@ static size_t latency_index(const struct metrics_labels *labels, size_t endpoint
     return request_index(labels, labels->endpoints_len, 0, 0) + endpoint * (BUCKETS + 1);
 }
 
+/* The outcomes of all operations, then an operation's buckets and its sum in nanoseconds. */
+static size_t operation_index(const struct metrics_labels *labels, size_t operation, size_t outcome)
+{
+    return latency_index(labels, labels->endpoints_len) + operation * labels->outcomes_len +
+           outcome;
+}
+
+static size_t operation_latency_index(const struct metrics_labels *labels, size_t operation)
+{
+    return operation_index(labels, labels->operations_len, 0) + operation * (BUCKETS + 1);
+}
+
 static uint64_t hash_bytes(uint64_t hash, const void *bytes, size_t size)
 {
     const unsigned char *at = bytes;
@@ -91,6 +117,8 @@ static uint64_t shape_of(const struct metrics_labels *labels)
     hash = hash_names(hash, labels->endpoints, labels->endpoints_len);
     hash = hash_names(hash, labels->methods, labels->methods_len);
     hash = hash_bytes(hash, labels->statuses, labels->statuses_len * sizeof labels->statuses[0]);
+    hash = hash_names(hash, labels->operations, labels->operations_len);
+    hash = hash_names(hash, labels->outcomes, labels->outcomes_len);
     for (size_t i = 0; i < ARRAY_LEN(bounds); i++)
         hash = hash_bytes(hash, &bounds[i].ns, sizeof bounds[i].ns);
     return hash_bytes(hash, (uint64_t[]){VALUES, SLOTS}, 2 * sizeof(uint64_t));
@@ -157,7 +185,7 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
         snprintf(error, error_size, "no memory for the metrics");
         return NULL;
     }
-    size_t values = latency_index(labels, labels->endpoints_len);
+    size_t values = operation_latency_index(labels, labels->operations_len);
     metrics->labels = labels;
     metrics->slot_values = (values + SLOT_ALIGN - 1) / SLOT_ALIGN * SLOT_ALIGN;
     metrics->size = HEADER_SIZE + SLOTS * metrics->slot_values * sizeof(uint64_t);
@@ -228,7 +256,7 @@ static void raise_used(struct metrics *metrics, uint64_t wanted)
     }
 }
 
-void metrics_claim(struct metrics *metrics, struct metrics_slot *slot)
+void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serves)
 {
     size_t index = take_slot(metrics);
     *slot = (struct metrics_slot){slot_values(metrics, index), metrics, 0, index == 0};
@@ -238,6 +266,7 @@ void metrics_claim(struct metrics *metrics, struct metrics_slot *slot)
     slot->cpu_before_us = get(&slot->values[VALUE_CPU_US]);
     set(&slot->values[VALUE_IN_FLIGHT], 0);
     set(&slot->values[VALUE_PID], metrics->has_leader ? 0 : (uint64_t)getpid());
+    set(&slot->values[VALUE_SERVES], serves);
     metrics->has_leader = true;
 }
 
@@ -251,16 +280,21 @@ void metrics_cancel(struct metrics_slot *slot)
     add(slot, VALUE_IN_FLIGHT, (uint64_t)-1);
 }
 
+/* Counts a duration in the histogram whose values begin at `index`. */
+static void observe(struct metrics_slot *slot, size_t index, uint64_t duration_ns)
+{
+    size_t bucket = 0;
+    while (bucket < ARRAY_LEN(bounds) && duration_ns > bounds[bucket].ns)
+        bucket++;
+    add(slot, index + bucket, 1);
+    add(slot, index + BUCKETS, duration_ns);
+}
+
 void metrics_end(struct metrics_slot *slot, const struct metrics_request *request)
 {
     const struct metrics_labels *labels = slot->metrics->labels;
-    size_t latency = latency_index(labels, request->endpoint);
-    size_t bucket = 0;
-    while (bucket < ARRAY_LEN(bounds) && request->duration_ns > bounds[bucket].ns)
-        bucket++;
     add(slot, request_index(labels, request->endpoint, request->method, request->status), 1);
-    add(slot, latency + bucket, 1);
-    add(slot, latency + BUCKETS, request->duration_ns);
+    observe(slot, latency_index(labels, request->endpoint), request->duration_ns);
     add(slot, VALUE_BYTES_IN, request->bytes_in);
     add(slot, VALUE_BYTES_OUT, request->bytes_out);
     metrics_cancel(slot);
@@ -270,6 +304,23 @@ void metrics_count_cpu(struct metrics_slot *slot)
 {
     if (!slot->shared)
         set(&slot->values[VALUE_CPU_US], slot->cpu_before_us + clock_cpu_us());
+}
+
+void metrics_count_operation(struct metrics_slot *slot, const struct metrics_operation *operation)
+{
+    const struct metrics_labels *labels = slot->metrics->labels;
+    add(slot, operation_index(labels, operation->operation, operation->outcome), 1);
+    observe(slot, operation_latency_index(labels, operation->operation), operation->duration_ns);
+}
+
+void metrics_count_ending(struct metrics *metrics, enum metrics_ending ending)
+{
+    atomic_fetch_add(&metrics->header->endings[ending], 1);
+}
+
+struct log_counts *metrics_log_counts(struct metrics *metrics)
+{
+    return &metrics->header->log;
 }
 
 /* Adds up one value over all slots. */
@@ -282,28 +333,34 @@ static uint64_t sum(const struct metrics *metrics, size_t index)
     return total;
 }
 
-static void family(struct buffer *out, const char *name, const char *type, const char *help)
+static void family(const struct metrics_page *page, const char *name, const char *type,
+                   const char *help)
 {
-    buffer_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+    struct str shown = str_from(name);
+    bool counts = type[0] == 'c';
+    if (page->format == METRICS_OPENMETRICS && counts)
+        shown.len -= strlen("_total");
+    buffer_printf(page->out, "# HELP %.*s %s\n# TYPE %.*s %s\n", (int)shown.len, shown.data, help,
+                  (int)shown.len, shown.data, type);
 }
 
-static void sample(struct buffer *out, const char *name, const char *type, const char *help,
-                   uint64_t value)
+static void sample(const struct metrics_page *page, const char *name, const char *type,
+                   const char *help, uint64_t value)
 {
-    family(out, name, type, help);
-    buffer_printf(out, "%s %" PRIu64 "\n", name, value);
+    family(page, name, type, help);
+    buffer_printf(page->out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void render_requests(const struct metrics *metrics, struct buffer *out)
+static void render_requests(const struct metrics *metrics, const struct metrics_page *page)
 {
     const struct metrics_labels *labels = metrics->labels;
-    family(out, "http_requests_total", "counter", "Requests answered.");
+    family(page, "http_requests_total", "counter", "Requests answered.");
     for (size_t e = 0; e < labels->endpoints_len; e++)
         for (size_t m = 0; m < labels->methods_len; m++)
             for (size_t s = 0; s < labels->statuses_len; s++) {
                 uint64_t count = sum(metrics, request_index(labels, e, m, s));
                 if (count > 0)
-                    buffer_printf(out,
+                    buffer_printf(page->out,
                                   "http_requests_total{method=\"%s\",endpoint=\"%s\","
                                   "http_status=\"%u\"} %" PRIu64 "\n",
                                   labels->methods[m], labels->endpoints[e], labels->statuses[s],
@@ -311,10 +368,10 @@ static void render_requests(const struct metrics *metrics, struct buffer *out)
             }
 }
 
-static void render_latency(const struct metrics *metrics, size_t endpoint, struct buffer *out)
+/* A histogram with one label, whose values begin at `index`; nothing if it is empty. */
+static void render_histogram(const struct metrics *metrics, size_t index, const char *name,
+                             const char *label, const char *value, struct buffer *out)
 {
-    const char *name = metrics->labels->endpoints[endpoint];
-    size_t index = latency_index(metrics->labels, endpoint);
     uint64_t counts[BUCKETS];
     uint64_t count = 0;
     for (size_t b = 0; b < BUCKETS; b++)
@@ -324,20 +381,71 @@ static void render_latency(const struct metrics *metrics, size_t endpoint, struc
     uint64_t below = 0;
     for (size_t b = 0; b < BUCKETS; b++) {
         below += counts[b];
-        buffer_printf(
-            out, "http_request_latency_seconds_bucket{endpoint=\"%s\",le=\"%s\"} %" PRIu64 "\n",
-            name, b < ARRAY_LEN(bounds) ? bounds[b].label : "+Inf", below);
+        buffer_printf(out, "%s_bucket{%s=\"%s\",le=\"%s\"} %" PRIu64 "\n", name, label, value,
+                      b < ARRAY_LEN(bounds) ? bounds[b].label : "+Inf", below);
     }
     uint64_t ns = sum(metrics, index + BUCKETS);
     buffer_printf(out,
-                  "http_request_latency_seconds_sum{endpoint=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n"
-                  "http_request_latency_seconds_count{endpoint=\"%s\"} %" PRIu64 "\n",
-                  name, ns / 1000000000, ns % 1000000000, name, count);
+                  "%s_sum{%s=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n"
+                  "%s_count{%s=\"%s\"} %" PRIu64 "\n",
+                  name, label, value, ns / 1000000000, ns % 1000000000, name, label, value, count);
+}
+
+static void render_latency(const struct metrics *metrics, const struct metrics_page *page)
+{
+    const struct metrics_labels *labels = metrics->labels;
+    family(page, "http_request_latency_seconds", "histogram",
+           "Time from a request's arrival to its answer.");
+    for (size_t e = 0; e < labels->endpoints_len; e++)
+        render_histogram(metrics, latency_index(labels, e), "http_request_latency_seconds",
+                         "endpoint", labels->endpoints[e], page->out);
+}
+
+static void render_operations(const struct metrics *metrics, const struct metrics_page *page)
+{
+    const struct metrics_labels *labels = metrics->labels;
+    family(page, "integration_store_operations_total", "counter", "Operations of the store.");
+    for (size_t o = 0; o < labels->operations_len; o++)
+        for (size_t r = 0; r < labels->outcomes_len; r++) {
+            uint64_t count = sum(metrics, operation_index(labels, o, r));
+            if (count > 0)
+                buffer_printf(page->out,
+                              "integration_store_operations_total{operation=\"%s\",outcome=\"%s\"} "
+                              "%" PRIu64 "\n",
+                              labels->operations[o], labels->outcomes[r], count);
+        }
+    family(page, "integration_store_operation_seconds", "histogram",
+           "Time an operation of the store took; of a change: until it was committed.");
+    for (size_t o = 0; o < labels->operations_len; o++)
+        render_histogram(metrics, operation_latency_index(labels, o),
+                         "integration_store_operation_seconds", "operation", labels->operations[o],
+                         page->out);
+}
+
+static void render_log(const struct metrics *metrics, const struct metrics_page *page)
+{
+    const struct log_counts *log = &metrics->header->log;
+    family(page, "integration_log_lines_total", "counter", "Lines written to the log.");
+    for (size_t level = 0; level < LOG_LEVELS; level++)
+        buffer_printf(page->out, "integration_log_lines_total{level=\"%s\"} %" PRIu64 "\n",
+                      log_level_names[level], get(&log->written[level]));
+    sample(page, "integration_log_dropped_lines_total", "counter",
+           "Lines that the log's reader was too slow for, or the disk too full.",
+           get(&log->dropped));
+}
+
+static void render_endings(const struct metrics *metrics, const struct metrics_page *page)
+{
+    family(page, "integration_worker_endings_total", "counter",
+           "Processes of the pool that ended, by reason.");
+    for (size_t i = 0; i < METRICS_ENDINGS; i++)
+        buffer_printf(page->out, "integration_worker_endings_total{reason=\"%s\"} %" PRIu64 "\n",
+                      ending_names[i], get(&metrics->header->endings[i]));
 }
 
 /* What the kernel knows of the processes that serve now. */
 struct pool {
-    uint64_t processes;
+    uint64_t workers;
     uint64_t resident_bytes;
     uint64_t descriptors;
 };
@@ -398,52 +506,69 @@ static struct pool look_at_pool(const struct metrics *metrics)
         uint64_t pid = get(slot_values(metrics, i) + VALUE_PID);
         if (pid == 0 || !slot_is_held(metrics, i))
             continue;
-        pool.processes++;
+        pool.workers += get(slot_values(metrics, i) + VALUE_SERVES);
         pool.resident_bytes += resident_bytes(pid);
         pool.descriptors += count_descriptors(pid);
     }
     return pool;
 }
 
-static void render_process(const struct metrics *metrics, struct buffer *out)
+static void render_process(const struct metrics *metrics, const struct metrics_page *page)
 {
     struct pool pool = look_at_pool(metrics);
     uint64_t cpu_us = sum(metrics, VALUE_CPU_US);
-    sample(out, "http_requests_in_flight", "gauge", "Requests being worked on.",
+    sample(page, "http_requests_in_flight", "gauge", "Requests being worked on.",
            count_in_flight(metrics));
-    sample(out, "http_request_bytes_total", "counter", "Bytes of request bodies.",
+    sample(page, "http_request_bytes_total", "counter", "Bytes of request bodies.",
            sum(metrics, VALUE_BYTES_IN));
-    sample(out, "http_response_bytes_total", "counter", "Bytes of response bodies.",
+    sample(page, "http_response_bytes_total", "counter", "Bytes of response bodies.",
            sum(metrics, VALUE_BYTES_OUT));
-    sample(out, "integration_workers", "gauge", "Worker processes that serve now.", pool.processes);
-    family(out, "process_cpu_seconds_total", "counter", "CPU time of all workers, past ones too.");
-    buffer_printf(out, "process_cpu_seconds_total %" PRIu64 ".%06" PRIu64 "\n", cpu_us / 1000000,
-                  cpu_us % 1000000);
-    sample(out, "process_resident_memory_bytes", "gauge",
-           "Resident memory of all workers; shared pages count in each.", pool.resident_bytes);
-    sample(out, "process_open_fds", "gauge", "File descriptors of all workers.", pool.descriptors);
+    sample(page, "integration_workers", "gauge", "Worker processes that serve now.", pool.workers);
+    family(page, "process_cpu_seconds_total", "counter",
+           "CPU time of all processes of the pool, past ones too.");
+    buffer_printf(page->out, "process_cpu_seconds_total %" PRIu64 ".%06" PRIu64 "\n",
+                  cpu_us / 1000000, cpu_us % 1000000);
+    sample(page, "process_resident_memory_bytes", "gauge",
+           "Resident memory of all processes of the pool; shared pages count in each.",
+           pool.resident_bytes);
+    sample(page, "process_open_fds", "gauge", "File descriptors of all processes of the pool.",
+           pool.descriptors);
 }
 
-void metrics_render(const struct metrics *metrics, struct buffer *out)
+struct str metrics_content_type(enum metrics_format format)
 {
-    render_requests(metrics, out);
-    family(out, "http_request_latency_seconds", "histogram",
-           "Time from a request's arrival to its answer.");
-    for (size_t e = 0; e < metrics->labels->endpoints_len; e++)
-        render_latency(metrics, e, out);
-    render_process(metrics, out);
+    return format == METRICS_OPENMETRICS
+               ? STR("application/openmetrics-text; version=1.0.0; charset=utf-8")
+               : STR("text/plain; version=0.0.4; charset=utf-8");
 }
 
-void metrics_render_samples(const struct metrics_sample *samples, size_t len, struct buffer *out)
+void metrics_render(const struct metrics *metrics, const struct metrics_page *page)
+{
+    render_requests(metrics, page);
+    render_latency(metrics, page);
+    render_operations(metrics, page);
+    render_process(metrics, page);
+    render_endings(metrics, page);
+    render_log(metrics, page);
+}
+
+void metrics_render_samples(const struct metrics_sample *samples, size_t len,
+                            const struct metrics_page *page)
 {
     for (size_t i = 0; i < len; i++) {
         const struct metrics_sample *one = &samples[i];
         bool counts = str_has_suffix(str_from(one->name), STR("_total"));
         if (one->help != NULL)
-            family(out, one->name, counts ? "counter" : "gauge", one->help);
-        buffer_append_str(out, str_from(one->name));
+            family(page, one->name, counts ? "counter" : "gauge", one->help);
+        buffer_append_str(page->out, str_from(one->name));
         if (one->labels != NULL)
-            buffer_printf(out, "{%s}", one->labels);
-        buffer_printf(out, " %" PRIu64 "\n", one->value);
+            buffer_printf(page->out, "{%s}", one->labels);
+        buffer_printf(page->out, " %" PRIu64 "\n", one->value);
     }
+}
+
+void metrics_render_end(const struct metrics_page *page)
+{
+    if (page->format == METRICS_OPENMETRICS)
+        buffer_append_str(page->out, STR("# EOF\n"));
 }

@@ -12,6 +12,7 @@
 
 #include "base/base.h"
 #include "base/buffer.h"
+#include "core/log.h"
 
 /* The values that labels take, from the floors that know them. They shape the file: an area of
  * another shape (another version of the program) is replaced by a new one. */
@@ -22,6 +23,10 @@ struct metrics_labels {
     size_t methods_len;
     const unsigned *statuses;
     size_t statuses_len;
+    const char *const *operations; /* of the store */
+    size_t operations_len;
+    const char *const *outcomes; /* of these */
+    size_t outcomes_len;
 };
 
 /* One finished request; the first three are indexes into the labels. */
@@ -34,10 +39,35 @@ struct metrics_request {
     uint64_t bytes_out; /* of the answer's body */
 };
 
+/* One operation of the store; the first two are indexes into the labels. */
+struct metrics_operation {
+    size_t operation;
+    size_t outcome;
+    uint64_t duration_ns;
+};
+
+/* Why a worker ended, or the follower. */
+enum metrics_ending {
+    METRICS_RELOADED, /* a new one took its place, as asked */
+    METRICS_EXITED,   /* by itself */
+    METRICS_KILLED,   /* by a signal */
+    METRICS_ENDINGS
+};
+
+/* The text format 0.0.4 of Prometheus, or OpenMetrics 1.0 (its counters' families are named without
+ * "_total", and it ends in "# EOF"). */
+enum metrics_format { METRICS_PROMETHEUS, METRICS_OPENMETRICS };
+
+/* Where families go. */
+struct metrics_page {
+    enum metrics_format format;
+    struct buffer *out;
+};
+
 /* A value read at the time of the scrape: a counter if its name ends in "_total", else a gauge. */
 struct metrics_sample {
     const char *name;
-    const char *labels; /* NULL: none */
+    const char *labels; /* without braces; NULL: none */
     const char *help;   /* NULL: of the same family as the one before */
     uint64_t value;
 };
@@ -61,8 +91,8 @@ MUST_CHECK struct metrics *metrics_open(const char *path, const struct metrics_l
 void metrics_close(struct metrics *metrics);
 
 /* Takes a slot for one thread. The first one of a process stands for the process: its memory,
- * descriptors and CPU. Call from one thread at a time. */
-void metrics_claim(struct metrics *metrics, struct metrics_slot *slot);
+ * descriptors and CPU, and, if it `serves`, a worker. Call from one thread at a time. */
+void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serves);
 
 void metrics_begin(struct metrics_slot *slot);  /* a request is in flight */
 void metrics_cancel(struct metrics_slot *slot); /* it is not, and does not count */
@@ -71,10 +101,19 @@ void metrics_end(struct metrics_slot *slot, const struct metrics_request *reques
 /* Counts the CPU time this process has used by now; for the owner of the process's first slot. */
 void metrics_count_cpu(struct metrics_slot *slot);
 
-/* Appends the families of the area in the Prometheus text format 0.0.4. */
-void metrics_render(const struct metrics *metrics, struct buffer *out);
+void metrics_count_operation(struct metrics_slot *slot, const struct metrics_operation *operation);
+void metrics_count_ending(struct metrics *metrics, enum metrics_ending ending);
 
-/* The same for values that are not in the area. */
-void metrics_render_samples(const struct metrics_sample *samples, size_t len, struct buffer *out);
+/* Where the log's lines are counted, for log_count_in. */
+struct log_counts *metrics_log_counts(struct metrics *metrics);
+
+/* The Content-Type of a page. */
+struct str metrics_content_type(enum metrics_format format);
+
+/* Appends the families of the area; then values that are not in it; then what ends the page. */
+void metrics_render(const struct metrics *metrics, const struct metrics_page *page);
+void metrics_render_samples(const struct metrics_sample *samples, size_t len,
+                            const struct metrics_page *page);
+void metrics_render_end(const struct metrics_page *page);
 
 #endif

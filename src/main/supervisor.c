@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "app/app.h"
 #include "base/clock.h"
 #include "core/log.h"
 #include "main/listener.h"
@@ -52,6 +53,8 @@ struct supervisor {
     size_t workers;
     uint64_t started_us;
     struct listener listener;
+    struct metrics_labels labels;
+    struct metrics *metrics; /* for what the supervisor counts */
     int lock_fd;
     int signal_fd;
     struct child children[CHILDREN_MAX];
@@ -132,6 +135,8 @@ static bool become_child(struct supervisor *supervisor, pid_t parent)
         return false;
     close(supervisor->lock_fd);
     close(supervisor->signal_fd);
+    log_count_in(NULL); /* until it opens the metrics itself */
+    metrics_close(supervisor->metrics);
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (supervisor->children[i].state != CHILD_NONE)
             close_ready(&supervisor->children[i]);
@@ -203,12 +208,16 @@ static bool fork_worker(struct supervisor *supervisor)
     return true;
 }
 
-/* Forks the follower when there is none, and there shall be one. */
+/* Whether there is no follower, and shall be one. */
+static bool wants_follower(const struct supervisor *supervisor)
+{
+    return supervisor->options->backend->follow != NULL && supervisor->phase != PHASE_ENDING &&
+           supervisor->follower.state == CHILD_NONE;
+}
+
 static void fork_follower(struct supervisor *supervisor)
 {
-    if (supervisor->options->backend->follow == NULL || supervisor->phase == PHASE_ENDING ||
-        supervisor->follower.state != CHILD_NONE ||
-        clock_steady_ns() < supervisor->follow_not_before_ns)
+    if (!wants_follower(supervisor) || clock_steady_ns() < supervisor->follow_not_before_ns)
         return;
     if (fork_child(supervisor, &supervisor->follower))
         LOG(LOG_INFO, "follower started", LOG_NUMBER("follower", supervisor->follower.pid));
@@ -275,6 +284,18 @@ static void reload(struct supervisor *supervisor)
 
 static void end(struct supervisor *supervisor);
 
+static void count_ending(const struct supervisor *supervisor, const struct child *child, int status)
+{
+    enum metrics_ending ending = METRICS_EXITED;
+    if (supervisor->phase == PHASE_ENDING)
+        return;
+    if (WIFSIGNALED(status))
+        ending = METRICS_KILLED;
+    else if (child->state == CHILD_RETIRING)
+        ending = METRICS_RELOADED;
+    metrics_count_ending(supervisor->metrics, ending);
+}
+
 static void log_death(const char *message, const char *name, const struct child *child, int status)
 {
     bool killed = WIFSIGNALED(status);
@@ -298,6 +319,7 @@ static void bury_worker(struct supervisor *supervisor, struct child *child, int 
     if (supervisor->phase == PHASE_ENDING)
         child->state = CHILD_RETIRING;
     log_death("worker ended", "worker", child, status);
+    count_ending(supervisor, child, status);
     close_ready(child);
     bool asked = child->state == CHILD_RETIRING;
     child->state = CHILD_NONE;
@@ -322,6 +344,7 @@ static void bury_follower(struct supervisor *supervisor, int status)
     if (supervisor->phase == PHASE_ENDING)
         child->state = CHILD_RETIRING;
     log_death("follower ended", "follower", child, status);
+    count_ending(supervisor, child, status);
     close_ready(child);
     child->state = CHILD_NONE;
     supervisor->follow_not_before_ns =
@@ -500,7 +523,7 @@ static int wait_ms(const struct supervisor *supervisor)
     bool unannounced = supervisor->options->with_nginx && !supervisor->announced;
     uint64_t now_ns = clock_steady_ns();
     if (supervisor->phase != PHASE_RUNNING || unannounced ||
-        supervisor->fork_not_before_ns > now_ns || supervisor->follow_not_before_ns > now_ns)
+        supervisor->fork_not_before_ns > now_ns || wants_follower(supervisor))
         return NGINX_LOOK_MS;
     return -1;
 }
@@ -603,7 +626,17 @@ static int lock_and_supervise(struct supervisor *supervisor)
         state_dir_lock(supervisor->options->config->state_dir, error, sizeof error);
     if (supervisor->lock_fd < 0)
         return complain(error);
-    int status = open_and_supervise(supervisor);
+    supervisor->metrics =
+        app_metrics_open(supervisor->options->config, &supervisor->labels, error, sizeof error);
+    int status = EXIT_FAILURE;
+    if (supervisor->metrics == NULL) {
+        complain(error);
+    } else {
+        log_count_in(metrics_log_counts(supervisor->metrics));
+        status = open_and_supervise(supervisor);
+        log_count_in(NULL);
+        metrics_close(supervisor->metrics);
+    }
     close(supervisor->lock_fd);
     return status;
 }

@@ -56,6 +56,94 @@ void http_response_header(struct http_response *response, struct str name, struc
     response->headers[response->headers_len++] = (struct http_header){name, value};
 }
 
+/* A weight, "0.5": in thousandths; what is none counts as 0 (RFC 9110, section 12.4.2). */
+static unsigned read_weight(struct str text)
+{
+    unsigned weight = 0;
+    unsigned unit = 1000;
+    for (size_t i = 0; i < text.len && unit > 0; i++) {
+        char c = text.data[i];
+        if (c == '.' && i == 1)
+            continue;
+        if (c < '0' || c > '9')
+            return 0;
+        weight += (unsigned)(c - '0') * unit;
+        unit /= 10;
+    }
+    return weight > 1000 ? 1000 : weight;
+}
+
+/* How well a media range matches a type: 0 not at all, 3 exactly. */
+static unsigned match_range(struct str range, struct str type)
+{
+    struct str subtype = type;
+    struct str major;
+    struct str range_minor = range;
+    struct str range_major;
+    if (str_equal_ignore_case(range, type))
+        return 3;
+    if (str_equal(range, STR("*/*")))
+        return 1;
+    if (!str_split(&subtype, '/', &major) || !str_split(&range_minor, '/', &range_major))
+        return 0;
+    return str_equal(range_minor, STR("*")) && str_equal_ignore_case(range_major, major) ? 2 : 0;
+}
+
+unsigned http_accept_weight(struct str accept, struct str type, bool *named)
+{
+    struct str element;
+    unsigned best = 0;
+    unsigned weight = accept.len == 0 ? 1000 : 0;
+    while (accept.len > 0 && str_split(&accept, ',', &element)) {
+        struct str part;
+        struct str range = STR("");
+        unsigned here = 1000;
+        for (bool first = true; str_split(&element, ';', &part); first = false) {
+            part = str_trim(part);
+            if (first)
+                range = part;
+            else if (str_has_prefix(part, STR("q=")))
+                here = read_weight((struct str){part.data + 2, part.len - 2});
+        }
+        unsigned match = match_range(range, type);
+        if (match > best || (match == best && match > 0 && here > weight)) {
+            best = match;
+            weight = here;
+        }
+    }
+    *named = best == 3;
+    return weight;
+}
+
+/* Whether `text` is lower-case hex digits, and not only zeros if that is asked. */
+static bool is_hex(struct str text, size_t len, bool not_zero)
+{
+    bool zero = true;
+    if (text.len != len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        char c = text.data[i];
+        if (!((c >= '0' && c <= '9') || (c >= 'a' && c <= 'f')))
+            return false;
+        zero &= c == '0';
+    }
+    return !zero || !not_zero;
+}
+
+struct http_trace http_read_traceparent(struct str traceparent)
+{
+    struct http_trace trace;
+    struct str version;
+    bool valid = str_split(&traceparent, '-', &version) && is_hex(version, 2, false) &&
+                 !str_equal(version, STR("ff")) && str_split(&traceparent, '-', &trace.trace_id) &&
+                 is_hex(trace.trace_id, 32, true) &&
+                 str_split(&traceparent, '-', &trace.parent_id) &&
+                 is_hex(trace.parent_id, 16, true) && str_split(&traceparent, '-', &trace.flags) &&
+                 is_hex(trace.flags, 2, false) &&
+                 (traceparent.data == NULL || !str_equal(version, STR("00")));
+    return valid ? trace : (struct http_trace){0};
+}
+
 bool http_wants_fresh(struct str cache_control)
 {
     struct str directive;

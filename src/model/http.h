@@ -45,13 +45,15 @@ struct http_request {
     struct str origin;
     struct str cookie;
     struct str cache_control;
+    struct str accept;
+    struct str traceparent;
     struct str cors_method;  /* Access-Control-Request-Method */
     struct str cors_headers; /* Access-Control-Request-Headers */
     struct str body;
     bool body_too_large; /* it was longer than allowed and is not in `body` */
 };
 
-enum { HTTP_HEADERS_MAX = 12 };
+enum { HTTP_HEADERS_MAX = 16 };
 
 struct http_header {
     struct str name;
@@ -75,9 +77,24 @@ void http_response_header(struct http_response *response, struct str name, struc
  * parameters; a missing one counts as JSON, as in the original service. */
 bool http_content_type_is_json(struct str content_type);
 
+/* The parts of a traceparent (W3C Trace Context, section 3.2), of version 00 or one that begins
+ * like it. */
+struct http_trace {
+    struct str trace_id;  /* 32 hex digits, not all zero; empty: there was no valid traceparent */
+    struct str parent_id; /* 16, likewise */
+    struct str flags;     /* 2 */
+};
+
+struct http_trace http_read_traceparent(struct str traceparent);
+
 /* Whether a Cache-Control asks for an answer that is no copy: no-cache is among its directives
  * (RFC 9111, section 5.2.1.4). */
 bool http_wants_fresh(struct str cache_control);
+
+/* How much a client wants a media type ("text/plain"), in thousandths, from its Accept: the weight
+ * of the most specific range that matches; 1000 when there is no Accept (RFC 9110, section 12.5.1).
+ * *named: the type itself is among the ranges, not only a wildcard. */
+unsigned http_accept_weight(struct str accept, struct str type, bool *named);
 
 /* The path of a request target: without the query, and without scheme and authority if it came in
  * absolute form (RFC 9112, section 3.2.2). */

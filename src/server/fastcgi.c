@@ -94,6 +94,8 @@ static const struct parameter {
     {STR_INIT("HTTP_ORIGIN"), offsetof(struct http_request, origin)},
     {STR_INIT("HTTP_COOKIE"), offsetof(struct http_request, cookie)},
     {STR_INIT("HTTP_CACHE_CONTROL"), offsetof(struct http_request, cache_control)},
+    {STR_INIT("HTTP_ACCEPT"), offsetof(struct http_request, accept)},
+    {STR_INIT("HTTP_TRACEPARENT"), offsetof(struct http_request, traceparent)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
 };

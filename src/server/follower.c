@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/follower.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -31,8 +29,11 @@ static int open_stop_fd(void)
 
 int follower_run(const struct follower_options *options)
 {
-    char error[512] = "";
+    char error[512] = "no memory or descriptor";
     struct store_options store = app_store_options(options->config);
+    struct metrics_labels labels;
+    struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);
+    struct metrics_slot slot; /* for its memory and descriptors, which are the pool's too */
     struct store_follow follow = {
         .defaults = app_defaults,
         .defaults_len = options->config->seed_defaults ? app_defaults_len : 0,
@@ -41,15 +42,20 @@ int follower_run(const struct follower_options *options)
         .context = (void *)options,
     };
     signal(SIGPIPE, SIG_IGN);
-    if (follow.stop_fd < 0) {
-        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
-        return WORKER_UNUSABLE;
+    bool followed = false;
+    if (metrics != NULL && follow.stop_fd >= 0) {
+        log_count_in(metrics_log_counts(metrics));
+        metrics_claim(metrics, &slot, false);
+        followed = options->backend->follow(&store, &follow, error, sizeof error);
+        metrics_count_cpu(&slot);
     }
-    bool followed = options->backend->follow(&store, &follow, error, sizeof error);
-    close(follow.stop_fd);
+    if (!followed)
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
+    log_count_in(NULL);
+    if (metrics != NULL)
+        metrics_close(metrics);
+    if (follow.stop_fd >= 0)
+        close(follow.stop_fd);
     close(options->ready_fd);
-    if (followed)
-        return WORKER_DONE;
-    LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
-    return WORKER_UNUSABLE;
+    return followed ? WORKER_DONE : WORKER_UNUSABLE;
 }

@@ -26,12 +26,11 @@ enum {
     NS_PER_MS = 1000000,
     CPU_COUNT_NS = 100000000, /* how often the CPU time is counted, at most */
     STUCK_CHECK_MS = 1000,    /* how often half-sent requests are looked at, while there are any */
-    HANDLERS_MAX = 128
 };
 
 /* Each kind of work that may wait has handlers of its own: a list or a scrape shall not wait for a
- * disk, or for a body that is still on its way. */
-enum { LANE_READS, LANE_CHANGES, LANES };
+ * disk, for a body that is still on its way, or for a database that does not answer. */
+enum { LANE_READS, LANE_CHANGES, LANE_ASKING, LANES, HANDLERS_MAX = LANES * 64 };
 
 /* The signal that gets the acceptor out of accept4(2); it does nothing else. */
 #define WAKE_ACCEPTOR SIGUSR2
@@ -229,10 +228,14 @@ static void drop(struct worker *worker, struct connection *connection)
 /* Takes the connection out of the poller's set until a handler has answered. */
 static void hand_over(struct worker *worker, struct connection *connection, bool complete)
 {
-    bool reads = complete && !connection->route.changes;
+    size_t lane = LANE_READS;
+    if (!complete || connection->route.changes)
+        lane = LANE_CHANGES;
+    else if (connection->route.asks && worker->options->backend->replicates)
+        lane = LANE_ASKING;
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
     atomic_fetch_add(&worker->handed_over, 1);
-    lane_put(&worker->lanes[reads ? LANE_READS : LANE_CHANGES], connection);
+    lane_put(&worker->lanes[lane], connection);
 }
 
 static void serve_at_once(struct worker *worker, struct connection *connection, bool was_partial)
@@ -424,8 +427,9 @@ static bool start_handler(struct worker *worker, struct lane *lane)
 
 static bool start_handlers(struct worker *worker)
 {
+    size_t lanes = worker->options->backend->replicates ? LANES : LANE_ASKING;
     for (uint64_t i = 0; i < worker->options->config->threads; i++)
-        for (size_t lane = 0; lane < LANES; lane++)
+        for (size_t lane = 0; lane < lanes; lane++)
             if (!start_handler(worker, &worker->lanes[lane]))
                 return false;
     return true;

@@ -142,10 +142,30 @@ static const char *check_format(struct documents *documents, MDB_txn *txn)
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
 }
 
+/* Opens databases that are there already, without waiting for who changes them. */
+static bool open_existing(struct documents *documents)
+{
+    MDB_txn *txn;
+    struct documents_meta meta = {0};
+    if (mdb_txn_begin(documents->env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
+        return false;
+    bool opened =
+        mdb_dbi_open(txn, "meta", 0, &documents->meta) == MDB_SUCCESS &&
+        mdb_dbi_open(txn, "ids", 0, &documents->ids) == MDB_SUCCESS &&
+        mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &documents->documents) == MDB_SUCCESS &&
+        read_meta(documents, txn, &meta) == MDB_SUCCESS && meta.format == FORMAT;
+    if (opened)
+        return mdb_txn_commit(txn) == MDB_SUCCESS; /* which keeps the handles */
+    mdb_txn_abort(txn);
+    return false;
+}
+
 /* Opens the databases in the open environment. NULL, or what is wrong. */
 static const char *prepare(struct documents *documents)
 {
     MDB_txn *txn;
+    if (open_existing(documents))
+        return NULL;
     int code = mdb_txn_begin(documents->env, NULL, 0, &txn);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);

@@ -53,9 +53,9 @@ void pg_area_close(struct pg_area *area)
     close(area->fd);
 }
 
-int pg_area_take(struct pg_area *area)
+static int take_one_of(struct pg_area *area, size_t first, size_t end)
 {
-    for (size_t i = 0; i < area->places; i++) {
+    for (size_t i = first; i < end; i++) {
         bool taken = false;
         if (!atomic_compare_exchange_strong(&area->taken[i], &taken, true))
             continue;
@@ -66,6 +66,16 @@ int pg_area_take(struct pg_area *area)
         atomic_store(&area->taken[i], false);
     }
     return -1;
+}
+
+int pg_area_take_first(struct pg_area *area)
+{
+    return take_one_of(area, 0, 1);
+}
+
+int pg_area_take(struct pg_area *area)
+{
+    return take_one_of(area, 1, area->places);
 }
 
 void pg_area_use(struct pg_area *area, int place, enum pg_use use)

@@ -45,7 +45,8 @@ MUST_CHECK bool pg_area_open(struct pg_area *area, const char *path, size_t plac
                              size_t error_size);
 void pg_area_close(struct pg_area *area);
 
-/* Takes a free place, or -1. */
+/* Takes a free place, or -1: the first one, which is the follower's; or any other. */
+int pg_area_take_first(struct pg_area *area);
 int pg_area_take(struct pg_area *area);
 void pg_area_use(struct pg_area *area, int place, enum pg_use use);
 void pg_area_give(struct pg_area *area, int place);

@@ -81,7 +81,9 @@ static bool is_first(struct pg *pg, struct store_batch *batch, struct pg_outcome
 static void make_all(struct pg *pg, struct store_batch *batch, uint64_t tag,
                      struct pg_outcome *outcome)
 {
-    outcome->asked = pg_run(pg, "BEGIN", batch->deadline_ns);
+    /* Whoever stops in the middle must not keep the others waiting for ever. */
+    outcome->asked = pg_run(pg, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 30000",
+                            batch->deadline_ns);
     if (outcome->asked != PG_OK)
         return;
     bool wanted = !batch->first || is_first(pg, batch, outcome);

@@ -38,6 +38,7 @@ struct follower {
     int place;
     bool has_replica; /* from an earlier run */
     bool told_ready;
+    bool broken;    /* LMDB failed: only a new process can help */
     bool connected; /* since the last attempt began */
     uint64_t connected_ns;
     uint64_t pruned_at; /* revision */
@@ -106,20 +107,37 @@ static enum replica_status copy(struct follower *follower)
     return status;
 }
 
+/* Whether the database took longer than it may (query_canceled): a copy has the time it needs. */
+static bool was_too_slow(const struct follower *follower, enum replica_status status)
+{
+    return status == REPLICA_REFUSED && pg_refused_as(&follower->pg, "57014");
+}
+
 /* Makes the replica equal to the database, and remembers when it was. */
-static bool catch_up(struct follower *follower)
+static enum replica_status bring_up_to_date(struct follower *follower)
 {
     uint64_t asked_us = clock_wall_us();
-    enum replica_status status =
-        pg_replica_catch_up(&follower->pg, &follower->reader, deadline(follower));
-    if (status == REPLICA_DIVERGED)
+    enum replica_status status = pg_replica_catch_up(&follower->pg, &follower->reader,
+                                                     follower->store.options.database.timeout_ms);
+    if (status == REPLICA_DIVERGED || was_too_slow(follower, status))
         status = copy(follower);
-    switch (status) {
-    case REPLICA_CURRENT:
+    if (status == REPLICA_CURRENT)
         atomic_store(&follower->store.area.shared->complete_us, asked_us);
+    return status;
+}
+
+/* The same; false with what is wrong in follower->reason. */
+static bool catch_up(struct follower *follower)
+{
+    switch (bring_up_to_date(follower)) {
+    case REPLICA_CURRENT:
         return true;
     case REPLICA_UNWRITTEN:
         note(follower, "the replica cannot be written: see the line before");
+        break;
+    case REPLICA_BROKEN:
+        note(follower, "the replica is broken: see the line before");
+        follower->broken = true;
         break;
     case REPLICA_REFUSED:
         note(follower, pg_schema_explain(PG_SCHEMA_REFUSED));
@@ -163,26 +181,36 @@ static bool take_notifications(struct follower *follower)
            (documents_get_mark(&follower->reader, &mark) != STORE_OK || mark.revision < newest);
 }
 
+/* Waits for a notification until the next beat. A connection that is lost is `lost`. */
+static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *stop, bool *lost)
+{
+    struct pollfd polled[] = {{PQsocket(follower->pg.connection), POLLIN, 0},
+                              {follower->follow->stop_fd, POLLIN, 0}};
+    uint64_t now_ns = clock_steady_ns();
+    int wait_ms = beat_ns > now_ns ? (int)((beat_ns - now_ns) / NS_PER_MS + 1) : 0;
+    if (take_notifications(follower)) /* that came with an earlier answer */
+        return true;
+    poll(polled, 2, wait_ms);
+    *stop = polled[1].revents != 0;
+    *lost = polled[0].revents != 0 && !PQconsumeInput(follower->pg.connection);
+    return take_notifications(follower);
+}
+
 /* Follows until told to stop, or the connection is lost. */
 static enum attempt follow_changes(struct follower *follower)
 {
     uint64_t beat_ns = clock_steady_ns() + HEARTBEAT_MS * NS_PER_MS;
+    bool stop = false;
+    bool lost = false;
     prune(follower);
     for (;;) {
-        struct pollfd polled[] = {{PQsocket(follower->pg.connection), POLLIN, 0},
-                                  {follower->follow->stop_fd, POLLIN, 0}};
-        uint64_t now_ns = clock_steady_ns();
-        int wait_ms = beat_ns > now_ns ? (int)((beat_ns - now_ns) / NS_PER_MS + 1) : 0;
-        if (poll(polled, 2, wait_ms) > 0 && polled[1].revents != 0)
-            return ATTEMPT_STOPPED;
-        if (polled[0].revents != 0 && !PQconsumeInput(follower->pg.connection)) {
-            note(follower, "the connection was lost");
-            return ATTEMPT_AWAY;
-        }
+        bool news = wait_for_news(follower, beat_ns, &stop, &lost);
         bool beat = clock_steady_ns() >= beat_ns;
-        if (!take_notifications(follower) && !beat)
-            continue;
-        if (!catch_up(follower))
+        if (stop)
+            return ATTEMPT_STOPPED;
+        if (lost)
+            note(follower, "the connection was lost");
+        if (lost || ((news || beat) && !catch_up(follower)))
             return ATTEMPT_AWAY;
         if (beat) {
             prune(follower);
@@ -262,9 +290,9 @@ static enum attempt attempt(struct follower *follower)
 {
     struct pg_area *area = &follower->store.area;
     follower->connected = false;
-    follower->place = pg_area_take(area);
+    follower->place = pg_area_take_first(area);
     if (follower->place < 0) {
-        note(follower, "all connections are in use: raise DB_POOL_SIZE or DB_MAX_OVERFLOW");
+        note(follower, "another follower has the connection that is kept for it");
         return ATTEMPT_AWAY;
     }
     PGconn *connection = pg_target_connect(&follower->store.target, deadline(follower),
@@ -298,7 +326,7 @@ static bool run(struct follower *follower)
         enum attempt ended = attempt(follower);
         if (ended == ATTEMPT_STOPPED)
             return true;
-        if (ended == ATTEMPT_UNUSABLE && !follower->told_ready)
+        if (follower->broken || (ended == ATTEMPT_UNUSABLE && !follower->told_ready))
             return false;
         if (follower->connected && clock_steady_ns() - follower->connected_ns > STOOD_NS)
             continue; /* cut off: perhaps it alone */
@@ -319,7 +347,8 @@ bool pg_follow(const struct store_options *options, const struct store_follow *f
         return false;
     }
     follower->follow = follow;
-    follower->settings.prepare = options->database.prepare;
+    follower->settings =
+        (struct pg_settings){options->database.prepare, options->database.timeout_ms};
     follower->back_off_ms = BACK_OFF_FIRST_MS;
     if (pg_store_open(&follower->store, options, error, error_size)) {
         if (documents_reader_open(&follower->store.replica, &follower->reader)) {

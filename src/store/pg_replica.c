@@ -1,62 +1,117 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/pg_replica.h"
 
-#include "base/clock.h"
+#include <inttypes.h>
+#include <stdio.h>
 
-/* Rows at a time: each may be a large document. */
-#define ROWS 64
-#define TEXT_OF(number) #number
-#define TEXT(number) TEXT_OF(number)
+#include "base/clock.h"
+#include "core/log.h"
 
 #define NS_PER_MS 1000000ULL
 
-/* The first row is the replica's own revision, if the histories are the same. A document is as it
- * is now: its later changes follow, and find that it has them already. */
+/* The first row is the replica's own revision, if the histories are the same. A document that a
+ * later change changed again comes with that one. */
 static const struct pg_statement select_changes = {
     "integration_changes",
     "SELECT c.revision, c.tag, c.id, c.sequence, d.revision,"
     " (extract(epoch FROM d.created_at) * 1000000)::int8,"
-    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
+    " CASE WHEN d.revision = c.revision THEN d.document END"
     " FROM integration_changes c LEFT JOIN integration_documents d ON d.sequence = c.sequence"
-    " WHERE c.revision >= $1 ORDER BY c.revision LIMIT " TEXT(ROWS)};
+    " WHERE c.revision >= $1 ORDER BY c.revision"};
 static const struct pg_statement select_mark = {"integration_mark",
                                                 "SELECT revision, tag FROM integration_store"};
 static const struct pg_statement select_documents = {
     "integration_documents",
-    "SELECT id, sequence, revision, (extract(epoch FROM created_at) * 1000000)::int8,"
-    " (extract(epoch FROM updated_at) * 1000000)::int8, document"
-    " FROM integration_documents ORDER BY sequence"};
+    "SELECT s.revision, s.tag, d.id, d.sequence, d.revision,"
+    " (extract(epoch FROM d.created_at) * 1000000)::int8,"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " FROM integration_documents d, integration_store s ORDER BY d.sequence"};
 
 static enum replica_status of_status(enum pg_status status)
 {
     return status == PG_REFUSED ? REPLICA_REFUSED : REPLICA_LOST;
 }
 
-/* Reads the columns sequence, revision, created, updated, document from `first` on. */
-static struct store_record read_record(const PGresult *result, int row, int first)
+static enum replica_status of_store(enum store_status status)
 {
-    return (struct store_record){
-        .sequence = pg_get_number(result, row, first),
-        .revision = pg_get_number(result, row, first + 1),
-        .created_us = pg_get_number(result, row, first + 2),
-        .updated_us = pg_get_number(result, row, first + 3),
-        .document = pg_get_text(result, row, first + 4),
-    };
+    if (status == STORE_OK)
+        return REPLICA_CURRENT;
+    return status == STORE_FULL ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
 }
 
-static struct replica_change read_change(const PGresult *result, int row)
+static uint64_t in_ms(uint64_t ms)
 {
-    return (struct replica_change){
-        .revision = pg_get_number(result, row, 0),
-        .tag = pg_get_number(result, row, 1),
-        .id = pg_get_text(result, row, 2),
-        .record = read_record(result, row, 3),
-    };
+    return clock_steady_ns() + ms * NS_PER_MS;
+}
+
+/* ---- what has been received ---- */
+
+/* Stands before a row's id and document. */
+struct row {
+    uint64_t revision;
+    uint64_t tag;
+    struct store_record record; /* its document's data is not used */
+    size_t id_len;
+    bool has_document;
+};
+
+static void keep_row(struct buffer *rows, const PGresult *result)
+{
+    struct str id = pg_get_text(result, 0, 2);
+    struct str document = pg_get_text(result, 0, 7);
+    struct row row = {.revision = pg_get_number(result, 0, 0),
+                      .tag = pg_get_number(result, 0, 1),
+                      .record = {.sequence = pg_get_number(result, 0, 3),
+                                 .revision = pg_get_number(result, 0, 4),
+                                 .created_us = pg_get_number(result, 0, 5),
+                                 .updated_us = pg_get_number(result, 0, 6),
+                                 .document = {NULL, document.len}},
+                      .id_len = id.len,
+                      .has_document = document.data != NULL};
+    buffer_append(rows, &row, sizeof row);
+    buffer_append_str(rows, id);
+    buffer_append_str(rows, document);
+}
+
+/* Takes the next row off *rest; false at the end. A change whose document came neither now (it was
+ * changed again) nor is gone has `superseded`. */
+static bool next_row(struct str *rest, struct replica_change *change, bool *superseded)
+{
+    struct row row;
+    if (rest->len == 0)
+        return false;
+    memcpy(&row, rest->data, sizeof row);
+    const char *id = rest->data + sizeof row;
+    *change = (struct replica_change){
+        .revision = row.revision, .tag = row.tag, .id = {id, row.id_len}, .record = row.record};
+    change->record.document.data = row.has_document ? id + row.id_len : NULL;
+    *superseded = !row.has_document && row.record.revision != 0;
+    size_t used = sizeof row + row.id_len + row.record.document.len;
+    *rest = (struct str){rest->data + used, rest->len - used};
+    return true;
+}
+
+/* Receives all rows of a statement that was sent. */
+static enum replica_status receive(struct pg *pg, struct buffer *rows, uint64_t row_ms)
+{
+    PGresult *result;
+    enum pg_status status;
+    while ((status = pg_next(pg, in_ms(row_ms), &result)) == PG_ROW) {
+        keep_row(rows, result);
+        PQclear(result);
+    }
+    if (status != PG_OK)
+        return of_status(status);
+    if (!rows->failed)
+        return REPLICA_CURRENT;
+    log_message(LOG_ERROR, "there is no memory for what the replica lacks");
+    return REPLICA_UNWRITTEN;
 }
 
 /* ---- applying ---- */
 
-/* Applies one change to its document; one that is there already, or newer, stays. */
+/* Applies one change to its document. */
 static enum store_status apply_to_document(struct documents_change *to,
                                            const struct replica_change *change)
 {
@@ -64,92 +119,93 @@ static enum store_status apply_to_document(struct documents_change *to,
     enum store_status found = documents_find(to, change->id, &old);
     if (found != STORE_OK && found != STORE_NOT_FOUND)
         return found;
+    bool removes = change->record.document.data == NULL;
     bool same = found == STORE_OK && old.sequence == change->record.sequence;
-    if (change->record.document.data == NULL)
-        return same ? documents_remove(to, change->id, old.sequence) : STORE_OK;
-    if (same && old.revision >= change->record.revision)
-        return STORE_OK;
-    if (found == STORE_OK && !same) {
+    if (found == STORE_OK && (same == removes)) {
+        /* It is to go; or an earlier one of the same id is still there, whose end follows. */
         enum store_status removed = documents_remove(to, change->id, old.sequence);
         if (removed != STORE_OK)
             return removed;
     }
-    return documents_put(to, change->id, &change->record);
-}
-
-static enum store_status apply(struct documents_change *to, const struct replica_change *change)
-{
-    enum store_status status = apply_to_document(to, change);
-    struct documents_mark mark = {change->revision, change->tag};
-    return status == STORE_OK ? documents_set_mark(to, &mark) : status;
+    return removes ? STORE_OK : documents_put(to, change->id, &change->record);
 }
 
 static enum replica_status end(struct documents_change *change, enum store_status status)
 {
-    return documents_end(change, status) == STORE_OK ? REPLICA_CURRENT : REPLICA_UNWRITTEN;
+    return of_store(documents_end(change, status));
 }
 
-/* The row that stands where the replica does; -1: none. */
-static int find_place(const PGresult *rows, const struct documents_mark *mark)
+/* Moves *rest behind the row that stands where the replica does. */
+static bool find_place(struct str *rest, const struct documents_mark *mark)
 {
-    for (int row = 0; row < PQntuples(rows); row++)
-        if (pg_get_number(rows, row, 0) == mark->revision)
-            return pg_get_number(rows, row, 1) == mark->tag ? row : -1;
-    return -1;
+    struct replica_change change;
+    bool superseded;
+    while (next_row(rest, &change, &superseded))
+        if (change.revision == mark->revision)
+            return change.tag == mark->tag;
+    return false;
 }
 
 /* Applies the rows behind the replica's own revision, which others may have moved on meanwhile. */
-static enum replica_status apply_rows(struct documents *documents, const PGresult *rows)
+static enum replica_status apply_rows(struct documents *documents, struct str rows)
 {
     struct documents_change to;
     struct documents_mark mark;
-    if (documents_begin(documents, &to) != STORE_OK)
-        return REPLICA_UNWRITTEN;
-    enum store_status status = documents_find_mark(&to, &mark);
-    int place = status == STORE_OK ? find_place(rows, &mark) : -1;
-    if (place < 0 || place + 1 == PQntuples(rows)) {
+    struct replica_change change;
+    bool superseded;
+    enum store_status status = documents_begin(documents, &to);
+    if (status != STORE_OK)
+        return of_store(status);
+    status = documents_find_mark(&to, &mark);
+    if (status != STORE_OK || !find_place(&rows, &mark) || rows.len == 0) {
         documents_cancel(&to);
-        return place < 0 ? REPLICA_BEHIND : REPLICA_CURRENT;
+        return status == STORE_OK ? REPLICA_BEHIND : of_store(status);
     }
-    for (int row = place + 1; row < PQntuples(rows) && status == STORE_OK; row++) {
-        struct replica_change change = read_change(rows, row);
-        status = apply(&to, &change);
+    while (status == STORE_OK && next_row(&rows, &change, &superseded)) {
+        mark = (struct documents_mark){change.revision, change.tag};
+        if (!superseded)
+            status = apply_to_document(&to, &change);
     }
+    if (status == STORE_OK)
+        status = documents_set_mark(&to, &mark);
     return end(&to, status);
 }
 
-/* One round of catching up. *more: there may be more changes than one round takes. */
+/* Asks what comes after `mark`; *rows begins with that one if the histories are the same. */
+static enum replica_status ask(struct pg *pg, const struct documents_mark *mark,
+                               struct buffer *rows, uint64_t row_ms)
+{
+    struct pg_value revision;
+    pg_set_number(&revision, mark->revision);
+    enum pg_status sent = pg_send(pg, &select_changes, &revision, 1, in_ms(row_ms));
+    return sent == PG_OK ? receive(pg, rows, row_ms) : of_status(sent);
+}
+
 static enum replica_status catch_up_once(struct pg *pg, struct documents_reader *reader,
-                                         uint64_t deadline_ns, bool *more)
+                                         uint64_t row_ms)
 {
     struct documents_mark mark;
-    struct pg_value revision;
-    PGresult *rows;
+    struct buffer rows = {0};
     enum store_status known = documents_get_mark(reader, &mark);
-    *more = false;
     if (known != STORE_OK)
-        return known == STORE_NOT_FOUND ? REPLICA_DIVERGED : REPLICA_UNWRITTEN;
-    pg_set_number(&revision, mark.revision);
-    enum pg_status asked = pg_query(pg, &select_changes, &revision, 1, deadline_ns, &rows);
-    if (asked != PG_OK)
-        return of_status(asked);
-    enum replica_status status = REPLICA_DIVERGED;
-    int len = PQntuples(rows);
-    if (find_place(rows, &mark) == 0)
-        status = len == 1 ? REPLICA_CURRENT : apply_rows(reader->documents, rows);
-    PQclear(rows);
-    *more = status == REPLICA_BEHIND || (status == REPLICA_CURRENT && len == ROWS);
+        return known == STORE_NOT_FOUND ? REPLICA_DIVERGED : of_store(known);
+    enum replica_status status = ask(pg, &mark, &rows, row_ms);
+    struct str rest = buffer_str(&rows);
+    if (status == REPLICA_CURRENT && !find_place(&rest, &mark))
+        status = REPLICA_DIVERGED;
+    else if (status == REPLICA_CURRENT && rest.len > 0)
+        status = apply_rows(reader->documents, buffer_str(&rows));
+    buffer_release(&rows);
     return status;
 }
 
 enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *reader,
-                                        uint64_t deadline_ns)
+                                        uint64_t row_ms)
 {
     enum replica_status status;
-    bool more;
-    do {
-        status = catch_up_once(pg, reader, deadline_ns, &more);
-    } while (more);
+    do { /* until nobody came in between */
+        status = catch_up_once(pg, reader, row_ms);
+    } while (status == REPLICA_BEHIND);
     return status;
 }
 
@@ -158,21 +214,21 @@ enum replica_status pg_replica_apply(struct documents_reader *reader,
 {
     struct documents_change to;
     struct documents_mark mark;
-    if (documents_begin(reader->documents, &to) != STORE_OK)
-        return REPLICA_UNWRITTEN;
-    if (documents_find_mark(&to, &mark) == STORE_OK && mark.revision + 1 == change->revision &&
-        mark.tag == change->previous_tag)
-        return end(&to, apply(&to, change));
-    documents_cancel(&to);
-    return REPLICA_BEHIND;
+    enum store_status begun = documents_begin(reader->documents, &to);
+    if (begun != STORE_OK)
+        return of_store(begun);
+    if (documents_find_mark(&to, &mark) != STORE_OK || mark.revision + 1 != change->revision ||
+        mark.tag != change->previous_tag) {
+        documents_cancel(&to);
+        return REPLICA_BEHIND;
+    }
+    enum store_status status = apply_to_document(&to, change);
+    if (status == STORE_OK)
+        status = documents_set_mark(&to, &(struct documents_mark){change->revision, change->tag});
+    return end(&to, status);
 }
 
 /* ---- copying ---- */
-
-static uint64_t in_ms(uint64_t ms)
-{
-    return clock_steady_ns() + ms * NS_PER_MS;
-}
 
 static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct documents_mark *mark)
 {
@@ -185,49 +241,52 @@ static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct doc
     return PG_OK;
 }
 
-/* Puts all rows into `to`. */
-static enum replica_status take_rows(struct pg *pg, struct documents_change *to, uint64_t row_ms)
+/* Receives mark and documents, of one moment. */
+static enum replica_status receive_all(struct pg *pg, struct documents_mark *mark,
+                                       struct buffer *rows, uint64_t row_ms)
 {
-    PGresult *result;
-    enum pg_status status = pg_send(pg, &select_documents, NULL, 0, in_ms(row_ms));
-    if (status != PG_OK)
-        return of_status(status);
-    while ((status = pg_next(pg, in_ms(row_ms), &result)) == PG_ROW) {
-        struct store_record record = read_record(result, 0, 1);
-        enum store_status put = documents_put(to, pg_get_text(result, 0, 0), &record);
-        PQclear(result);
-        if (put != STORE_OK)
-            return REPLICA_UNWRITTEN; /* with rows still to come: the caller ends the connection */
-    }
-    return status == PG_OK ? REPLICA_CURRENT : of_status(status);
+    char sql[160];
+    snprintf(sql, sizeof sql,
+             "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0;"
+             "SET LOCAL lock_timeout = %" PRIu64,
+             row_ms);
+    enum pg_status status = pg_run(pg, sql, in_ms(row_ms));
+    if (status == PG_OK)
+        status = query_mark(pg, in_ms(row_ms), mark);
+    if (status == PG_OK)
+        status = pg_send(pg, &select_documents, NULL, 0, in_ms(row_ms));
+    enum replica_status received = status == PG_OK ? receive(pg, rows, row_ms) : of_status(status);
+    if (received == REPLICA_LOST)
+        return received;
+    status = pg_run(pg, received == REPLICA_CURRENT ? "COMMIT" : "ROLLBACK", in_ms(row_ms));
+    return status == PG_OK ? received : of_status(status);
 }
 
-static enum replica_status copy_rows(struct pg *pg, struct documents *documents, uint64_t row_ms)
+/* Puts the rows in the place of all there is. */
+static enum replica_status replace_all(struct documents *documents,
+                                       const struct documents_mark *mark, struct str rows)
 {
     struct documents_change to;
-    struct documents_mark mark;
-    enum pg_status marked = query_mark(pg, in_ms(row_ms), &mark);
-    if (marked != PG_OK)
-        return of_status(marked);
-    if (documents_begin(documents, &to) != STORE_OK)
-        return REPLICA_UNWRITTEN;
-    enum replica_status status =
-        documents_clear(&to) == STORE_OK ? take_rows(pg, &to, row_ms) : REPLICA_UNWRITTEN;
-    if (status == REPLICA_CURRENT)
-        return end(&to, documents_set_mark(&to, &mark));
-    documents_cancel(&to);
-    return status;
+    struct replica_change change;
+    bool superseded;
+    enum store_status status = documents_begin(documents, &to);
+    if (status != STORE_OK)
+        return of_store(status);
+    status = documents_clear(&to);
+    while (status == STORE_OK && next_row(&rows, &change, &superseded))
+        status = documents_put(&to, change.id, &change.record);
+    if (status == STORE_OK)
+        status = documents_set_mark(&to, mark);
+    return end(&to, status);
 }
 
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader, uint64_t row_ms)
 {
-    enum pg_status status =
-        pg_run(pg, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", in_ms(row_ms));
-    if (status != PG_OK)
-        return of_status(status);
-    enum replica_status copied = copy_rows(pg, reader->documents, row_ms);
-    if (copied == REPLICA_LOST || copied == REPLICA_UNWRITTEN)
-        return copied;
-    status = pg_run(pg, "COMMIT", in_ms(row_ms));
-    return status == PG_OK ? copied : of_status(status);
+    struct documents_mark mark;
+    struct buffer rows = {0};
+    enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
+    if (status == REPLICA_CURRENT)
+        status = replace_all(reader->documents, &mark, buffer_str(&rows));
+    buffer_release(&rows);
+    return status;
 }

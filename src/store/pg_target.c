@@ -72,10 +72,23 @@ static bool find_hosts(struct pg_target *target)
     return true;
 }
 
+/* Whether hosts, ports and the database's name look like such: a password with special characters
+ * that were not encoded ends up in them, and then in messages. */
+static bool is_plausible(const struct pg_target *target)
+{
+    const char *port = option(target, "port");
+    const char *names[] = {option(target, "host"), option(target, "hostaddr"),
+                           option(target, "dbname")};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (names[i] != NULL && names[i][0] != '/' && strpbrk(names[i], "@?#") != NULL)
+            return false;
+    return port == NULL || port[strspn(port, "0123456789,")] == '\0';
+}
+
 static const char *open_target(struct pg_target *target, const char *uri)
 {
     target->options = PQconninfoParse(uri, NULL); /* its own words would repeat the URL */
-    if (target->options == NULL)
+    if (target->options == NULL || !is_plausible(target))
         return "it is not a URL that PostgreSQL can read: percent-encode special characters in the "
                "user's name and the password";
     if (!find_hosts(target))

@@ -58,8 +58,12 @@ static bool refuse(struct rewriting *to, const char *reason)
     return false;
 }
 
+/* A name that can be one may be repeated: anything else may be a part of a password. */
 static bool refuse_name(struct rewriting *to, struct str name)
 {
+    for (size_t i = 0; i < name.len; i++)
+        if (name.len > 40 || strchr("abcdefghijklmnopqrstuvwxyz_", name.data[i]) == NULL)
+            return refuse(to, "PostgreSQL does not have one of its connection parameters");
     snprintf(to->error, to->error_size, "PostgreSQL has no connection parameter \"%.*s\"",
              (int)name.len, name.data);
     return false;
@@ -191,6 +195,22 @@ static bool take_scheme(struct str *url)
     return false;
 }
 
+/* Takes what stands before the query off *url: a '?' in the password is no query's, for libpq looks
+ * for the '@' of the credentials first. */
+static void split_query(struct str *url, struct str *authority)
+{
+    size_t start = strlen("//");
+    size_t at = start;
+    while (at < url->len && url->data[at] != '@' && url->data[at] != '/')
+        at++;
+    if (at == url->len || url->data[at] != '@')
+        at = start;
+    const char *query = memchr(url->data + at, '?', url->len - at);
+    size_t len = query == NULL ? url->len : (size_t)(query - url->data);
+    *authority = (struct str){url->data, len};
+    *url = query == NULL ? (struct str){NULL, 0} : (struct str){query + 1, url->len - len - 1};
+}
+
 bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, char *error,
                     size_t error_size)
 {
@@ -199,7 +219,7 @@ bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, 
     to.error = error;
     if (!take_scheme(&url))
         return refuse(&to, "it must begin with postgresql:// or postgres://");
-    str_split(&url, '?', &authority);
+    split_query(&url, &authority);
     buffer_append_str(uri, STR("postgresql:"));
     buffer_append_str(uri, authority);
     bool taken = take_query(&to, url);

@@ -89,7 +89,8 @@ static size_t at_least_one(size_t number)
 static bool open_pool(struct store *store)
 {
     const struct store_database *database = &store->shared.options.database;
-    struct pg_settings settings = {database->prepare, database->timeout_ms};
+    struct pg_settings settings = {database->prepare,
+                                   store->shared.options.alone ? 0 : database->timeout_ms};
     size_t processes = at_least_one(database->processes);
     size_t kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes;
     size_t limit = (database->connections - 1) / processes;
@@ -307,19 +308,20 @@ static enum store_status pg_stats(struct store_session *session, struct store_st
 
 /* ---- changes ---- */
 
-/* Sees that the host's replica has the revision, so that a read after the answer sees it. */
+/* Sees that the host's replica has the change, so that a read after the answer sees it. */
 static void bring_replica(struct store_session *session, struct pg *pg,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
-    struct documents_mark mark = {0};
+    struct pg_store *store = &session->store->shared;
+    uint64_t made_us = clock_wall_us();
     if (made->id.data != NULL && pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
         return;
-    enum replica_status caught_up = pg_replica_catch_up(pg, &session->reader, deadline_ns);
-    if (caught_up == REPLICA_CURRENT || session->store->shared.options.alone)
+    if (pg_replica_catch_up(pg, &session->reader, store->options.database.timeout_ms) ==
+            REPLICA_CURRENT ||
+        store->options.alone)
         return;
     /* It must be copied anew, or the connection broke: the follower is at it. */
-    while (documents_get_mark(&session->reader, &mark) != STORE_OK ||
-           mark.revision < made->revision) {
+    while (atomic_load(&store->area.shared->complete_us) < made_us) {
         if (clock_steady_ns() >= deadline_ns) {
             log_message(LOG_WARNING,
                         "a change was committed, but the replica does not have it yet");

@@ -97,6 +97,9 @@ class Service:
         return self
 
     def __exit__(self, kind, *_):
+        if kind is not None:  # what it said may tell why
+            print("".join(f"\n  {line}" for line in self.stderr().splitlines()
+                          if '"msg":"request"' not in line)[-4000:])
         try:
             if self.process is not None and self.process.poll() is None:
                 self.stop()

@@ -540,6 +540,37 @@ class Slowness(OnPostgres, unittest.TestCase):
             for filler in fillers:
                 filler.close()
 
+    def test_what_asks_a_locked_database_keeps_nobody_waiting(self):
+        with self.service(WORKERS="1", THREADS="1", DB_TIMEOUT="3", READINESS_TIMEOUT="3") as service:
+            service.request("POST", "/integrations", integration("one"))
+            locker = subprocess.Popen(
+                [postgres.program("psql"), "-h", self.postgres.directory, "-p",
+                 str(self.postgres.port), "-U", "postgres", "-d", "service", "-c",
+                 "BEGIN; LOCK integration_documents, integration_changes; SELECT pg_sleep(60)"],
+                stdout=subprocess.DEVNULL, **postgres.AS_USER)
+            try:
+                wait_for("the lock", lambda: self.postgres.sql(
+                    "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock'") >= "2")
+                asking, failures = in_threads(3, lambda _: self.assertEqual(service.request(
+                    "GET", "/integrations/one", None, NO_CACHE).status, 503))
+                time.sleep(0.3)
+                for path in "/integrations", "/integrations/one", "/metrics", "/health":
+                    started = time.monotonic()
+                    self.assertEqual(service.request("GET", path).status, 200)
+                    self.assertLess(time.monotonic() - started, 1 * PATIENCE, path)
+                join(asking, failures)
+                time.sleep(6)  # the follower tries again and again, and leaves nothing behind
+                self.assertLessEqual(int(self.postgres.sql(
+                    "SELECT count(*) FROM pg_stat_activity WHERE application_name = "
+                    "'integration-service'")), 6)
+            finally:
+                locker.terminate()
+                locker.wait()
+            self.postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                              "WHERE application_name = 'psql' AND pid <> pg_backend_pid()")
+            wait_for("a write", lambda: service.request(
+                "PUT", "/integrations/one", integration("one")).status == 200)
+
     def test_few_connections_are_enough_and_never_more(self):
         with self.service(DB_POOL_SIZE="1", DB_MAX_OVERFLOW="1", LOG_LEVEL="error") as service:
             service.request("POST", "/integrations", integration("one"))
@@ -693,6 +724,18 @@ class Operation(OnPostgres, unittest.TestCase):
             self.assertEqual([json.loads(line)["integration"] for line in result.stdout.splitlines()],
                              json.loads(before))
             self.assertEqual(result.stderr, "exported 3 integrations\n")
+            # A reader that takes longer than a statement may.
+            with self.service() as service:
+                for n in range(20):
+                    service.request("POST", "/integrations",
+                                    integration(f"large{n}", settings={"pad": "x" * 900000}))
+            slow = subprocess.Popen([PROGRAM, "export"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                    env={"PATH": os.environ["PATH"], "STATE_DIR": elsewhere,
+                                         "DATABASE_URL": self.postgres.url, "DB_TIMEOUT": "1"})
+            time.sleep(3)
+            out, err = slow.communicate(timeout=60 * PATIENCE)
+            self.assertEqual((slow.returncode, err, len(out.splitlines())),
+                             (0, b"exported 23 integrations\n", 23))
             # Without the database: said, and no half of a file.
             result = self.run_program("export", path + ".none", STATE_DIR=elsewhere,
                                       DATABASE_URL="postgresql://u:planted@127.0.0.1:1/d")

@@ -18,6 +18,7 @@ static void open_pipe(enum log_level level)
 static struct json_object *read_line(void)
 {
     static char line[8192];
+    log_open(LOG_CRITICAL, STDERR_FILENO); /* closes what it opened on the pipe */
     close(pipe_fds[1]);
     ssize_t len = read(pipe_fds[0], line, sizeof line - 1);
     close(pipe_fds[0]);
@@ -65,6 +66,7 @@ Test(log, writes_held_lines_together)
         LOG(LOG_INFO, "many", LOG_NUMBER("i", i));
     log_release();
     log_message(LOG_INFO, "last");
+    log_open(LOG_CRITICAL, STDERR_FILENO);
     close(pipe_fds[1]);
     ssize_t got;
     while ((got = read(pipe_fds[0], lines + len, sizeof lines - 1 - (size_t)len)) > 0)
@@ -80,6 +82,25 @@ Test(log, writes_held_lines_together)
     }
     cr_expect(count == 101, "%d lines", count);
     close(pipe_fds[0]);
+}
+
+Test(log, does_not_wait_for_a_slow_reader)
+{
+    static struct log_counts counts;
+    char bytes[4096];
+    open_pipe(LOG_INFO);
+    log_count_in(&counts);
+    for (int i = 0; i < 5000; i++) /* some 400 KB; a pipe holds 64 */
+        LOG(i % 2 == 0 ? LOG_INFO : LOG_WARNING, "more than fits", LOG_NUMBER("i", i));
+    uint64_t written = counts.written[LOG_INFO] + counts.written[LOG_WARNING];
+    cr_expect(written > 300 && counts.dropped > 3000 && written + counts.dropped == 5000);
+    cr_expect(read(pipe_fds[0], bytes, sizeof bytes) == sizeof bytes);
+    log_message(LOG_ERROR, "it reads again");
+    cr_expect(counts.written[LOG_ERROR] == 1);
+    log_count_in(NULL);
+    log_open(LOG_CRITICAL, STDERR_FILENO);
+    close(pipe_fds[0]);
+    close(pipe_fds[1]);
 }
 
 Test(log, drops_what_is_below_the_level)

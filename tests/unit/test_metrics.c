@@ -13,7 +13,10 @@
 static const char *const endpoints[] = {"/a", "/b"};
 static const char *const methods[] = {"GET", "PUT"};
 static const unsigned statuses[] = {200, 404};
-static const struct metrics_labels labels = {endpoints, 2, methods, 2, statuses, 2};
+static const char *const operations[] = {"get", "change"};
+static const char *const outcomes[] = {"ok", "away"};
+static const struct metrics_labels labels = {endpoints, 2,          methods, 2,        statuses,
+                                             2,         operations, 2,       outcomes, 2};
 
 static char directory[64];
 static char path[96];
@@ -38,7 +41,7 @@ static double sample(const struct metrics *metrics, const char *name)
     struct buffer text = {0};
     double value = -1;
     buffer_append_char(&text, '\n');
-    metrics_render(metrics, &text);
+    metrics_render(metrics, &(struct metrics_page){METRICS_PROMETHEUS, &text});
     buffer_append_char(&text, '\0');
     char line[128];
     snprintf(line, sizeof line, "\n%s ", name);
@@ -60,8 +63,8 @@ Test(metrics, add_up_over_slots)
     struct metrics_slot slots[2];
     make_place();
     struct metrics *metrics = open_area();
-    metrics_claim(metrics, &slots[0]);
-    metrics_claim(metrics, &slots[1]);
+    metrics_claim(metrics, &slots[0], true);
+    metrics_claim(metrics, &slots[1], true);
     count_request(&slots[0], 0, 100000);
     count_request(&slots[1], 0, 100001);
     count_request(&slots[1], 0, 20000000000);
@@ -95,7 +98,7 @@ static void count_until_killed(int ready)
 {
     struct metrics *metrics = open_area();
     struct metrics_slot slot;
-    metrics_claim(metrics, &slot);
+    metrics_claim(metrics, &slot, true);
     if (write(ready, "", 1) != 1)
         _exit(1);
     for (;;)
@@ -141,7 +144,7 @@ Test(metrics, share_a_slot_when_none_is_free)
     make_place();
     struct metrics *metrics = open_area();
     for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
-        metrics_claim(metrics, &slots[i]);
+        metrics_claim(metrics, &slots[i], true);
         count_request(&slots[i], 0, 1);
     }
     cr_expect(slots[299].shared && !slots[0].shared);
@@ -163,7 +166,8 @@ Test(metrics, replace_a_file_of_another_shape)
     struct metrics *metrics = open_area();
     cr_expect(stat(path, &status) == 0 && status.st_size > 100000);
     metrics_close(metrics);
-    static const struct metrics_labels fewer = {endpoints, 1, methods, 2, statuses, 2};
+    static const struct metrics_labels fewer = {endpoints, 1,          methods, 2,        statuses,
+                                                2,         operations, 2,       outcomes, 2};
     char error[256];
     metrics = metrics_open(path, &fewer, error, sizeof error);
     cr_expect(metrics != NULL);

@@ -44,6 +44,8 @@ static const struct {
     {"postgresql:planted", NULL, "postgresql://"},
     {"postgresql://u:planted@h/d?ssl=planted", NULL, "ssl="},
     {"postgresql://u:planted@h/d?nonsense=planted", NULL, "\"nonsense\""},
+    {"postgresql://u:p?w@h/d", "postgresql://u:p?w@h/d", ""},
+    {"postgresql://u:p/planted?etplanted@h/d", NULL, "one of its connection parameters"},
 };
 
 Test(pg, rewrites_urls)
@@ -92,6 +94,14 @@ Test(pg, finds_hosts)
     cr_expect(!pg_target_open(&target, "postgresql://u:planted@[::1/d", error, sizeof error));
     cr_expect(strstr(error, "planted") == NULL && strstr(error, "percent-encode") != NULL, "%s",
               error);
+    static const char *const plain[] = {"postgresql://u:zqx/planted@h/d",
+                                        "postgresql://u:zqx@planted@h/d",
+                                        "postgresql://u:1/planted@h/d"};
+    for (size_t i = 0; i < ARRAY_LEN(plain); i++) {
+        cr_expect(!pg_target_open(&target, plain[i], error, sizeof error), "%s", plain[i]);
+        cr_expect(strstr(error, "planted") == NULL && strstr(error, "percent-encode") != NULL, "%s",
+                  error);
+    }
     cr_expect(!pg_target_open(&target, "postgresql://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/d",
                               error, sizeof error));
     cr_expect(strstr(error, "16 hosts") != NULL, "%s", error);
@@ -112,13 +122,13 @@ Test(pg, places_are_few_and_die_with_their_process)
     struct pg_area area;
     directory_make(directory);
     snprintf(path, sizeof path, "%s/database", directory);
-    cr_assert(pg_area_open(&area, path, 3, error, sizeof error), "%s", error);
+    cr_assert(pg_area_open(&area, path, 4, error, sizeof error), "%s", error);
     cr_assert(pipe(taken) == 0);
     int mine = pg_area_take(&area);
     pid_t pid = fork();
     if (pid == 0) { /* a process of its own opens the area itself */
         struct pg_area other;
-        if (!pg_area_open(&other, path, 3, error, sizeof error) || pg_area_take(&other) < 0 ||
+        if (!pg_area_open(&other, path, 4, error, sizeof error) || pg_area_take(&other) < 0 ||
             pg_area_take(&other) < 0 || pg_area_take(&other) >= 0)
             _exit(1);
         byte = 'x';
@@ -126,7 +136,7 @@ Test(pg, places_are_few_and_die_with_their_process)
     }
     close(taken[1]);
     cr_assert(read(taken[0], &byte, 1) == 1, "the other process took two of three");
-    cr_expect(mine == 0 && pg_area_take(&area) == -1);
+    cr_expect(mine == 1 && pg_area_take(&area) == -1);
     cr_expect(pg_area_count(&area, PG_BUSY) == 3);
     pg_area_use(&area, mine, PG_IDLE);
     cr_expect(pg_area_count(&area, PG_IDLE) == 1 && pg_area_count(&area, PG_BUSY) == 2);
@@ -134,12 +144,14 @@ Test(pg, places_are_few_and_die_with_their_process)
     waitpid(pid, NULL, 0);
     cr_expect(count_all(&area) == 1);
     int again = pg_area_take(&area);
-    cr_expect(again > 0 && pg_area_take(&area) > 0 && pg_area_take(&area) == -1);
+    cr_expect(again > 1 && pg_area_take(&area) > 1 && pg_area_take(&area) == -1);
     pg_area_give(&area, again);
     cr_expect(count_all(&area) == 2 && pg_area_take(&area) == again);
+    cr_expect(pg_area_take_first(&area) == 0, "it is kept for the follower");
+    cr_expect(pg_area_take_first(&area) == -1);
     pg_area_close(&area);
     close(taken[0]);
     directory_remove(directory);
-    cr_expect(!pg_area_open(&area, path, 3, error, sizeof error));
+    cr_expect(!pg_area_open(&area, path, 4, error, sizeof error));
     cr_expect(strstr(error, path) != NULL, "%s", error);
 }

@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: MIT
+"""The service seen from outside: by a real Prometheus, and by who reads its log."""
+
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+import urllib.parse
+import urllib.request
+
+from postgres import Postgres
+from service import LOAD_SECONDS, PATIENCE, Service, free_port, integration, wait_for
+from test_load import in_threads, join
+
+TRACE = "0af7651916cd43dd8448eb211c80319c"
+OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;q=0.75," \
+    "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
+
+
+def promtool(text):
+    return subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True)
+
+
+class Prometheus:
+    """A real one that scrapes a service each second; a context manager."""
+
+    def __init__(self, service):
+        self.directory = tempfile.mkdtemp(prefix="integration-prometheus-")
+        self.port = free_port()
+        with open(os.path.join(self.directory, "config.yml"), "w", encoding="ascii") as file:
+            file.write(f"""global: {{scrape_interval: 1s}}
+scrape_configs:
+  - job_name: integration-service
+    static_configs: [{{targets: ["127.0.0.1:{service.port}"]}}]
+""")
+
+    def __enter__(self):
+        self.process = subprocess.Popen(
+            ["prometheus", f"--config.file={self.directory}/config.yml",
+             f"--storage.tsdb.path={self.directory}/data",
+             f"--web.listen-address=127.0.0.1:{self.port}", "--log.level=error"])
+        wait_for("Prometheus to see the service up", lambda: self.value("up") == 1, 60)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def query(self, expression):
+        url = f"http://127.0.0.1:{self.port}/api/v1/query?" + \
+            urllib.parse.urlencode({"query": expression})
+        try:
+            with urllib.request.urlopen(url, timeout=10) as answer:
+                return json.load(answer)["data"]["result"]
+        except OSError:
+            return []
+
+    def value(self, expression):
+        result = self.query(expression)
+        return float(result[0]["value"][1]) if result else None
+
+
+class Seen(unittest.TestCase):
+    def test_prometheus_counts_what_was_sent(self):
+        with Service(LOG_LEVEL="warning") as service, Prometheus(service) as prometheus:
+            service.request("POST", "/integrations", integration("one"))
+            answered = [0] * 8
+            stop = threading.Event()
+
+            def work(number):
+                client = service.client()
+                while not stop.is_set():
+                    if client.request("GET", "/integrations/one").status == 200:
+                        answered[number] += 1
+                client.close()
+
+            threads, failures = in_threads(8, work)
+            for _ in range(max(int(LOAD_SECONDS / 2), 2)):
+                time.sleep(2)
+                os.kill(random.choice(service.worker_pids()), signal.SIGKILL)
+            stop.set()
+            join(threads, failures)
+            # A killed worker may have counted an answer that nginx did not get.
+            ours = service.metrics()[
+                'http_requests_total{method="GET",endpoint="/integrations/{id}",http_status="200"}']
+            self.assertLessEqual(sum(answered), ours)
+            self.assertLessEqual(ours - sum(answered), 8 * LOAD_SECONDS)
+            one = 'http_requests_total{endpoint="/integrations/{id}",method="GET",http_status="200"}'
+            wait_for("Prometheus to have it all", lambda: prometheus.value(one) == ours)
+            self.assertEqual(prometheus.value("min_over_time(up[1m])"), 1)
+            self.assertGreater(prometheus.value("integration_worker_endings_total"
+                                                '{reason="signal"}'), 0)
+            for counter in "http_requests_total", "http_request_latency_seconds_count", \
+                    "integration_store_operations_total", "process_cpu_seconds_total":
+                self.assertEqual(prometheus.value(f"sum(resets({counter}[5m]))"), 0, counter)
+
+    def test_both_formats_are_well_formed(self):
+        with Postgres() as server:
+            with Service(DATABASE_URL=server.url) as service:
+                for n in range(3):
+                    service.request("POST", "/integrations", integration(f"i{n}"))
+                    service.request("GET", f"/integrations/i{n}")
+                service.request("GET", "/integrations")
+                service.request("GET", "/readiness")
+                text = service.request("GET", "/metrics")
+                self.assertEqual(text.headers["Content-Type"],
+                                 "text/plain; version=0.0.4; charset=utf-8")
+                result = promtool(text.body)
+                self.assertEqual((result.returncode, result.stdout, result.stderr), (0, b"", b""))
+                openmetrics = service.request("GET", "/metrics", None, {"Accept": OPENMETRICS})
+                self.assertEqual(openmetrics.headers["Content-Type"],
+                                 "application/openmetrics-text; version=1.0.0; charset=utf-8")
+                body = openmetrics.body.decode()
+                self.assertTrue(body.endswith("# EOF\n"))
+                self.assertIn("# TYPE http_requests counter\n", body)
+                self.assertIn("\nhttp_requests_total{", body)
+                self.assertNotIn("# EOF", text.body.decode())
+                families = re.findall(r"^# TYPE (\S+)", body, re.M)
+                self.assertEqual(len(families), len(set(families)))
+                samples = service.metrics()
+                self.assertEqual(samples['integration_store_operations_total'
+                                         '{operation="change",outcome="ok"}'], 3)
+                self.assertEqual(samples['integration_store_operation_seconds_count'
+                                         '{operation="get"}'], 3)
+                # A real Prometheus takes it (a page that it cannot read makes the target down).
+                with Prometheus(service) as prometheus:
+                    self.assertEqual(prometheus.value("integration_database_up"), 1)
+
+    def test_random_paths_add_no_series(self):
+        with Service(LOG_LEVEL="error") as service:
+            client = service.client()
+            for _ in range(2):
+                client.request("GET", "/integrations/x")
+                client.request("BREW", "/integrations/tea")
+                client.request("GET", "/nothing")
+            service.metrics()
+            before = len(service.metrics())
+            for n in range(int(5000 / PATIENCE)):
+                client.request("GET", f"/integrations/{random.random()}")
+                client.request(f"M{n % 50}", f"/integrations/{n}")
+                client.request("GET", f"/integrations/{n}/x?{n}")
+            client.close()
+            self.assertEqual(len(service.metrics()), before)
+
+    def test_a_trace_is_taken_up_and_passed_on(self):
+        with Service() as service:
+            answer = service.request("GET", "/health", None,
+                                     {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"})
+            version, trace, span, flags = answer.headers["traceparent"].split("-")
+            self.assertEqual((version, trace, flags), ("00", TRACE, "01"))
+            line = service.log("request")[-1]
+            self.assertEqual((line["trace_id"], line["span_id"], line["parent_id"]),
+                             (TRACE, span, "b7ad6b7169203331"))
+            plain = service.request("GET", "/health", None, {"traceparent": "00-x"})
+            self.assertIsNone(plain.headers["traceparent"])
+            self.assertNotIn("trace_id", service.log("request")[-1])
+
+    def test_a_log_that_nobody_reads_keeps_nobody_waiting(self):
+        reader, writer = os.pipe()
+        with Service(nginx=True) as service:
+            service.stop()
+            # Its standard error becomes a pipe that nobody empties.
+            real = subprocess.Popen
+            try:
+                subprocess.Popen = lambda *words, **options: real(
+                    *words, **{**options, "stderr": writer})
+                service.start()
+            finally:
+                subprocess.Popen = real
+            client = service.client()
+            longest = 0
+            for _ in range(3000):
+                started = time.monotonic()
+                self.assertEqual(client.request("GET", "/health").status, 200)
+                longest = max(longest, time.monotonic() - started)
+            client.close()
+            self.assertLess(longest, 1 * PATIENCE)
+            self.assertGreater(service.metrics()["integration_log_dropped_lines_total"], 1000)
+            os.read(reader, 65536)
+            service.stop()
+        os.close(reader)
+        os.close(writer)
+
+
+if __name__ == "__main__":
+    unittest.main()
