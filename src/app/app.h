@@ -26,8 +26,10 @@ struct app {
     struct metrics *metrics;
     struct metrics_labels labels; /* of the metrics */
     uint64_t started_us;          /* when the service started, for all its workers */
-    atomic_bool stopping;         /* set from outside: the service is about to end */
-    atomic_bool broken;           /* set here: the store failed, only a new process can help */
+    atomic_bool
+        stopping; /* set from outside: this process is about to end, and the service with it */
+    const atomic_bool *service_stopping; /* the same, for all processes; or NULL */
+    atomic_bool broken; /* set here: the store failed, only a new process can help */
 };
 
 /* What one thread answers with. */

@@ -269,10 +269,16 @@ static bool store_is_ready(const struct call *call)
     return store_ready(call, deadline_after(call, config->readiness_timeout_ms)) == STORE_OK;
 }
 
+static bool is_stopping(const struct app *app)
+{
+    return atomic_load(&app->stopping) ||
+           (app->service_stopping != NULL && atomic_load(app->service_stopping));
+}
+
 static void answer_readiness(const struct call *call, struct str ready)
 {
     struct app_session *session = call->session;
-    if (atomic_load(&session->app->stopping))
+    if (is_stopping(session->app))
         answer_detail(&session->response, 503, STR("not ready"));
     else if (!store_is_ready(call))
         answer_detail(&session->response, 503, STR("db not ready"));

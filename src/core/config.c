@@ -68,6 +68,9 @@ static const struct option options[] = {
      "time for a web server to hand over a request, or to take its answer, once begun"},
     {"DRAIN_TIMEOUT", KIND_SECONDS, AT(drain_timeout_ms), "20", 0, 3600000, NULL,
      "time to finish requests and lose idle connections when stopping"},
+    {"PRE_DRAIN_DELAY", KIND_SECONDS, AT(pre_drain_delay_ms), "0", 0, 300000, NULL,
+     "time between a stop signal and the drain: `/readiness` is 503 and requests are answered as "
+     "ever, so that a load balancer notices"},
     {"CORS_ALLOW_ORIGINS", KIND_TEXT, AT(cors_allow_origins), "", 0, 0, NULL,
      "origins a browser may call from, separated by commas, or `*`; empty: CORS is off"},
     {"SEED_DEFAULTS", KIND_CHOICE, AT(seed_defaults), "off", 0, 0, off_on,

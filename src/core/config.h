@@ -26,6 +26,7 @@ struct config {
     uint64_t store_max_bytes;
     uint64_t request_timeout_ms;
     uint64_t drain_timeout_ms;
+    uint64_t pre_drain_delay_ms;
     const char *cors_allow_origins;
     uint64_t seed_defaults;   /* bool */
     const char *database_url; /* empty: the embedded store */

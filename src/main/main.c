@@ -11,6 +11,7 @@
 #include "app/transfer.h"
 #include "core/config.h"
 #include "core/log.h"
+#include "main/probe.h"
 #include "main/supervisor.h"
 #include "store/store.h"
 
@@ -24,6 +25,7 @@ static const char usage[] =
     "usage: integration-service serve [--with-nginx]   run the service until SIGTERM\n"
     "       integration-service check-config           print the configuration it would run with\n"
     "       integration-service migrate                bring the database's schema up to date\n"
+    "       integration-service probe [--ready]        ask the running service how it is\n"
     "       integration-service export [FILE]          write all integrations, as JSON lines\n"
     "       integration-service import [FILE]          read integrations into the store, or none\n"
     "       integration-service --version | --help\n";
@@ -179,6 +181,24 @@ static int serve_alone(const char *argument)
     return serve(false);
 }
 
+static int probe(bool ready)
+{
+    struct config config;
+    return load(&config) ? probe_run(&config, ready) : EXIT_FAILURE;
+}
+
+static int probe_health(const char *argument)
+{
+    (void)argument;
+    return probe(false);
+}
+
+static int probe_ready(const char *argument)
+{
+    (void)argument;
+    return probe(true);
+}
+
 static int print_version(const char *argument)
 {
     (void)argument;
@@ -193,10 +213,11 @@ static const struct command {
     bool takes_argument; /* one may follow */
     int (*run)(const char *argument);
 } commands[] = {
-    {"serve", NULL, false, serve_alone}, {"serve", "--with-nginx", false, serve_with_nginx},
-    {"export", NULL, true, export},      {"import", NULL, true, import},
-    {"migrate", NULL, false, migrate},   {"check-config", NULL, false, check_config},
-    {"--help", NULL, false, print_help}, {"--version", NULL, false, print_version},
+    {"serve", NULL, false, serve_alone},      {"serve", "--with-nginx", false, serve_with_nginx},
+    {"export", NULL, true, export},           {"import", NULL, true, import},
+    {"migrate", NULL, false, migrate},        {"probe", NULL, false, probe_health},
+    {"probe", "--ready", false, probe_ready}, {"check-config", NULL, false, check_config},
+    {"--help", NULL, false, print_help},      {"--version", NULL, false, print_version},
 };
 
 static bool is_meant(const struct command *command, int argc, char **argv)

@@ -46,7 +46,14 @@ struct child {
                      to; -1: it has */
 };
 
-enum phase { PHASE_RUNNING, PHASE_ENDING_NGINX, PHASE_ENDING };
+/* In their order. Leaving: not ready any more, but serving. */
+enum phase { PHASE_RUNNING, PHASE_LEAVING, PHASE_ENDING_NGINX, PHASE_ENDING };
+
+/* What the supervisor and the workers share in memory. */
+struct shared {
+    atomic_bool stopping;             /* the service is about to end */
+    atomic_bool served[CHILDREN_MAX]; /* by child: its first request did not break the store */
+};
 
 struct supervisor {
     const struct supervisor_options *options;
@@ -61,7 +68,7 @@ struct supervisor {
     struct child follower;   /* if the store has one; workers start when it is ready */
     bool follower_was_ready; /* once */
     uint64_t follow_not_before_ns;
-    atomic_bool *served; /* in memory shared with the workers, by child */
+    struct shared *shared;
     unsigned generation; /* a reload begins the next one */
     bool reload_wanted;
     unsigned first_request_deaths; /* in a row */
@@ -71,6 +78,7 @@ struct supervisor {
     bool announced;
     enum phase phase;
     uint64_t end_asked_ns;
+    uint64_t leave_at_ns;
     uint64_t end_by_ns;
     bool failed; /* the exit status is 1 */
 };
@@ -165,7 +173,8 @@ static int be_worker(struct supervisor *supervisor, size_t index, int ready_fd)
         .listen_fd = supervisor->listener.fd,
         .ready_fd = ready_fd,
         .started_us = supervisor->started_us,
-        .served = &supervisor->served[index],
+        .stopping = &supervisor->shared->stopping,
+        .served = &supervisor->shared->served[index],
     };
     return worker_run(&options);
 }
@@ -201,7 +210,7 @@ static bool fork_worker(struct supervisor *supervisor)
     struct child *child = find_free(supervisor);
     if (child == NULL)
         return false;
-    atomic_store(&supervisor->served[child - supervisor->children], false);
+    atomic_store(&supervisor->shared->served[child - supervisor->children], false);
     if (!fork_child(supervisor, child))
         return false;
     LOG(LOG_INFO, "worker started", LOG_NUMBER("worker", child->pid));
@@ -315,7 +324,7 @@ static void count_death(struct supervisor *supervisor, bool served)
 
 static void bury_worker(struct supervisor *supervisor, struct child *child, int status)
 {
-    bool served = atomic_load(&supervisor->served[child - supervisor->children]);
+    bool served = atomic_load(&supervisor->shared->served[child - supervisor->children]);
     if (supervisor->phase == PHASE_ENDING)
         child->state = CHILD_RETIRING;
     log_death("worker ended", "worker", child, status);
@@ -360,7 +369,7 @@ static void bury_nginx(struct supervisor *supervisor, int status)
 {
     pid_t group = supervisor->nginx;
     supervisor->nginx = 0;
-    if (supervisor->phase == PHASE_RUNNING) {
+    if (supervisor->phase < PHASE_ENDING_NGINX) {
         kill(-group, SIGTERM); /* its workers would keep the port */
         LOG(LOG_CRITICAL, "nginx ended by itself", LOG_NUMBER("status", status));
         supervisor->failed = true;
@@ -389,11 +398,13 @@ static void reap(struct supervisor *supervisor)
 /* Goes on with ending: nginx hands over its last requests, then the workers answer theirs. */
 static void end(struct supervisor *supervisor)
 {
-    if (supervisor->phase == PHASE_RUNNING)
+    bool first = supervisor->phase < PHASE_ENDING_NGINX;
+    atomic_store(&supervisor->shared->stopping, true);
+    if (first)
         supervisor->end_by_ns =
             clock_steady_ns() + supervisor->options->config->drain_timeout_ms * NS_PER_MS;
     if (supervisor->nginx > 0) {
-        if (supervisor->phase == PHASE_RUNNING)
+        if (first)
             kill(supervisor->nginx, SIGQUIT);
         supervisor->phase = PHASE_ENDING_NGINX;
     } else if (supervisor->phase != PHASE_ENDING) {
@@ -407,7 +418,9 @@ static void end(struct supervisor *supervisor)
 static void enforce_end(struct supervisor *supervisor)
 {
     uint64_t now_ns = clock_steady_ns();
-    if (supervisor->phase == PHASE_RUNNING || now_ns < supervisor->end_by_ns)
+    if (supervisor->phase == PHASE_LEAVING && now_ns >= supervisor->leave_at_ns)
+        end(supervisor);
+    if (supervisor->phase < PHASE_ENDING_NGINX || now_ns < supervisor->end_by_ns)
         return;
     if (supervisor->phase == PHASE_ENDING_NGINX)
         kill(supervisor->nginx, SIGTERM);
@@ -423,16 +436,28 @@ static void enforce_end(struct supervisor *supervisor)
 
 /* ---- events ---- */
 
+/* Is not ready from now on, and ends after PRE_DRAIN_DELAY. */
+static void leave(struct supervisor *supervisor)
+{
+    uint64_t delay_ms = supervisor->options->config->pre_drain_delay_ms;
+    atomic_store(&supervisor->shared->stopping, true);
+    supervisor->phase = PHASE_LEAVING;
+    supervisor->leave_at_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
+    if (delay_ms == 0)
+        end(supervisor);
+}
+
 static void on_end_signal(struct supervisor *supervisor, const char *name)
 {
     uint64_t now_ns = clock_steady_ns();
     if (supervisor->phase == PHASE_RUNNING) {
         LOG(LOG_INFO, "ending", LOG_TEXT("signal", name));
         supervisor->end_asked_ns = now_ns;
+        leave(supervisor);
     } else if (now_ns - supervisor->end_asked_ns > (uint64_t)REPEAT_AFTER_MS * NS_PER_MS) {
+        end(supervisor);
         supervisor->end_by_ns = now_ns - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
     }
-    end(supervisor);
 }
 
 static void on_signal(struct supervisor *supervisor, const struct signalfd_siginfo *info)
@@ -473,7 +498,7 @@ static void replace_leaving(struct supervisor *supervisor, struct child *child)
         return;
     LOG(LOG_ERROR, "worker stops by itself", LOG_NUMBER("worker", child->pid));
     child->state = CHILD_RETIRING;
-    count_death(supervisor, atomic_load(&supervisor->served[child - supervisor->children]));
+    count_death(supervisor, atomic_load(&supervisor->shared->served[child - supervisor->children]));
 }
 
 /* A worker says that it serves, or stops to. */
@@ -556,7 +581,7 @@ static void wait_for_events(struct supervisor *supervisor)
 
 static int supervise(struct supervisor *supervisor)
 {
-    while (supervisor->phase == PHASE_RUNNING || supervisor->nginx > 0 ||
+    while (supervisor->phase < PHASE_ENDING_NGINX || supervisor->nginx > 0 ||
            count_all(supervisor) > 0) {
         reload(supervisor);
         fork_follower(supervisor);
@@ -648,14 +673,14 @@ int supervisor_run(const struct supervisor_options *options)
                                      .workers = config_workers(options->config),
                                      .started_us = clock_wall_us(),
                                      .listener.fd = -1};
-    size_t size = CHILDREN_MAX * sizeof *supervisor.served;
-    supervisor.served = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (supervisor.served == MAP_FAILED || !block_signals(&supervisor))
+    size_t size = sizeof *supervisor.shared;
+    supervisor.shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (supervisor.shared == MAP_FAILED || !block_signals(&supervisor))
         return complain(strerror(errno));
     raise_descriptors();
     log_open((enum log_level)options->config->log_level, STDERR_FILENO);
     int status = lock_and_supervise(&supervisor);
     close(supervisor.signal_fd);
-    munmap(supervisor.served, size);
+    munmap(supervisor.shared, size);
     return status;
 }

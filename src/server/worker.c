@@ -487,6 +487,7 @@ static int open_and_run(struct worker *worker)
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
         return WORKER_UNUSABLE;
     }
+    worker->app.service_stopping = options->stopping;
     int status = WORKER_UNUSABLE;
     if (start_thread(worker, &worker->poller, POLLER_ANSWER_MAX)) {
         status = run_threads(worker);

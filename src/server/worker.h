@@ -24,8 +24,9 @@ struct worker_options {
     const struct store_backend *backend;
     int listen_fd; /* bound and listening; shared with other workers; closed at the end */
     int ready_fd;  /* gets a byte when the worker serves, and is closed when it stops to; or -1 */
-    uint64_t started_us; /* start of the service */
-    atomic_bool *served; /* set after the first request that did not break the store */
+    uint64_t started_us;         /* start of the service */
+    const atomic_bool *stopping; /* set from outside: the service is about to end */
+    atomic_bool *served;         /* set after the first request that did not break the store */
 };
 
 /* Exit statuses of a worker. */

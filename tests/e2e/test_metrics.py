@@ -19,6 +19,7 @@ from postgres import Postgres
 from service import LOAD_SECONDS, PATIENCE, Service, free_port, integration, wait_for
 from test_load import in_threads, join
 
+DEPLOY = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "deploy")
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 OPENMETRICS = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;q=0.75," \
     "text/plain;version=0.0.4;q=0.5,*/*;q=0.1"
@@ -133,6 +134,50 @@ class Seen(unittest.TestCase):
                 # A real Prometheus takes it (a page that it cannot read makes the target down).
                 with Prometheus(service) as prometheus:
                     self.assertEqual(prometheus.value("integration_database_up"), 1)
+
+    def test_the_rules_are_right(self):
+        for words in ["check", "rules", "rules.yml"], ["check", "config", "prometheus.yml"], \
+                ["test", "rules", "rules_test.yml"]:
+            result = subprocess.run(["promtool", *words], cwd=os.path.join(DEPLOY, "prometheus"),
+                                    capture_output=True, text=True)
+            self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+    def test_rules_and_dashboard_ask_for_what_there_is(self):
+        with open(os.path.join(DEPLOY, "prometheus", "rules.yml"), encoding="utf-8") as file:
+            rules = file.read()
+        with open(os.path.join(DEPLOY, "grafana", "integration-service.json"),
+                  encoding="utf-8") as file:
+            panels = [panel for panel in json.load(file)["panels"] if panel["type"] != "row"]
+        self.assertEqual(len({panel["id"] for panel in panels}), len(panels))
+        with Postgres() as server:
+            with Service(DATABASE_URL=server.url) as service, Prometheus(service) as prometheus:
+                stop = threading.Event()
+
+                def work(number):
+                    client = service.client()
+                    while not stop.wait(0.01):
+                        client.request("POST", "/integrations", integration(f"i{number}"))
+                        client.request("GET", f"/integrations/i{number}")
+                        client.request("DELETE", f"/integrations/i{number}")
+                        client.request("GET", "/readiness")
+                    client.close()
+
+                threads, failures = in_threads(2, work)
+                os.kill(service.worker_pids()[0], signal.SIGKILL)
+                time.sleep(5)
+                families = {re.sub(r"(_bucket|_sum|_count)?({.*)?$", "", name)
+                            for name in service.metrics()} | {"up"}
+                asked = set(re.findall(r"\b(?:http|process|integration)_\w+\b(?=[{\[ )])", rules))
+                self.assertGreaterEqual(len(asked), 8)
+                self.assertEqual({re.sub("_bucket$", "", name) for name in asked} - families, set())
+                for panel in panels:
+                    for target in panel["targets"]:
+                        query = target["expr"].replace("$job", "integration-service").replace(
+                            "$__rate_interval", "10s")
+                        wait_for(f"data of {panel['title']}: {query}",
+                                 lambda query=query: prometheus.query(query), 15)
+                stop.set()
+                join(threads, failures)
 
     def test_random_paths_add_no_series(self):
         with Service(LOG_LEVEL="error") as service:

@@ -136,10 +136,42 @@ class FaultsAtTheStart(unittest.TestCase):
                                      "STATE_DIR": os.path.join(self.directory, "state")},
                                 capture_output=True, text=True, timeout=60 * PATIENCE)
         self.assertEqual(result.returncode, 1, result)
-        self.assertIn("cannot start", result.stderr)
+        self.assertIn("cannot open the metrics file", result.stderr)
 
 
 class Lifetime(unittest.TestCase):
+    def probe(self, service, *words):
+        result = run("probe", *words, STATE_DIR=service.state_dir, READINESS_TIMEOUT="2")
+        return result.returncode, result.stderr
+
+    def test_a_load_balancer_notices_before_the_end(self):
+        with Service(PRE_DRAIN_DELAY="2") as service:
+            self.assertEqual(self.probe(service), (0, ""))
+            self.assertEqual(self.probe(service, "--ready"), (0, ""))
+            service.process.send_signal(signal.SIGTERM)
+            wait_for("readiness to end", lambda: service.request("GET", "/readiness").status == 503)
+            started = time.monotonic()
+            self.assertEqual(service.request("GET", "/readiness").json, {"detail": "not ready"})
+            self.assertEqual(self.probe(service, "--ready"),
+                             (1, 'integration-service: probe: answered {"detail":"not ready"}\n'))
+            self.assertEqual(self.probe(service), (0, ""))
+            answer = service.request("POST", "/integrations", integration("late"))
+            self.assertEqual(answer.status, 201)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
+            self.assertGreater(time.monotonic() - started, 1)
+            status, error = self.probe(service)
+            self.assertEqual(status, 1)
+            self.assertIn("cannot connect to unix:", error)
+
+    def test_a_probe_of_what_does_not_answer(self):
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as silent:
+            silent.bind(os.path.join(directory, "silent"))
+            silent.listen()
+            address = "unix:" + os.path.join(directory, "silent")
+            result = run("probe", LISTEN=address, READINESS_TIMEOUT="0.1")
+            self.assertEqual(result.returncode, 1)
+            self.assertIn("no answer from the service in time", result.stderr)
+
     def test_a_restart_keeps_everything(self):
         with Service(nginx=True) as service:
             for identity in "b", "a", "c":

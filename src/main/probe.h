@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Asks the running service how it is, as a load balancer would, but through its own socket: for
+ * containers without curl. */
+#ifndef MAIN_PROBE_H
+#define MAIN_PROBE_H
+
+#include <stdbool.h>
+
+#include "core/config.h"
+
+/* Asks GET /health, or GET /readiness if `ready`. Returns the program's exit status: success for
+ * the answer 200; otherwise a sentence on standard error says what was answered, or that nothing
+ * was. */
+int probe_run(const struct config *config, bool ready);
+
+#endif
