@@ -320,9 +320,13 @@ static void bring_replica(struct store_session *session, struct pg *pg,
             REPLICA_CURRENT ||
         store->options.alone)
         return;
-    /* It must be copied anew, or the connection broke: the follower is at it. */
+    /* It must be copied anew, or the connection broke: the follower is at it. Or changes that come
+     * first are still in the hands of other threads. */
     while (atomic_load(&store->area.shared->complete_us) < made_us) {
-        if (clock_steady_ns() >= deadline_ns) {
+        if (made->id.data != NULL && pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
+            return;
+        if (clock_steady_ns() >= deadline_ns ||
+            atomic_load(&store->area.shared->presence) == PG_AWAY) {
             log_message(LOG_WARNING,
                         "a change was committed, but the replica does not have it yet");
             return;
