@@ -93,7 +93,8 @@ static bool open_pool(struct store *store)
                                    store->shared.options.alone ? 0 : database->timeout_ms};
     size_t processes = at_least_one(database->processes);
     size_t kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes;
-    size_t limit = (database->connections - 1) / processes;
+    /* At a reload there are twice as many processes for a while, and neither half may starve. */
+    size_t limit = (database->connections - 1) / (2 * processes);
     if (kept == 0 && limit > 0)
         kept = 1; /* each process has its own: nobody waits for it */
     return pg_pool_open(&store->pool, &store->shared.target, &store->shared.area, &settings,
