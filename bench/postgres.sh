@@ -10,13 +10,8 @@
 set -eu
 cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-5}
-program=${INTEGRATION_SERVICE:-build/integration-service}
-directory=$(mktemp -d)
-ticks=$(getconf CLK_TCK)
-PATH=$PATH:/usr/sbin:$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+. bench/lib.sh
+PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin | tail -n 1)
 
 # A server with its default settings (durable), on a socket.
 as_user=
@@ -31,31 +26,19 @@ server=$directory/postgres
     -o "-c listen_addresses= -c unix_socket_directories=$server" >/dev/null)
 
 embedded_port=$(free_port)
-STATE_DIR=$directory/embedded PORT=$embedded_port LOG_LEVEL=${LOG_LEVEL:-info} "$program" serve --with-nginx \
+STATE_DIR=$directory/embedded PORT=$embedded_port "$program" serve --with-nginx \
     >"$directory/embedded.out" 2>"$directory/embedded.log" &
 embedded=$!
 port=$(free_port)
 DATABASE_URL="postgresql://postgres@/postgres?host=$server" STATE_DIR=$directory/state PORT=$port \
-    LOG_LEVEL=${LOG_LEVEL:-info} "$program" serve --with-nginx >"$directory/out" 2>"$directory/log" &
+    "$program" serve --with-nginx >"$directory/out" 2>"$directory/log" &
 service=$!
 trap 'kill $embedded $service; wait $embedded $service || true
     (cd / && $as_user pg_ctl stop -m immediate -D "$server/data" >/dev/null); rm -rf "$directory"' EXIT
 until grep -q ready "$directory/embedded.out" && grep -q ready "$directory/out"; do sleep 0.1; done
 
-for at in $embedded_port $port; do
-    python3 - "$at" <<'PYTHON'
-import http.client, json, sys
-connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
-for i in range(1000):
-    body = {"id": f"i{i}", "name": "n", "description": "d", "settings": {"pad": "x" * 100}}
-    connection.request("POST", "/integrations", json.dumps(body), {"Content-Type": "application/json"})
-    assert connection.getresponse().read()
-PYTHON
-done
-cat >"$directory/get.lua" <<'LUA'
-local n = 0
-request = function() n = (n * 7 + 1) % 1000; return wrk.format("GET", "/integrations/i" .. n) end
-LUA
+fill "$embedded_port"
+fill "$port"
 cat >"$directory/put.lua" <<'LUA'
 local headers = {["Content-Type"] = "application/json"}
 request = function()
@@ -70,7 +53,6 @@ cat >"$directory/put.sql" <<'SQL'
 SELECT * FROM integration_change('replace', 'i' || :n, ('{"id":"i' || :n || '","name":"n","description":"d","status": false,"settings":{"pad":"' || repeat('x', 100) || '"}}')::json, :tag);
 SQL
 
-children() { cat "/proc/$1/task/$1/children"; }
 # serving PID: the workers of a service and of its nginx.
 serving() {
     for pid in $(children "$1"); do
@@ -81,20 +63,11 @@ serving() {
         esac
     done
 }
-cpu() {
-    for pid; do cut -d' ' -f14,15 "/proc/$pid/stat"; done | awk '{ sum += $1 + $2 } END { print sum }'
-}
-# load URL SCRIPT CLIENTS: requests answered and requests/s; fails if any was no success.
-load() {
-    wrk -t1 -c"$3" -d"$seconds" --timeout 5 -s "$2" "$1" >"$directory/wrk"
-    if grep -E 'Non-2xx|Socket errors' "$directory/wrk" >&2; then exit 1; fi
-    awk '/requests in/ { n = $1 } /^Requests\/sec/ { print n, $2 }' "$directory/wrk"
-}
 # read_cost PID PORT: requests/s and CPU µs a request.
 read_cost() {
     # shellcheck disable=SC2046
     before=$(cpu $(serving "$1"))
-    loaded=$(load "http://127.0.0.1:$2" "$directory/get.lua" 32)
+    loaded=$(load "http://127.0.0.1:$2" 32 "$seconds" "$directory/get.lua")
     # shellcheck disable=SC2046
     after=$(cpu $(serving "$1"))
     echo "$before $after $loaded $ticks" | awk '{ printf "%d %.2f", $4, ($2 - $1) * 1e6 / $5 / $3 }'
@@ -119,7 +92,7 @@ while [ $round -le "$rounds" ]; do
     (cd / && pgbench -n -M prepared -c 8 -j 2 -T "$seconds" -f "$directory/put.sql" -h "$server" -U postgres \
         postgres >"$directory/pgbench" 2>&1) || { cat "$directory/pgbench"; exit 1; }
     base=$(awk '/^tps/ { print $3 }' "$directory/pgbench")
-    set -- $(load "http://127.0.0.1:$port" "$directory/put.lua" 8)
+    set -- $(load "http://127.0.0.1:$port" 8 "$seconds" "$directory/put.lua")
     echo "$round $base $2" | awk '{
         printf "| %d | pgbench | %d | 1.00 |\n| %d | PUT | %d | %.2f |\n", $1, $2, $1, $3, $3 / $2 }'
     round=$((round + 1))

@@ -8,14 +8,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-5} clients=${3:-32}
-program=${INTEGRATION_SERVICE:-build/integration-service}
-directory=$(mktemp -d)
-ticks=$(getconf CLK_TCK)
-
-# free_port: one that nobody listens on now.
-free_port() {
-    python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
+. bench/lib.sh
 port=$(free_port)
 peer_port=$(free_port)
 url=http://127.0.0.1:$port
@@ -35,44 +28,21 @@ http {
 }
 CONF
 
-STATE_DIR=$directory/state PORT=$port LOG_LEVEL=${LOG_LEVEL:-info} "$program" serve --with-nginx \
+STATE_DIR=$directory/state PORT=$port "$program" serve --with-nginx \
     >"$directory/out" 2>"$directory/log" &
 service=$!
-PATH=$PATH:/usr/sbin nginx -e stderr -p "$directory" -c "$directory/peer.conf" &
+nginx -e stderr -p "$directory" -c "$directory/peer.conf" &
 peer=$!
 trap 'kill $service $peer; wait $service $peer || true; rm -rf "$directory"' EXIT
 until grep -q ready "$directory/out" && curl -s -o /dev/null "$peer_url"; do sleep 0.1; done
 
-python3 - "$port" <<'PYTHON'
-import http.client, json, sys
-connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
-for i in range(1000):
-    body = {"id": f"i{i}", "name": "n", "description": "d", "settings": {"pad": "x" * 100}}
-    connection.request("POST", "/integrations", json.dumps(body), {"Content-Type": "application/json"})
-    assert connection.getresponse().read()
-PYTHON
-cat >"$directory/get.lua" <<'LUA'
-local n = 0
-request = function() n = (n * 7 + 1) % 1000; return wrk.format("GET", "/integrations/i" .. n) end
-LUA
+fill "$port"
 
-# children PID: its child processes; cpu PID…: their CPU time so far, in ticks.
-children() { cat "/proc/$1/task/$1/children"; }
-cpu() {
-    for pid; do cut -d' ' -f14,15 "/proc/$pid/stat"; done | awk '{ sum += $1 + $2 } END { print sum }'
-}
 workers= nginx=
 for pid in $(children $service); do
     if grep -q nginx "/proc/$pid/comm"; then nginx=$(children "$pid"); else workers="$workers $pid"; fi
 done
 peers=$(children $peer)
-
-# load URL SCRIPT: requests answered and requests/s; fails if any was no success.
-load() {
-    wrk -t1 -c"$clients" -d"$seconds" --timeout 5 ${2:+-s "$2"} "$1" >"$directory/wrk"
-    if grep -E 'Non-2xx|Socket errors' "$directory/wrk" >&2; then exit 1; fi
-    awk '/requests in/ { n = $1 } /^Requests\/sec/ { print n, $2 }' "$directory/wrk"
-}
 
 echo "| round | | requests/s | worker µs | nginx µs | together µs | × return 200 |"
 echo "| ---: | --- | ---: | ---: | ---: | ---: | ---: |"
@@ -80,14 +50,14 @@ round=1
 while [ $round -le "$rounds" ]; do
     # shellcheck disable=SC2086
     before=$(cpu $peers)
-    set -- $(load "$peer_url/")
+    set -- $(load "$peer_url/" "$clients" "$seconds")
     # shellcheck disable=SC2086
     after=$(cpu $peers)
     base=$(echo "$before $after $1 $ticks" | awk '{ printf "%.2f", ($2 - $1) * 1e6 / $4 / $3 }')
     echo "| $round | nginx, \`return 200\` | ${2%.*} | – | $base | $base | 1.00 |"
     # shellcheck disable=SC2086
     { w0=$(cpu $workers); n0=$(cpu $nginx); }
-    set -- $(load "$url/" "$directory/get.lua")
+    set -- $(load "$url/" "$clients" "$seconds" "$directory/get.lua")
     # shellcheck disable=SC2086
     { w1=$(cpu $workers); n1=$(cpu $nginx); }
     echo "$w0 $w1 $n0 $n1 $1 $ticks $base ${2%.*} $round" | awk '{
