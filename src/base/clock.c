@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { US_PER_S = 1000000, NS_PER_US = 1000 };
+enum { US_PER_S = 1000000, NS_PER_US = 1000, NS_PER_MS = 1000000, LONGEST_WAIT_MS = 3600000 };
 
 static uint64_t read_us(clockid_t clock)
 {
@@ -18,6 +18,15 @@ uint64_t clock_steady_ns(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * US_PER_S * NS_PER_US + (uint64_t)now.tv_nsec;
+}
+
+int clock_ms_until(uint64_t deadline_ns)
+{
+    uint64_t now_ns = clock_steady_ns();
+    if (deadline_ns <= now_ns)
+        return 0;
+    uint64_t left_ms = (deadline_ns - now_ns) / NS_PER_MS + 1;
+    return left_ms < LONGEST_WAIT_MS ? (int)left_ms : LONGEST_WAIT_MS;
 }
 
 uint64_t clock_wall_us(void)

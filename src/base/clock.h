@@ -9,6 +9,10 @@
 /* Nanoseconds of a clock that never goes back (CLOCK_MONOTONIC). */
 uint64_t clock_steady_ns(void);
 
+/* Milliseconds until a time of that clock as poll(2) takes them: 0 when it has passed, otherwise at
+ * least 1 and at most an hour. */
+int clock_ms_until(uint64_t deadline_ns);
+
 /* Microseconds since 1970 (CLOCK_REALTIME). */
 uint64_t clock_wall_us(void);
 

@@ -120,11 +120,9 @@ static bool send_request(int fd, const char *path)
 /* Reads more of the answer; false at its end, or when the time is over. */
 static bool read_more(int fd, struct buffer *answer, uint64_t deadline_ns)
 {
-    uint64_t now_ns = clock_steady_ns();
-    int left_ms = deadline_ns > now_ns ? (int)((deadline_ns - now_ns) / NS_PER_MS) : 0;
     char *room = buffer_reserve(answer, CHUNK);
     if (room == NULL || answer->len > ANSWER_MAX ||
-        poll(&(struct pollfd){fd, POLLIN, 0}, 1, left_ms) <= 0)
+        poll(&(struct pollfd){fd, POLLIN, 0}, 1, clock_ms_until(deadline_ns)) <= 0)
         return false;
     ssize_t got = recv(fd, room, CHUNK, 0);
     answer->len += got > 0 ? (size_t)got : 0;

@@ -66,7 +66,7 @@ struct worker {
     unsigned char look[FASTCGI_LOOK_SIZE];
 };
 
-static bool is_draining(struct worker *worker)
+static bool is_draining(const struct worker *worker)
 {
     return atomic_load_explicit(&worker->draining, memory_order_relaxed);
 }
@@ -340,12 +340,11 @@ static void handle_event(struct worker *worker, const struct epoll_event *event)
 }
 
 /* How long epoll may wait, in ms; -1: for ever. */
-static int wait_ms(struct worker *worker, uint64_t now_ns)
+static int wait_ms(const struct worker *worker)
 {
     if (is_draining(worker)) {
-        uint64_t left_ns = worker->drain_until_ns > now_ns ? worker->drain_until_ns - now_ns : 0;
-        uint64_t left_ms = left_ns / NS_PER_MS + 1;
-        return left_ms < STUCK_CHECK_MS ? (int)left_ms : STUCK_CHECK_MS;
+        int left_ms = clock_ms_until(worker->drain_until_ns);
+        return left_ms < STUCK_CHECK_MS ? left_ms : STUCK_CHECK_MS;
     }
     return worker->partial > 0 ? STUCK_CHECK_MS : -1;
 }
@@ -366,7 +365,7 @@ static void poll_connections(struct worker *worker)
     while (!is_draining(worker) || connection_count(&worker->connections) > 0) {
         if (is_draining(worker) && now_ns >= worker->drain_until_ns)
             return;
-        int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker, now_ns));
+        int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker));
         now_ns = clock_steady_ns();
         count_cpu(worker, now_ns);
         log_hold();

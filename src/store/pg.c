@@ -12,7 +12,6 @@
 
 enum {
     NS_PER_MS = 1000000,
-    LONGEST_WAIT_MS = 3600000,
     VALUES_MAX = 8,
     /* OIDs of types (pg_type.dat) */
     TYPE_INT8 = 20,
@@ -77,11 +76,10 @@ static bool wait_for(struct pg *pg, short events, uint64_t deadline_ns)
 {
     struct pollfd polled = {PQsocket(pg->connection), events, 0};
     for (;;) {
-        uint64_t now_ns = clock_steady_ns();
-        if (now_ns >= deadline_ns)
+        int left_ms = clock_ms_until(deadline_ns);
+        if (left_ms == 0)
             return false;
-        uint64_t left_ms = (deadline_ns - now_ns) / NS_PER_MS + 1;
-        if (poll(&polled, 1, left_ms < LONGEST_WAIT_MS ? (int)left_ms : LONGEST_WAIT_MS) > 0)
+        if (poll(&polled, 1, left_ms) > 0)
             return true;
     }
 }

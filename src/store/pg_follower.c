@@ -186,11 +186,9 @@ static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *sto
 {
     struct pollfd polled[] = {{PQsocket(follower->pg.connection), POLLIN, 0},
                               {follower->follow->stop_fd, POLLIN, 0}};
-    uint64_t now_ns = clock_steady_ns();
-    int wait_ms = beat_ns > now_ns ? (int)((beat_ns - now_ns) / NS_PER_MS + 1) : 0;
     if (take_notifications(follower)) /* that came with an earlier answer */
         return true;
-    poll(polled, 2, wait_ms);
+    poll(polled, 2, clock_ms_until(beat_ns));
     *stop = polled[1].revents != 0;
     *lost = polled[0].revents != 0 && !PQconsumeInput(follower->pg.connection);
     return take_notifications(follower);

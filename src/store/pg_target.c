@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "store/pg_url.h"
 
-enum { PARAMETERS_MAX = 64, NS_PER_MS = 1000000, LONGEST_WAIT_MS = 3600000 };
+enum { PARAMETERS_MAX = 64, NS_PER_MS = 1000000 };
 
 /* What a connection has unless the URL says otherwise. libpq sees a peer that is gone only by the
  * TCP timeouts. */
@@ -160,13 +160,6 @@ static PGconn *start(const struct pg_target *target, const struct pg_host *host)
     return PQconnectStartParams(parameters.names, parameters.values, 0);
 }
 
-static int ms_until(uint64_t deadline_ns)
-{
-    uint64_t now_ns = clock_steady_ns();
-    uint64_t left_ms = deadline_ns <= now_ns ? 0 : (deadline_ns - now_ns) / NS_PER_MS + 1;
-    return left_ms < LONGEST_WAIT_MS ? (int)left_ms : LONGEST_WAIT_MS;
-}
-
 /* Goes on until the connection stands, failed (PQstatus tells), or the time is over: false. */
 static bool wait_connected(PGconn *connection, uint64_t deadline_ns)
 {
@@ -174,7 +167,7 @@ static bool wait_connected(PGconn *connection, uint64_t deadline_ns)
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
         struct pollfd polled = {PQsocket(connection),
                                 next == PGRES_POLLING_READING ? POLLIN : POLLOUT, 0};
-        int left_ms = ms_until(deadline_ns);
+        int left_ms = clock_ms_until(deadline_ns);
         if (left_ms == 0)
             return false;
         if (poll(&polled, 1, left_ms) > 0)
