@@ -8,9 +8,13 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
 
-enum { FORMAT = 1 };
+enum { FORMAT = 2 };
+
+/* Who lacks a connection says so again more often than this. */
+#define WANTED_NS 50000000ULL
 
 /* Maps the open file; NULL, or what is wrong. */
 static const char *map(struct pg_area *area)
@@ -88,6 +92,17 @@ void pg_area_give(struct pg_area *area, int place)
     pg_area_use(area, place, PG_FREE);
     lock_release(area->fd, (uint64_t)place);
     atomic_store(&area->taken[place], false);
+}
+
+void pg_area_want(struct pg_area *area)
+{
+    atomic_store_explicit(&area->shared->wanted_ns, clock_steady_ns(), memory_order_relaxed);
+}
+
+bool pg_area_is_wanted(const struct pg_area *area)
+{
+    return clock_steady_ns() <
+           atomic_load_explicit(&area->shared->wanted_ns, memory_order_relaxed) + WANTED_NS;
 }
 
 size_t pg_area_count(struct pg_area *area, enum pg_use use)

@@ -29,6 +29,8 @@ struct pg_shared {
     _Atomic uint64_t failures;    /* changes and reads that the database did not take */
     _Atomic uint64_t connects;    /* connections opened */
     _Atomic uint64_t copies;      /* whole copies made of the database */
+    _Atomic uint64_t wanted_ns;   /* steady clock: when a process last lacked its fair part of the
+                                     connections */
     _Atomic uint8_t uses[PG_CONNECTIONS_MAX];
 };
 
@@ -50,6 +52,10 @@ int pg_area_take_first(struct pg_area *area);
 int pg_area_take(struct pg_area *area);
 void pg_area_use(struct pg_area *area, int place, enum pg_use use);
 void pg_area_give(struct pg_area *area, int place);
+
+/* Says that a process lacks its fair part; whether one has said so just now. */
+void pg_area_want(struct pg_area *area);
+bool pg_area_is_wanted(const struct pg_area *area);
 
 /* How many places are so used, by processes that live. */
 size_t pg_area_count(struct pg_area *area, enum pg_use use);

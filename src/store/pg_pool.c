@@ -14,12 +14,12 @@ enum { REASON_SIZE = 400, PLACE_LOOK_MS = 5 };
 #define IDLE_NS (30000 * NS_PER_MS)
 
 bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area *area,
-                  const struct pg_settings *settings, size_t limit, size_t kept)
+                  const struct pg_settings *settings, const struct pg_share *share)
 {
     pthread_condattr_t steady;
-    *pool = (struct pg_pool){
-        .target = target, .area = area, .settings = *settings, .limit = limit, .kept = kept};
-    pool->entries = calloc(limit, sizeof *pool->entries);
+    *pool =
+        (struct pg_pool){.target = target, .area = area, .settings = *settings, .share = *share};
+    pool->entries = calloc(share->limit, sizeof *pool->entries);
     if (pool->entries == NULL)
         return false;
     pthread_mutex_init(&pool->lock, NULL);
@@ -39,7 +39,7 @@ static void end_connection(struct pg_pool *pool, struct pg_pooled *pooled)
 
 void pg_pool_close(struct pg_pool *pool)
 {
-    for (size_t i = 0; i < pool->limit; i++)
+    for (size_t i = 0; i < pool->share.limit; i++)
         if (pool->entries[i].open)
             end_connection(pool, &pool->entries[i]);
     free(pool->entries);
@@ -48,20 +48,6 @@ void pg_pool_close(struct pg_pool *pool)
 }
 
 /* ---- opening ---- */
-
-static void sleep_ms(unsigned ms)
-{
-    nanosleep(&(struct timespec){.tv_nsec = (long)(ms * NS_PER_MS)}, NULL);
-}
-
-/* A place that another process may have to give up first. */
-static int wait_for_place(struct pg_pool *pool, uint64_t deadline_ns)
-{
-    int place;
-    while ((place = pg_area_take(pool->area)) < 0 && clock_steady_ns() < deadline_ns)
-        sleep_ms(PLACE_LOOK_MS);
-    return place;
-}
 
 /* NULL, or why the connection is of no use. */
 static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connection,
@@ -74,16 +60,11 @@ static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connecti
     return schema == PG_SCHEMA_READY ? NULL : pg_schema_explain(schema);
 }
 
+/* Opens a connection in the place that the entry has; gives that up if it fails. */
 static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
 {
     char reason[REASON_SIZE];
     const char *wrong = reason;
-    pooled->place = wait_for_place(pool, deadline_ns);
-    if (pooled->place < 0) {
-        log_message(LOG_ERROR, "no connection to the database was free in time: raise DB_POOL_SIZE "
-                               "or DB_MAX_OVERFLOW");
-        return false;
-    }
     PGconn *connection = pg_target_connect(pool->target, deadline_ns, reason, sizeof reason);
     if (connection != NULL) {
         wrong = prepare(pool, &pooled->pg, connection, deadline_ns);
@@ -102,47 +83,78 @@ static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint
 
 /* ---- lending ---- */
 
-/* The one that was used last, or a place for a new one; NULL: all are lent. */
+static size_t count_held(const struct pg_pool *pool)
+{
+    size_t held = 0;
+    for (size_t i = 0; i < pool->share.limit; i++)
+        held += pool->entries[i].lent || pool->entries[i].open;
+    return held;
+}
+
+/* The open one that was used last, else one to be opened, for which there must be a place; NULL:
+ * there is none. */
 static struct pg_pooled *choose(struct pg_pool *pool)
 {
-    struct pg_pooled *best = NULL;
-    for (size_t i = 0; i < pool->limit; i++) {
+    struct pg_pooled *best = NULL, *closed = NULL;
+    for (size_t i = 0; i < pool->share.limit; i++) {
         struct pg_pooled *entry = &pool->entries[i];
         if (entry->lent)
             continue;
-        if (best == NULL ||
-            (entry->open && (!best->open || entry->idle_since_ns > best->idle_since_ns)))
+        if (!entry->open)
+            closed = entry;
+        else if (best == NULL || entry->idle_since_ns > best->idle_since_ns)
             best = entry;
     }
-    return best;
+    if (best != NULL || closed == NULL)
+        return best;
+    closed->place = pg_area_take(pool->area);
+    if (closed->place >= 0)
+        return closed;
+    if (count_held(pool) < pool->share.fair)
+        pg_area_want(pool->area);
+    return NULL;
 }
 
-/* Ends what has been idle for long, but for those that are kept. */
+/* Ends what has been idle for long, but for those that are kept; and what is beyond this process's
+ * fair part when another one lacks it. */
 static void end_idle(struct pg_pool *pool)
 {
     uint64_t now_ns = clock_steady_ns();
-    size_t open = 0;
-    for (size_t i = 0; i < pool->limit; i++)
-        open += pool->entries[i].lent || pool->entries[i].open; /* a lent one is its thread's */
-    for (size_t i = 0; i < pool->limit && open > pool->kept; i++) {
+    size_t held = count_held(pool);
+    bool wanted = held > pool->share.fair && pg_area_is_wanted(pool->area);
+    for (size_t i = 0; i < pool->share.limit; i++) {
         struct pg_pooled *entry = &pool->entries[i];
-        if (!entry->open || entry->lent ||
-            (pool->kept > 0 && now_ns - entry->idle_since_ns < IDLE_NS))
+        bool stale = held > pool->share.kept &&
+                     (pool->share.kept == 0 || now_ns - entry->idle_since_ns >= IDLE_NS);
+        if (!entry->open || entry->lent || !(stale || (wanted && held > pool->share.fair)))
             continue;
         end_connection(pool, entry);
-        open--;
+        held--;
     }
+}
+
+/* Waits until a connection comes back, or it is time to look for a place again; false: too late. */
+static bool wait_a_little(struct pg_pool *pool, uint64_t deadline_ns)
+{
+    uint64_t now_ns = clock_steady_ns();
+    uint64_t until_ns = now_ns + PLACE_LOOK_MS * NS_PER_MS;
+    if (now_ns >= deadline_ns)
+        return false;
+    if (until_ns > deadline_ns)
+        until_ns = deadline_ns;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / (1000 * NS_PER_MS)),
+                                   .tv_nsec = (long)(until_ns % (1000 * NS_PER_MS))};
+    (void)pthread_cond_timedwait(&pool->returned, &pool->lock, &until);
+    return true;
 }
 
 static struct pg_pooled *wait_for_entry(struct pg_pool *pool, uint64_t deadline_ns)
 {
-    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
-                                      .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
     struct pg_pooled *pooled;
-    int waited = 0;
+    bool in_time = true;
     pthread_mutex_lock(&pool->lock);
-    while ((pooled = choose(pool)) == NULL && waited == 0)
-        waited = pthread_cond_timedwait(&pool->returned, &pool->lock, &deadline);
+    while ((pooled = choose(pool)) == NULL && in_time)
+        in_time = wait_a_little(pool, deadline_ns);
     if (pooled != NULL)
         pooled->lent = true;
     pthread_mutex_unlock(&pool->lock);
@@ -167,8 +179,10 @@ struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns)
     struct pg_pooled *pooled = wait_for_entry(pool, deadline_ns);
     if (pooled == NULL)
         return NULL;
-    if (pooled->open && !pg_is_alive(&pooled->pg))
-        end_connection(pool, pooled);
+    if (pooled->open && !pg_is_alive(&pooled->pg)) {
+        pg_close(&pooled->pg);
+        pooled->open = false;
+    }
     if (!pooled->open && !open_connection(pool, pooled, deadline_ns)) {
         put_back(pool, pooled);
         return NULL;
@@ -189,7 +203,7 @@ void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled)
 void pg_pool_retire(struct pg_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);
-    pool->kept = 0;
+    pool->share.kept = 0;
     end_idle(pool);
     pthread_mutex_unlock(&pool->lock);
 }

@@ -18,20 +18,26 @@ struct pg_pooled {
     uint64_t idle_since_ns;
 };
 
+/* How many connections a process may have. */
+struct pg_share {
+    size_t limit; /* at once */
+    size_t fair;  /* of them it need not give up to another process that has fewer */
+    size_t kept;  /* of them stay open when they have been idle for long */
+};
+
 struct pg_pool {
     struct pg_target *target;
     struct pg_area *area;
     struct pg_settings settings;
-    size_t limit; /* connections at once */
-    size_t kept;  /* of them stay open when they have been idle for long */
+    struct pg_share share;
     pthread_mutex_t lock;
     pthread_cond_t returned;
-    struct pg_pooled *entries; /* `limit` of them */
+    struct pg_pooled *entries; /* share.limit of them */
 };
 
 /* False: there is no memory. `target` and `area` must outlive the pool. */
 MUST_CHECK bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area *area,
-                             const struct pg_settings *settings, size_t limit, size_t kept);
+                             const struct pg_settings *settings, const struct pg_share *share);
 /* All connections have been given back. */
 void pg_pool_close(struct pg_pool *pool);
 

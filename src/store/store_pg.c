@@ -16,7 +16,7 @@
 #include "store/pg_store.h"
 #include "store/pg_url.h"
 
-enum { PATH_SIZE = 512, LOOK_MS = 2 };
+enum { PATH_SIZE = 512, LOOK_US = 2000, TURN_LOOK_US = 50, TURN_MS = 2 };
 
 #define NS_PER_MS 1000000ULL
 
@@ -92,13 +92,17 @@ static bool open_pool(struct store *store)
     struct pg_settings settings = {database->prepare,
                                    store->shared.options.alone ? 0 : database->timeout_ms};
     size_t processes = at_least_one(database->processes);
-    size_t kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes;
-    /* At a reload there are twice as many processes for a while, and neither half may starve. */
-    size_t limit = (database->connections - 1) / (2 * processes);
-    if (kept == 0 && limit > 0)
-        kept = 1; /* each process has its own: nobody waits for it */
+    size_t limit = (database->connections - 1) / processes;
+    struct pg_share share = {
+        .limit = at_least_one(limit),
+        /* At a reload there are twice as many processes for a while, and neither half may starve.
+         */
+        .fair = at_least_one(limit / 2),
+        .kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes};
+    if (share.kept == 0 && limit > 1)
+        share.kept = 1; /* each process has its own: nobody waits for it */
     return pg_pool_open(&store->pool, &store->shared.target, &store->shared.area, &settings,
-                        at_least_one(limit), kept);
+                        &share);
 }
 
 static struct store *pg_backend_open(const struct store_options *options, char *error,
@@ -309,13 +313,37 @@ static enum store_status pg_stats(struct store_session *session, struct store_st
 
 /* ---- changes ---- */
 
+static void sleep_us(long us)
+{
+    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
+/* Applies the change if it is the replica's next, which other threads may make it in a moment: it
+ * is cheaper to wait for them than to ask the database for what they have. */
+static bool apply_in_turn(struct store_session *session, const struct replica_change *made)
+{
+    uint64_t end_ns = clock_steady_ns() + TURN_MS * NS_PER_MS;
+    struct documents_mark mark;
+    while (documents_get_mark(&session->reader, &mark) == STORE_OK) {
+        if (mark.revision >= made->revision)
+            return mark.revision == made->revision && mark.tag == made->tag;
+        if (mark.revision + 1 == made->revision &&
+            pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
+            return true;
+        if (clock_steady_ns() >= end_ns)
+            return false;
+        sleep_us(TURN_LOOK_US);
+    }
+    return false;
+}
+
 /* Sees that the host's replica has the change, so that a read after the answer sees it. */
 static void bring_replica(struct store_session *session, struct pg *pg,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     struct pg_store *store = &session->store->shared;
     uint64_t made_us = clock_wall_us();
-    if (made->id.data != NULL && pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
+    if (made->id.data != NULL && apply_in_turn(session, made))
         return;
     if (pg_replica_catch_up(pg, &session->reader, store->options.database.timeout_ms) ==
             REPLICA_CURRENT ||
@@ -332,7 +360,7 @@ static void bring_replica(struct store_session *session, struct pg *pg,
                         "a change was committed, but the replica does not have it yet");
             return;
         }
-        nanosleep(&(struct timespec){.tv_nsec = LOOK_MS * (long)NS_PER_MS}, NULL);
+        sleep_us(LOOK_US);
     }
 }
 

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT
  *
- * What PostgreSQL's back-end is made of: URLs, hosts, the area that processes share. That it is a
+ * What PostgreSQL's back-end is made of: URLs, hosts, the area that processes share,
+ * the pool. That it is a
  * store is shown in test_store.c. */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "harness.h"
+#include "postgres.h"
 #include "store/pg_area.h"
+#include "store/pg_pool.h"
 #include "store/pg_target.h"
 #include "store/pg_url.h"
 
@@ -154,4 +159,92 @@ Test(pg, places_are_few_and_die_with_their_process)
     directory_remove(directory);
     cr_expect(!pg_area_open(&area, path, 4, error, sizeof error));
     cr_expect(strstr(error, path) != NULL, "%s", error);
+}
+
+/* ---- the pool ---- */
+
+enum { FAIR = 2, ALL = 4 };
+
+/* What a process has; each opening of the area holds its places for itself, as a process would. */
+struct process {
+    struct pg_target target;
+    struct pg_area area;
+    struct pg_pool pool;
+    struct pg_pooled *taken;
+};
+
+static const struct pg_settings settings = {.prepare = true};
+
+static void process_open(struct process *process, const char *url, const char *path)
+{
+    const struct pg_share share = {.limit = ALL, .fair = FAIR, .kept = ALL};
+    char error[256];
+    cr_assert(pg_target_open(&process->target, url, error, sizeof error), "%s", error);
+    cr_assert(pg_area_open(&process->area, path, 1 + ALL, error, sizeof error), "%s", error);
+    cr_assert(pg_pool_open(&process->pool, &process->target, &process->area, &settings, &share));
+}
+
+static void process_close(struct process *process)
+{
+    pg_pool_close(&process->pool);
+    pg_area_close(&process->area);
+    pg_target_close(&process->target);
+}
+
+static uint64_t in_ms(uint64_t ms)
+{
+    return clock_steady_ns() + ms * 1000000;
+}
+
+static void *take_one(void *process)
+{
+    ((struct process *)process)->taken =
+        pg_pool_take(&((struct process *)process)->pool, in_ms(5000));
+    return NULL;
+}
+
+/* Takes one in `taker` while `busy` uses one connection after another. */
+static struct pg_pooled *take_beside(struct process *taker, struct process *busy)
+{
+    pthread_t thread;
+    cr_assert(pthread_create(&thread, NULL, take_one, taker) == 0);
+    while (pthread_tryjoin_np(thread, NULL) != 0) {
+        struct pg_pooled *used = pg_pool_take(&busy->pool, in_ms(5000));
+        cr_assert(used != NULL);
+        pg_pool_give(&busy->pool, used);
+    }
+    return taker->taken;
+}
+
+Test(pg, gives_up_what_another_process_lacks, .timeout = 60)
+{
+    struct postgres postgres;
+    struct process old, new;
+    struct pg_pooled *taken[ALL];
+    char url[POSTGRES_URL_SIZE], error[256], directory[64], path[80];
+    postgres_start(&postgres);
+    postgres_database(&postgres, url);
+    struct store_options options = {.database = {.url = url, .timeout_ms = 5000, .prepare = true}};
+    cr_assert(store_pg_migrate(&options, error, sizeof error) == STORE_MIGRATED, "%s", error);
+    directory_make(directory);
+    snprintf(path, sizeof path, "%s/database", directory);
+    process_open(&old, url, path);
+    process_open(&new, url, path);
+
+    for (size_t i = 0; i < ALL; i++)
+        cr_assert((taken[i] = pg_pool_take(&old.pool, in_ms(5000))) != NULL, "it may have all");
+    for (size_t i = 0; i < ALL; i++)
+        pg_pool_give(&old.pool, taken[i]);
+    cr_expect(count_all(&old.area) == ALL, "it keeps them");
+    for (size_t i = 0; i < FAIR; i++)
+        cr_assert((taken[i] = take_beside(&new, &old)) != NULL, "nobody starves");
+    cr_expect(count_all(&old.area) == ALL, "and there are not more than may be");
+    cr_expect(pg_pool_take(&new.pool, in_ms(200)) == NULL, "what is fair stays");
+    for (size_t i = 0; i < FAIR; i++)
+        pg_pool_give(&new.pool, taken[i]);
+
+    process_close(&new);
+    process_close(&old);
+    directory_remove(directory);
+    postgres_stop(&postgres);
 }
