@@ -1,20 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 #include "main/probe.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/str.h"
+#include "main/address.h"
 
 enum {
     NS_PER_MS = 1000000,
@@ -36,51 +34,6 @@ static int complain(const char *reason, const char *detail)
 {
     fprintf(stderr, "integration-service: probe: %s%s\n", reason, detail);
     return EXIT_FAILURE;
-}
-
-/* ---- the connection ---- */
-
-static int connect_unix(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    if (strlen(path) >= sizeof address.sun_path) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = reason;
-    return -1;
-}
-
-/* ADDRESS:PORT, of IPv4, as LISTEN has it. */
-static int connect_tcp(const char *where)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    const char *colon = strrchr(where, ':');
-    char host[INET_ADDRSTRLEN] = "";
-    uint64_t port = 0;
-    if (colon != NULL && (size_t)(colon - where) < sizeof host)
-        memcpy(host, where, (size_t)(colon - where));
-    if (colon == NULL || !str_to_u64(str_from(colon + 1), &port) || port > UINT16_MAX ||
-        inet_pton(AF_INET, host, &address.sin_addr) != 1) {
-        errno = EINVAL;
-        return -1;
-    }
-    address.sin_port = htons((uint16_t)port);
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0)
-        return fd;
-    int reason = errno;
-    if (fd >= 0)
-        close(fd);
-    errno = reason;
-    return -1;
 }
 
 /* ---- the request and its answer, in FastCGI ---- */
@@ -179,14 +132,17 @@ static int ask(int fd, const char *path, uint64_t timeout_ms)
 
 int probe_run(const struct config *config, bool ready)
 {
-    char address[512];
+    char where[512];
+    struct address address;
     const char *path = ready ? "/readiness" : "/health";
-    if (!config_listen_address(config, address, sizeof address))
+    if (!config_listen_address(config, where, sizeof where))
         return complain("STATE_DIR: the path is too long", "");
-    bool is_unix = strncmp(address, "unix:", 5) == 0;
-    int fd = is_unix ? connect_unix(address + 5) : connect_tcp(address);
+    const char *wrong = address_parse(&address, where);
+    if (wrong != NULL)
+        return complain("LISTEN: ", wrong);
+    int fd = address_connect(&address);
     if (fd < 0) {
-        fprintf(stderr, "integration-service: probe: cannot connect to %s: %s\n", address,
+        fprintf(stderr, "integration-service: probe: cannot connect to %s: %s\n", where,
                 strerror(errno));
         return EXIT_FAILURE;
     }

@@ -141,7 +141,8 @@ class FaultsAtTheStart(unittest.TestCase):
 
 class Lifetime(unittest.TestCase):
     def probe(self, service, *words):
-        result = run("probe", *words, STATE_DIR=service.state_dir, READINESS_TIMEOUT="2")
+        result = run("probe", *words, STATE_DIR=service.state_dir, READINESS_TIMEOUT="2",
+                     LISTEN=service.environment.get("LISTEN", ""))
         return result.returncode, result.stderr
 
     def test_a_load_balancer_notices_before_the_end(self):
@@ -243,10 +244,11 @@ class Lifetime(unittest.TestCase):
             self.assertGreater(pauses[3], 0.39)
 
     def test_a_socket_on_loopback_and_a_group_s_permissions(self):
-        address = f"127.0.0.1:{free_port()}"
-        with Service(LISTEN=address) as service:
-            self.assertEqual(service.request("GET", "/health").status, 200)
-            self.assertFalse(os.path.exists(service.socket))
+        for host in "127.0.0.1", "[::1]":
+            with Service(LISTEN=f"{host}:{free_port()}") as service:
+                self.assertEqual(service.request("GET", "/health").status, 200)
+                self.assertEqual(self.probe(service, "--ready"), (0, ""))
+                self.assertFalse(os.path.exists(service.socket))
         with Service(nginx=False, SOCKET_MODE="0600") as service:
             self.assertEqual(os.stat(service.socket).st_mode & 0o777, 0o600)
         with Service(nginx=False) as service:
