@@ -136,11 +136,29 @@ bool listener_open(struct listener *listener, const struct config *config, char 
     return false;
 }
 
+bool listener_adopt(struct listener *listener, int fd, bool given, char *error, size_t error_size)
+{
+    struct address address = {.len = sizeof address.socket};
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    *listener = (struct listener){.fd = fd, .given = given};
+    const char *wrong = NULL;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0)
+        wrong = "it is no stream socket that listens";
+    else if (getsockname(fd, &address.socket.any, &address.len) != 0 ||
+             !address_format(&address, listener->address, sizeof listener->address) ||
+             !address_is_local(&address))
+        wrong = "it is bound neither to a path nor to a loopback address";
+    else if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        wrong = strerror(errno);
+    return wrong == NULL || fail(error, error_size, "the socket that was given", "", wrong);
+}
+
 void listener_close(struct listener *listener)
 {
     if (listener->fd < 0)
         return;
-    if (strncmp(listener->address, "unix:", 5) == 0)
+    if (!listener->given && strncmp(listener->address, "unix:", 5) == 0)
         unlink(listener->address + 5);
     close(listener->fd);
     listener->fd = -1;

@@ -16,6 +16,7 @@ MUST_CHECK int state_dir_lock(const char *state_dir, char *error, size_t error_s
 
 struct listener {
     int fd;            /* -1: closed */
+    bool given;        /* the service manager's: its file stays */
     char address[512]; /* "unix:PATH" or "ADDRESS:PORT", as configured */
 };
 
@@ -23,8 +24,12 @@ struct listener {
 MUST_CHECK bool listener_open(struct listener *listener, const struct config *config, char *error,
                               size_t error_size);
 
-/* Removes the socket file, so that nobody can connect any more, and closes this process's
- * descriptor; what is queued stays for those who share the socket. */
+/* Takes over a socket that is bound and listens: the service manager's, or an earlier program's. */
+MUST_CHECK bool listener_adopt(struct listener *listener, int fd, bool given, char *error,
+                               size_t error_size);
+
+/* Removes the socket file if it is ours, so that nobody can connect any more, and closes this
+ * process's descriptor; what is queued stays for those who share the socket. */
 void listener_close(struct listener *listener);
 
 #endif

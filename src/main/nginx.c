@@ -212,17 +212,11 @@ static bool absolute_address(const char *address, char *absolute, size_t size)
            snprintf(absolute, size, "unix:%s", path) < (int)size;
 }
 
-bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
-                   size_t error_size)
+static bool configure(const struct config *config, const char *fastcgi_address, char *error,
+                      size_t error_size)
 {
-    static const char host_characters[] =
-        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_";
     char directory[PATH_MAX];
     char absolute[PATH_MAX + 8];
-    if (strspn(config->host, host_characters) != strlen(config->host))
-        return fail(error, error_size, "HOST", "is no host name or address");
-    if (!check_address(config, error, error_size))
-        return false;
     if (!directory_of(config, directory))
         return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
     if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
@@ -231,6 +225,24 @@ bool nginx_prepare(const struct config *config, const char *fastcgi_address, cha
         return fail(error, error_size, absolute,
                     "a socket's whole path has 107 bytes at most; choose a shorter STATE_DIR");
     return write_configuration(config, directory, absolute, error, error_size);
+}
+
+bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
+                   size_t error_size)
+{
+    static const char host_characters[] =
+        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_";
+    if (strspn(config->host, host_characters) != strlen(config->host))
+        return fail(error, error_size, "HOST", "is no host name or address");
+    return check_address(config, error, error_size) &&
+           configure(config, fastcgi_address, error, error_size);
+}
+
+bool nginx_renew(const struct config *config, const char *fastcgi_address, pid_t nginx, char *error,
+                 size_t error_size)
+{
+    return configure(config, fastcgi_address, error, error_size) &&
+           (kill(nginx, SIGHUP) == 0 || fail(error, error_size, "nginx", strerror(errno)));
 }
 
 static void exec_nginx(const struct config *config, pid_t parent)

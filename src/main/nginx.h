@@ -17,6 +17,10 @@
 MUST_CHECK bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
                               size_t error_size);
 
+/* Writes the configuration again and has the running nginx take it up. */
+MUST_CHECK bool nginx_renew(const struct config *config, const char *fastcgi_address, pid_t nginx,
+                            char *error, size_t error_size);
+
 /* Starts nginx in the foreground, as a child that ends gracefully when this process dies. -1: the
  * fork failed. A child that cannot find nginx says so and exits with 127. */
 MUST_CHECK pid_t nginx_start(const struct config *config);

@@ -15,6 +15,7 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
+#include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "app/app.h"
@@ -22,15 +23,18 @@
 #include "core/log.h"
 #include "main/listener.h"
 #include "main/nginx.h"
+#include "main/takeover.h"
 #include "server/follower.h"
 #include "server/worker.h"
 
 enum {
-    CHILDREN_MAX = 256, /* workers that serve, start and retire at the same time */
+    CHILDREN_MAX = TAKEOVER_WORKERS_MAX, /* workers that serve, start and retire at the same time */
     NS_PER_MS = 1000000,
+    US_PER_MS = 1000,
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_LONGEST_MS = 5000,
-    KILL_AFTER_MS = 2000, /* after DRAIN_TIMEOUT: for workers that do not end */
+    KILL_AFTER_MS = 2000,             /* after DRAIN_TIMEOUT: for workers that do not end */
+    END_SLACK_MS = 2 * KILL_AFTER_MS, /* by then all has ended */
     NGINX_LOOK_MS = 50,
     REPEAT_AFTER_MS = 1000, /* a sooner second signal is the same wish: timeout(1) sends two */
     DESCRIPTORS_WANTED = 65536
@@ -62,6 +66,13 @@ struct supervisor {
     struct listener listener;
     struct metrics_labels labels;
     struct metrics *metrics; /* for what the supervisor counts */
+    struct metrics_slot slot;
+    struct takeover earlier; /* what an earlier program of this process left, if it did */
+    bool took_over;
+    bool upgrade_wanted;
+    pid_t rehearsal;      /* of the program to go on as; 0: none */
+    uint64_t watchdog_ms; /* how often the service manager wants a sign of life; 0: never */
+    uint64_t sign_of_life_ns;
     int lock_fd;
     int signal_fd;
     struct child children[CHILDREN_MAX];
@@ -279,16 +290,91 @@ static void retire_old(struct supervisor *supervisor)
     }
 }
 
-/* Begins a new generation: one at a time, and when there is room for it. */
+/* Whether a whole generation more may start. */
+static bool has_room(const struct supervisor *supervisor)
+{
+    return supervisor->phase == PHASE_RUNNING &&
+           count_all(supervisor) + supervisor->workers <= CHILDREN_MAX;
+}
+
+/* Begins a new generation: one at a time. */
 static void reload(struct supervisor *supervisor)
 {
-    if (!supervisor->reload_wanted || supervisor->phase != PHASE_RUNNING ||
-        count_children(supervisor, CHILD_SERVING, true) < supervisor->workers ||
-        count_all(supervisor) + supervisor->workers > CHILDREN_MAX)
+    if (!supervisor->reload_wanted || !has_room(supervisor) ||
+        count_children(supervisor, CHILD_SERVING, true) < supervisor->workers)
         return;
     supervisor->reload_wanted = false;
     supervisor->generation++;
+    sd_notify(0, "RELOADING=1");
     log_message(LOG_INFO, "reload: starting new workers");
+}
+
+/* ---- the upgrade ---- */
+
+static void upgrade(struct supervisor *supervisor)
+{
+    if (!supervisor->upgrade_wanted || supervisor->rehearsal > 0 || !has_room(supervisor))
+        return;
+    supervisor->upgrade_wanted = false;
+    supervisor->rehearsal = takeover_rehearse();
+    if (supervisor->rehearsal < 0) {
+        LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
+        supervisor->rehearsal = 0;
+    }
+}
+
+static void hand_over(struct supervisor *supervisor)
+{
+    static struct takeover takeover;
+    takeover = (struct takeover){.listen_fd = supervisor->listener.fd,
+                                 .lock_fd = supervisor->lock_fd,
+                                 .socket_given = supervisor->listener.given,
+                                 .nginx = supervisor->nginx};
+    if (supervisor->follower.state != CHILD_NONE)
+        takeover.follower = supervisor->follower.pid;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        const struct child *child = &supervisor->children[i];
+        if (child->state == CHILD_NONE)
+            continue;
+        takeover.workers[takeover.workers_len].pid = child->pid;
+        takeover.workers[takeover.workers_len++].retiring = child->state == CHILD_RETIRING;
+    }
+    sd_notify(0, "RELOADING=1");
+    log_message(LOG_INFO, "upgrade: going on as the new program");
+    takeover_exec(&takeover, supervisor->options->with_nginx);
+    LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
+    sd_notify(0, "READY=1");
+}
+
+static void judge_rehearsal(struct supervisor *supervisor, int status)
+{
+    supervisor->rehearsal = 0;
+    if (supervisor->phase != PHASE_RUNNING)
+        return;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS)
+        hand_over(supervisor);
+    else
+        log_message(LOG_ERROR, "cannot upgrade: the new program does not run here; its "
+                               "check-config says why");
+}
+
+/* Goes on with the children of an earlier program: a new follower, and new workers. */
+static void take_children(struct supervisor *supervisor)
+{
+    const struct takeover *earlier = &supervisor->earlier;
+    for (size_t i = 0; i < earlier->workers_len; i++) {
+        enum child_state state = earlier->workers[i].retiring ? CHILD_RETIRING : CHILD_SERVING;
+        supervisor->children[i] = (struct child){state, earlier->workers[i].pid, 0, -1};
+        atomic_store(&supervisor->shared->served[i], true);
+    }
+    if (earlier->follower > 0) {
+        supervisor->follower = (struct child){CHILD_RETIRING, earlier->follower, 0, -1};
+        kill(earlier->follower, SIGTERM);
+    }
+    supervisor->generation = 1;
+    supervisor->was_ready = true;
+    supervisor->announced = true;
+    log_message(LOG_INFO, "upgrade: starting new workers");
 }
 
 static void end(struct supervisor *supervisor);
@@ -349,7 +435,7 @@ static void bury_follower(struct supervisor *supervisor, int status)
 {
     struct child *child = &supervisor->follower;
     bool unusable = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_UNUSABLE;
-    bool was_ready = child->state == CHILD_SERVING;
+    bool was_ready = child->state != CHILD_STARTING;
     if (supervisor->phase == PHASE_ENDING)
         child->state = CHILD_RETIRING;
     log_death("follower ended", "follower", child, status);
@@ -386,6 +472,8 @@ static void reap(struct supervisor *supervisor)
             bury_nginx(supervisor, status);
         else if (supervisor->follower.state != CHILD_NONE && pid == supervisor->follower.pid)
             bury_follower(supervisor, status);
+        else if (pid == supervisor->rehearsal)
+            judge_rehearsal(supervisor, status);
         for (size_t i = 0; i < CHILDREN_MAX; i++)
             if (supervisor->children[i].state != CHILD_NONE && supervisor->children[i].pid == pid)
                 bury_worker(supervisor, &supervisor->children[i], status);
@@ -442,6 +530,9 @@ static void leave(struct supervisor *supervisor)
     uint64_t delay_ms = supervisor->options->config->pre_drain_delay_ms;
     atomic_store(&supervisor->shared->stopping, true);
     supervisor->phase = PHASE_LEAVING;
+    sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
+               (delay_ms + supervisor->options->config->drain_timeout_ms + END_SLACK_MS) *
+                   US_PER_MS);
     supervisor->leave_at_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
     if (delay_ms == 0)
         end(supervisor);
@@ -472,6 +563,9 @@ static void on_signal(struct supervisor *supervisor, const struct signalfd_sigin
         else
             supervisor->reload_wanted = true;
         break;
+    case SIGUSR2:
+        supervisor->upgrade_wanted = true;
+        break;
     case SIGTERM:
         on_end_signal(supervisor, "SIGTERM");
         break;
@@ -501,6 +595,14 @@ static void replace_leaving(struct supervisor *supervisor, struct child *child)
     count_death(supervisor, atomic_load(&supervisor->shared->served[child - supervisor->children]));
 }
 
+/* Tells the service manager when the current generation serves. */
+static void tell_ready(const struct supervisor *supervisor)
+{
+    if (count_children(supervisor, CHILD_SERVING, true) == supervisor->workers &&
+        supervisor->phase == PHASE_RUNNING)
+        sd_notifyf(0, "READY=1\nSTATUS=serving with %zu workers", supervisor->workers);
+}
+
 /* A worker says that it serves, or stops to. */
 static void read_ready(struct supervisor *supervisor, struct child *child)
 {
@@ -518,6 +620,7 @@ static void read_ready(struct supervisor *supervisor, struct child *child)
         LOG(LOG_INFO, "serving", LOG_TEXT("address", supervisor->listener.address),
             LOG_NUMBER("workers", supervisor->workers));
     }
+    tell_ready(supervisor);
 }
 
 /* The follower says that reads can be answered. */
@@ -550,7 +653,16 @@ static int wait_ms(const struct supervisor *supervisor)
     if (supervisor->phase != PHASE_RUNNING || unannounced ||
         supervisor->fork_not_before_ns > now_ns || wants_follower(supervisor))
         return NGINX_LOOK_MS;
-    return -1;
+    return supervisor->watchdog_ms == 0 ? -1 : (int)supervisor->watchdog_ms;
+}
+
+static void give_sign_of_life(struct supervisor *supervisor)
+{
+    uint64_t now_ns = clock_steady_ns();
+    if (supervisor->watchdog_ms == 0 || now_ns < supervisor->sign_of_life_ns)
+        return;
+    supervisor->sign_of_life_ns = now_ns + supervisor->watchdog_ms * NS_PER_MS;
+    sd_notify(0, "WATCHDOG=1");
 }
 
 static void wait_for_events(struct supervisor *supervisor)
@@ -581,9 +693,16 @@ static void wait_for_events(struct supervisor *supervisor)
 
 static int supervise(struct supervisor *supervisor)
 {
+    if (supervisor->took_over) {
+        take_children(supervisor);
+        reap(supervisor);
+    }
     while (supervisor->phase < PHASE_ENDING_NGINX || supervisor->nginx > 0 ||
            count_all(supervisor) > 0) {
+        give_sign_of_life(supervisor);
+        metrics_count_cpu(&supervisor->slot);
         reload(supervisor);
+        upgrade(supervisor);
         fork_follower(supervisor);
         fork_workers(supervisor);
         announce(supervisor);
@@ -603,7 +722,7 @@ static bool block_signals(struct supervisor *supervisor)
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     /* An ignored signal (a shell's background job has SIGINT so) would never arrive. */
-    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGCHLD, WORKER_END};
+    const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD, WORKER_END};
     sigemptyset(&wanted);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++) {
         signal(signals[i], SIG_DFL);
@@ -625,21 +744,51 @@ static void raise_descriptors(void)
     setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* The socket of an earlier program, else the service manager's, else our own. */
+static bool open_listener(struct supervisor *supervisor, char *error, size_t error_size)
+{
+    const struct takeover *earlier = &supervisor->earlier;
+    if (supervisor->took_over)
+        return listener_adopt(&supervisor->listener, earlier->listen_fd, earlier->socket_given,
+                              error, error_size);
+    int given = sd_listen_fds(1);
+    if (given == 1)
+        return listener_adopt(&supervisor->listener, SD_LISTEN_FDS_START, true, error, error_size);
+    if (given > 1)
+        snprintf(error, error_size, "the service manager gives %d sockets: one is wanted", given);
+    return given <= 0 &&
+           listener_open(&supervisor->listener, supervisor->options->config, error, error_size);
+}
+
+static bool open_nginx(struct supervisor *supervisor, char *error, size_t error_size)
+{
+    const struct config *config = supervisor->options->config;
+    const char *address = supervisor->listener.address;
+    if (supervisor->took_over) {
+        supervisor->nginx = supervisor->earlier.nginx;
+        if (supervisor->nginx > 0 &&
+            !nginx_renew(config, address, supervisor->nginx, error, error_size))
+            LOG(LOG_ERROR, "nginx goes on as it was", LOG_TEXT("error", error));
+        return true;
+    }
+    if (!nginx_prepare(config, address, error, error_size))
+        return false;
+    supervisor->nginx = nginx_start(config);
+    if (supervisor->nginx < 0)
+        snprintf(error, error_size, "cannot fork nginx");
+    return supervisor->nginx >= 0;
+}
+
 static int open_and_supervise(struct supervisor *supervisor)
 {
-    const struct supervisor_options *options = supervisor->options;
     char error[1024];
-    if (!listener_open(&supervisor->listener, options->config, error, sizeof error))
+    if (!open_listener(supervisor, error, sizeof error))
         return complain(error);
     int status = EXIT_FAILURE;
-    if (options->with_nginx &&
-        !nginx_prepare(options->config, supervisor->listener.address, error, sizeof error)) {
+    if (supervisor->options->with_nginx && !open_nginx(supervisor, error, sizeof error))
         complain(error);
-    } else if (options->with_nginx && (supervisor->nginx = nginx_start(options->config)) < 0) {
-        complain("cannot fork nginx");
-    } else {
+    else
         status = supervise(supervisor);
-    }
     listener_close(&supervisor->listener);
     return status;
 }
@@ -648,7 +797,9 @@ static int lock_and_supervise(struct supervisor *supervisor)
 {
     char error[1024];
     supervisor->lock_fd =
-        state_dir_lock(supervisor->options->config->state_dir, error, sizeof error);
+        supervisor->took_over
+            ? supervisor->earlier.lock_fd
+            : state_dir_lock(supervisor->options->config->state_dir, error, sizeof error);
     if (supervisor->lock_fd < 0)
         return complain(error);
     supervisor->metrics =
@@ -658,6 +809,7 @@ static int lock_and_supervise(struct supervisor *supervisor)
         complain(error);
     } else {
         log_count_in(metrics_log_counts(supervisor->metrics));
+        metrics_claim(supervisor->metrics, &supervisor->slot, false);
         status = open_and_supervise(supervisor);
         log_count_in(NULL);
         metrics_close(supervisor->metrics);
@@ -677,6 +829,10 @@ int supervisor_run(const struct supervisor_options *options)
     supervisor.shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (supervisor.shared == MAP_FAILED || !block_signals(&supervisor))
         return complain(strerror(errno));
+    supervisor.took_over = takeover_receive(&supervisor.earlier);
+    uint64_t watchdog_us;
+    if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+        supervisor.watchdog_ms = watchdog_us / 2 / US_PER_MS;
     raise_descriptors();
     log_open((enum log_level)options->config->log_level, STDERR_FILENO);
     int status = lock_and_supervise(&supervisor);

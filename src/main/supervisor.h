@@ -5,7 +5,10 @@
  *
  *   SIGTERM, SIGINT   end: nginx first (if it is ours), then the workers, each after its requests;
  *                     again, a second later or more: end at once
- *   SIGHUP            new workers, and when they serve, the old ones retire */
+ *   SIGHUP            new workers, and when they serve, the old ones retire
+ *   SIGUSR2           the same with the program that is now in this one's place
+ *
+ * It tells systemd how it goes (sd_notify(3)), and takes a socket of its (sd_listen_fds(3)). */
 #ifndef MAIN_SUPERVISOR_H
 #define MAIN_SUPERVISOR_H
 

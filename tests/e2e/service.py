@@ -79,11 +79,13 @@ class Service:
     """Starts in a new directory, or in `directory` again; a context manager that ends it and looks
     at how it ended."""
 
-    def __init__(self, directory=None, nginx=True, wrapper=(), expect_exit=0, **environment):
+    def __init__(self, directory=None, nginx=True, wrapper=(), expect_exit=0, program=PROGRAM,
+                 **environment):
         self.own_directory = directory is None
         self.directory = directory or tempfile.mkdtemp(prefix="integration-service-")
         self.nginx = nginx
         self.wrapper = list(wrapper)
+        self.program = program
         self.expect_exit = expect_exit
         self.port = free_port()
         self.environment = {"WORKERS": "2", **environment}
@@ -122,7 +124,7 @@ class Service:
                if name.startswith(("ASAN_", "UBSAN_", "LSAN_"))},
             **self.environment,
         }
-        command = [*self.wrapper, PROGRAM, "serve"] + (["--with-nginx"] if self.nginx else [])
+        command = [*self.wrapper, self.program, "serve"] + (["--with-nginx"] if self.nginx else [])
         with open(self.stderr_path, "ab") as stderr:
             self.process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL,
                                             stdout=subprocess.PIPE, stderr=stderr)
@@ -181,10 +183,13 @@ class Service:
     def follower_pid(self):
         return next((pid for pid in self.children() if name_of(pid) == "follower"), None)
 
-    def children(self):
-        path = f"/proc/{self.process.pid}/task/{self.process.pid}/children"
-        with open(path) as file:
-            return [int(pid) for pid in file.read().split()]
+    def nginx_pid(self):
+        return next(pid for pid in self.children() if name_of(pid) == "nginx")
+
+    def children(self, of=None):
+        pid = of or self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children") as file:
+            return [int(child) for child in file.read().split()]
 
     def metrics(self):
         """All samples by name with labels, as a dictionary. A scrape that a killed worker had in its

@@ -173,6 +173,31 @@ class Lifetime(unittest.TestCase):
             self.assertEqual(result.returncode, 1)
             self.assertIn("no answer from the service in time", result.stderr)
 
+    def test_a_new_program_that_does_not_run_changes_nothing(self):
+        with tempfile.TemporaryDirectory() as directory, \
+                Service(program=shutil.copy(PROGRAM, directory)) as service:
+            workers = service.worker_pids()
+            refusals = 0
+            for content in "no program", "#!/bin/sh\nexit 1\n", None:
+                os.unlink(service.program)
+                if content is not None:
+                    with open(service.program, "w") as file:
+                        file.write(content)
+                    os.chmod(service.program, 0o755)
+                service.process.send_signal(signal.SIGUSR2)
+                refusals += 1
+                wait_for("the refusal", lambda: len([
+                    line for line in service.log() if line["msg"].startswith("cannot upgrade")
+                ]) == refusals)
+                self.assertEqual(service.request("GET", "/readiness").status, 200)
+                self.assertEqual(service.worker_pids(), workers)
+
+    def test_what_an_upgrade_leaves_is_for_its_own_process(self):
+        # A variable that another process inherited is not believed.
+        with Service(INTEGRATION_SERVICE_TAKEOVER="pid=1 listen=0 lock=0 worker=1") as service:
+            self.assertEqual(service.request("GET", "/health").status, 200)
+            self.assertEqual(len(service.worker_pids()), 2)
+
     def test_a_restart_keeps_everything(self):
         with Service(nginx=True) as service:
             for identity in "b", "a", "c":
