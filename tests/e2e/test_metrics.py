@@ -15,6 +15,7 @@ import unittest
 import urllib.parse
 import urllib.request
 
+import fastcgi
 from postgres import Postgres
 from service import LOAD_SECONDS, PATIENCE, Service, free_port, integration, wait_for
 from test_load import in_threads, join
@@ -96,6 +97,13 @@ class Seen(unittest.TestCase):
             self.assertLessEqual(ours - sum(answered), 8 * LOAD_SECONDS)
             one = 'http_requests_total{endpoint="/integrations/{id}",method="GET",http_status="200"}'
             wait_for("Prometheus to have it all", lambda: prometheus.value(one) == ours)
+            # From now on nobody is killed.
+            client = service.client()
+            for _ in range(500):
+                self.assertEqual(client.request("GET", "/integrations/one").status, 200)
+            client.close()
+            self.assertEqual(wait_for("the rest", lambda: (
+                value := prometheus.value(one)) != ours and value >= ours + 500 and value), ours + 500)
             self.assertEqual(prometheus.value("min_over_time(up[1m])"), 1)
             self.assertGreater(prometheus.value("integration_worker_endings_total"
                                                 '{reason="signal"}'), 0)
@@ -188,12 +196,51 @@ class Seen(unittest.TestCase):
                 client.request("GET", "/nothing")
             service.metrics()
             before = len(service.metrics())
-            for n in range(int(5000 / PATIENCE)):
-                client.request("GET", f"/integrations/{random.random()}")
-                client.request(f"M{n % 50}", f"/integrations/{n}")
-                client.request("GET", f"/integrations/{n}/x?{n}")
+            for n in range(200):
+                client.request(f"M{n}", f"/integrations/{n}")
             client.close()
+            script = os.path.join(service.directory, "random.lua")
+            with open(script, "w", encoding="ascii") as file:
+                file.write("""local n = 0
+                    local methods = {"PROPFIND", "LOCK", "REPORT", "MKCOL"}
+                    request = function()
+                        n = n + 1
+                        local path = "/integrations/" .. math.random() .. n
+                        if n % 3 == 1 then return wrk.format(methods[n % 4 + 1], path) end
+                        if n % 3 == 2 then return wrk.format("GET", path .. "/x?" .. n) end
+                        return wrk.format("GET", path)
+                    end""")
+            sent = 0
+            while sent < 100000 / PATIENCE:
+                output = subprocess.run(
+                    ["wrk", "-t1", "-c16", "-d2", "-s", script, f"http://127.0.0.1:{service.port}"],
+                    capture_output=True, text=True, check=True).stdout
+                self.assertNotIn("Socket errors", output)
+                sent += int(re.search(r"(\d+) requests in", output).group(1))
             self.assertEqual(len(service.metrics()), before)
+
+    def test_nobody_writes_a_log_line_but_the_service(self):
+        planted = 'x"}\n{"level":"critical","msg":"planted"}\r\x1b[2J\0\x85\u2028'
+        with Service(LOG_LEVEL="debug") as service:
+            for name in ("REQUEST_METHOD", "REQUEST_URI", "HTTP_X_REQUEST_ID", "HTTP_TRACEPARENT",
+                         "CONTENT_TYPE", "CONTENT_LENGTH", "HTTP_ORIGIN", "REMOTE_ADDR", planted):
+                pairs = {"REQUEST_METHOD": "POST", "REQUEST_URI": "/integrations", name: planted}
+                connection = fastcgi.Connection(service.socket)
+                connection.send(fastcgi.begin(keep=False) + fastcgi.params(
+                    pairs.pop("REQUEST_METHOD"), pairs.pop("REQUEST_URI"), **pairs) +
+                    fastcgi.stdin(json.dumps(integration(planted)).encode()))
+                self.assertGreaterEqual(connection.answer()[0], 200)
+                connection.close()
+            service.request("GET", "/health")
+            service.stop()
+            lines = [line for line in service.stderr().split("\n")
+                     if not re.match(r"\d{4}/\d\d/\d\d |$", line)]  # nginx's own
+            self.assertNotIn("planted", "".join(lines))
+            requests = [json.loads(line) for line in lines if '"msg":"request"' in line]
+            self.assertGreaterEqual(len(requests), 9)
+            for line in lines:
+                self.assertTrue(line.isascii() and line.isprintable(), line)
+                self.assertEqual(list(json.loads(line))[:3], ["time", "level", "msg"])
 
     def test_a_trace_is_taken_up_and_passed_on(self):
         with Service() as service:
