@@ -95,12 +95,12 @@ static bool open_metrics(struct app *app, char *error, size_t error_size)
 }
 
 bool app_open(struct app *app, const struct config *config, const struct store_backend *backend,
-              uint64_t started_us, char *error, size_t error_size)
+              const struct store_options *options, uint64_t started_us, char *error,
+              size_t error_size)
 {
     *app = (struct app){.config = config, .backend = backend, .started_us = started_us};
-    struct store_options options = app_store_options(config);
     bool seeds = config->seed_defaults && backend->follow == NULL;
-    app->store = backend->open(&options, error, error_size);
+    app->store = backend->open(options, error, error_size);
     if (app->store == NULL)
         return false;
     if ((!seeds || seed_defaults(app, error, error_size)) && open_metrics(app, error, error_size))

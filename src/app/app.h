@@ -73,11 +73,11 @@ MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
                                             struct metrics_labels *labels, char *error,
                                             size_t error_size);
 
-/* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
- * opened on them. False with a sentence in `error`, and nothing to close. */
+/* Opens the store, with `options`, and the metrics in config->state_dir; `app` and `config` must
+ * outlive what is opened on them. False with a sentence in `error`, and nothing to close. */
 MUST_CHECK bool app_open(struct app *app, const struct config *config,
-                         const struct store_backend *backend, uint64_t started_us, char *error,
-                         size_t error_size);
+                         const struct store_backend *backend, const struct store_options *options,
+                         uint64_t started_us, char *error, size_t error_size);
 void app_close(struct app *app);
 
 /* The process is about to end: gives up what its successors may need. */

@@ -51,6 +51,10 @@ static const struct option options[] = {
      "FastCGI address: `unix:PATH` or `ADDRESS:PORT`; empty: "
      "`unix:STATE_DIR/integration-service.sock`. Whoever reaches it is trusted: never beyond "
      "loopback"},
+    {"ROOT_PATH", KIND_TEXT, AT(root_path), "", 0, 0, NULL,
+     "path that the web server serves the service at, such as /api; empty: at the top (or, started "
+     "by "
+     "Apache or lighttpd, in its script's directory)"},
     {"SOCKET_MODE", KIND_MODE, AT(socket_mode), "0660", 0, 0777, NULL,
      "permissions of the unix socket"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,

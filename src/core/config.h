@@ -16,6 +16,7 @@ struct config {
     const char *app_name;
     const char *host;
     uint64_t port;
+    const char *root_path;
     const char *listen; /* "unix:PATH" or "ADDRESS:PORT"; empty: a socket in state_dir */
     uint64_t socket_mode;
     const char *state_dir;

@@ -11,6 +11,7 @@
 #include "app/transfer.h"
 #include "core/config.h"
 #include "core/log.h"
+#include "main/hosted.h"
 #include "main/probe.h"
 #include "main/supervisor.h"
 #include "store/store.h"
@@ -229,9 +230,20 @@ static bool is_meant(const struct command *command, int argc, char **argv)
     return argc == 2 || (argc == 3 && command->takes_argument);
 }
 
+static int serve_hosted(void)
+{
+    struct config config;
+    if (load(&config))
+        return hosted_run(&config, backend_of(&config));
+    return hosted_refuse();
+}
+
 int main(int argc, char **argv)
 {
     unset_empty_libpq_variables();
+    /* What follows the name in CGI is a client's: words of the query (RFC 3875, section 4.4). */
+    if (hosted_by_cgi() || (argc == 1 && hosted_by_fastcgi()))
+        return serve_hosted();
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
         if (is_meant(&commands[i], argc, argv))
             return commands[i].run(commands[i].takes_argument && argc == 3 ? argv[2] : NULL);

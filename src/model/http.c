@@ -175,19 +175,24 @@ bool http_content_type_is_json(struct str content_type)
     return str_equal_ignore_case(subtype, STR("json"));
 }
 
+struct str http_origin_form(struct str target)
+{
+    static const char mark[] = "://";
+    if (target.len > 0 && target.data[0] == '/')
+        return target;
+    for (size_t at = 0; at + 3 <= target.len && target.data[at] != '?'; at++)
+        if (memcmp(target.data + at, mark, 3) == 0) {
+            at += 3;
+            while (at < target.len && target.data[at] != '/' && target.data[at] != '?')
+                at++;
+            return (struct str){target.data + at, target.len - at};
+        }
+    return target;
+}
+
 struct str http_target_path(struct str target)
 {
-    struct str path = target;
-    if (target.len > 0 && target.data[0] != '/') {
-        static const char mark[] = "://";
-        for (size_t at = 0; at + 3 <= target.len && target.data[at] != '?'; at++)
-            if (memcmp(target.data + at, mark, 3) == 0) {
-                at += 3;
-                while (at < target.len && target.data[at] != '/' && target.data[at] != '?')
-                    at++;
-                target = (struct str){target.data + at, target.len - at};
-                break;
-            }
-    }
+    struct str path = http_origin_form(target);
+    target = path;
     return str_split(&target, '?', &path) && path.len > 0 ? path : STR("/");
 }

@@ -96,6 +96,9 @@ bool http_wants_fresh(struct str cache_control);
  * *named: the type itself is among the ranges, not only a wildcard. */
 unsigned http_accept_weight(struct str accept, struct str type, bool *named);
 
+/* A request target without scheme and authority if it came in absolute form. */
+struct str http_origin_form(struct str target);
+
 /* The path of a request target: without the query, and without scheme and authority if it came in
  * absolute form (RFC 9112, section 3.2.2). */
 struct str http_target_path(struct str target);

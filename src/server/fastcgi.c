@@ -11,7 +11,6 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "server/frame.h"
 
 struct fastcgi {
@@ -83,51 +82,12 @@ enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned cha
     return FASTCGI_GONE;
 }
 
-/* The parameters that are read, and where they go; a web server may pass many more. */
-static const struct parameter {
-    struct str name;
-    size_t offset; /* of a struct str in struct http_request */
-} parameters[] = {
-    {STR_INIT("REQUEST_URI"), offsetof(struct http_request, target)},
-    {STR_INIT("CONTENT_TYPE"), offsetof(struct http_request, content_type)},
-    {STR_INIT("HTTP_X_REQUEST_ID"), offsetof(struct http_request, id)},
-    {STR_INIT("HTTP_ORIGIN"), offsetof(struct http_request, origin)},
-    {STR_INIT("HTTP_COOKIE"), offsetof(struct http_request, cookie)},
-    {STR_INIT("HTTP_CACHE_CONTROL"), offsetof(struct http_request, cache_control)},
-    {STR_INIT("HTTP_ACCEPT"), offsetof(struct http_request, accept)},
-    {STR_INIT("HTTP_TRACEPARENT"), offsetof(struct http_request, traceparent)},
-    {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
-    {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
-};
-
-/* Of a doubled parameter the first counts, as in libfcgi's own FCGX_GetParam. */
-static void read_parameter(struct http_request *request, struct str name, struct str value)
+bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place *place,
+                   struct http_request *request)
 {
-    if (str_equal(name, STR("REQUEST_METHOD"))) {
-        if (request->method == HTTP_OTHER)
-            request->method = http_method_from(value);
-        return;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
-        if (str_equal(name, parameters[i].name)) {
-            struct str *field = (struct str *)(void *)((char *)request + parameters[i].offset);
-            if (field->data == NULL)
-                *field = value;
-            return;
-        }
-}
-
-bool fastcgi_begin(struct fastcgi *connection, struct http_request *request)
-{
-    *request = (struct http_request){.started_ns = clock_steady_ns(), .method = HTTP_OTHER};
     if (FCGX_Accept_r(&connection->request) < 0)
         return false;
-    for (char **entry = connection->request.envp; *entry != NULL; entry++) {
-        struct str value = str_from(*entry);
-        struct str name;
-        if (str_split(&value, '=', &name))
-            read_parameter(request, name, value);
-    }
+    cgi_read(connection->request.envp, place, request);
     return true;
 }
 
@@ -155,7 +115,7 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
     return FCGX_GetError(in) == 0;
 }
 
-static void put(FCGX_Stream *out, struct str text)
+static void put(void *out, struct str text)
 {
     const size_t most = 1 << 30; /* libfcgi counts with int */
     while (text.len > 0) {
@@ -165,44 +125,6 @@ static void put(FCGX_Stream *out, struct str text)
         text.data += part;
         text.len -= part;
     }
-}
-
-static void put_number(FCGX_Stream *out, uint64_t number)
-{
-    char digits[20];
-    struct buffer text = buffer_on(digits, sizeof digits);
-    buffer_append_u64(&text, number);
-    put(out, buffer_str(&text));
-}
-
-static void put_header(FCGX_Stream *out, struct str name, struct str value)
-{
-    put(out, name);
-    put(out, STR(": "));
-    put(out, value);
-    put(out, STR("\r\n"));
-}
-
-/* The answer as CGI has it (RFC 3875, section 6). */
-static void put_response(FCGX_Stream *out, const struct http_response *response)
-{
-    put(out, STR("Status: "));
-    put_number(out, response->status);
-    put(out, STR(" "));
-    put(out, str_from(http_status_reason(response->status)));
-    put(out, STR("\r\n"));
-    if (response->content_type.len > 0)
-        put_header(out, STR("Content-Type"), response->content_type);
-    for (size_t i = 0; i < response->headers_len; i++)
-        put_header(out, response->headers[i].name, response->headers[i].value);
-    if (response->status != 204) { /* RFC 9110, section 8.6 */
-        put(out, STR("Content-Length: "));
-        put_number(out, response->body.len);
-        put(out, STR("\r\n"));
-    }
-    put(out, STR("\r\n"));
-    if (!response->without_body)
-        put(out, buffer_str(&response->body));
 }
 
 /* Ends the request so that the web server does not keep the connection: a plain close could meet
@@ -226,7 +148,7 @@ static void end_for_good(FCGX_Request *request)
 bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response, bool last)
 {
     FCGX_Request *request = &connection->request;
-    put_response(request->out, response);
+    cgi_put_response(put, request->out, response);
     if (last && request->keepConnection) {
         end_for_good(request);
         return false;

@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/buffer.h"
 #include "model/http.h"
+#include "server/cgi.h"
 
 enum {
     FASTCGI_LOOK_SIZE = 64 * 1024 /* bytes of a request that fastcgi_look can see */
@@ -43,9 +44,11 @@ int fastcgi_fd(const struct fastcgi *connection);
  */
 enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned char *scratch);
 
-/* Reads the parameters of a request that was seen to be there. *request points into the connection
- * until fastcgi_finish. False: the peer is gone or broke the protocol; close. */
-MUST_CHECK bool fastcgi_begin(struct fastcgi *connection, struct http_request *request);
+/* Reads the parameters of a request that was seen to be there, of a service at `place`. *request
+ * points into the connection until fastcgi_finish. False: the peer is gone or broke the protocol;
+ * close. */
+MUST_CHECK bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place *place,
+                              struct http_request *request);
 
 /* Reads the body to its end into `body`, to which request->body points then; one that is longer
  * than `max` is read and dropped, and request->body_too_large set. False: it was cut off, and

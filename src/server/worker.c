@@ -46,6 +46,7 @@ struct server_thread {
 
 struct worker {
     const struct worker_options *options;
+    struct cgi_place place;
     struct app app;
     struct connection_set connections;
     struct lane lanes[LANES]; /* requests for the handlers */
@@ -257,7 +258,7 @@ static void serve_at_once(struct worker *worker, struct connection *connection, 
 static void begin_request(struct worker *worker, struct connection *connection, bool complete)
 {
     bool was_partial = forget_partial(worker, connection);
-    if (!fastcgi_begin(connection->fastcgi, &connection->request)) {
+    if (!fastcgi_begin(connection->fastcgi, &worker->place, &connection->request)) {
         connection_close(&worker->connections, connection);
         return;
     }
@@ -325,7 +326,7 @@ static void read_signal(struct worker *worker)
 {
     struct signalfd_siginfo info;
     if (read(worker->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
-        start_draining(worker, info.ssi_signo == WORKER_END);
+        start_draining(worker, worker->options->hosted || info.ssi_signo == WORKER_END);
 }
 
 static void handle_event(struct worker *worker, const struct epoll_event *event)
@@ -480,9 +481,12 @@ static int run_threads(struct worker *worker)
 static int open_and_run(struct worker *worker)
 {
     const struct worker_options *options = worker->options;
+    struct store_options store = app_store_options(options->config);
     char error[512];
-    if (!app_open(&worker->app, options->config, options->backend, options->started_us, error,
-                  sizeof error)) {
+    if (options->hosted) /* how many there are, nobody knows: each has few connections */
+        store.database.processes = store.database.connections;
+    if (!app_open(&worker->app, options->config, options->backend, &store, options->started_us,
+                  error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
         return WORKER_UNUSABLE;
     }
@@ -518,6 +522,8 @@ int worker_run(const struct worker_options *options)
         return WORKER_UNUSABLE;
     }
     worker->options = options;
+    worker->place =
+        (struct cgi_place){str_from(options->config->root_path), .by_script = options->hosted};
     worker->epoll_fd = worker->signal_fd = worker->wake_fd = -1;
     signal(SIGPIPE, SIG_IGN);
     for (size_t i = 0; i < LANES; i++)

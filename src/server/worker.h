@@ -24,6 +24,8 @@ struct worker_options {
     const struct store_backend *backend;
     int listen_fd; /* bound and listening; shared with other workers; closed at the end */
     int ready_fd;  /* gets a byte when the worker serves, and is closed when it stops to; or -1 */
+    bool hosted; /* a web server's own, one of any number: SIGTERM is WORKER_END, for its socket may
+                    be nobody else's */
     uint64_t started_us;         /* start of the service */
     const atomic_bool *stopping; /* set from outside: the service is about to end */
     atomic_bool *served;         /* set after the first request that did not break the store */

@@ -18,6 +18,7 @@ enum {
     HEARTBEAT_MS = 1000,
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_LONGEST_MS = 2000,
+    ANOTHER_LOOK_MS = 500,
     FIRST_LOOK_MS = 1000, /* for the database at the start, when there is a replica to serve */
     REASON_SIZE = 400,
     PRUNE_AFTER = 1000 /* changes */
@@ -35,7 +36,6 @@ struct follower {
     struct documents_reader reader;
     struct pg_settings settings;
     struct pg pg;
-    int place;
     bool has_replica; /* from an earlier run */
     bool told_ready;
     bool broken;    /* LMDB failed: only a new process can help */
@@ -47,7 +47,12 @@ struct follower {
 };
 
 /* How one attempt to follow ended. */
-enum attempt { ATTEMPT_STOPPED, ATTEMPT_AWAY, ATTEMPT_UNUSABLE };
+enum attempt {
+    ATTEMPT_STOPPED,
+    ATTEMPT_AWAY,
+    ATTEMPT_UNUSABLE,
+    ATTEMPT_ANOTHER /* another process of this state directory follows */
+};
 
 static const struct pg_statement prune_changes = {
     "integration_prune",
@@ -288,11 +293,9 @@ static enum attempt attempt(struct follower *follower)
 {
     struct pg_area *area = &follower->store.area;
     follower->connected = false;
-    follower->place = pg_area_take_first(area);
-    if (follower->place < 0) {
-        note(follower, "another follower has the connection that is kept for it");
-        return ATTEMPT_AWAY;
-    }
+    int place = pg_area_take_first(area);
+    if (place < 0)
+        return ATTEMPT_ANOTHER;
     PGconn *connection = pg_target_connect(&follower->store.target, deadline(follower),
                                            follower->reason, sizeof follower->reason);
     enum attempt ended = ATTEMPT_AWAY;
@@ -302,7 +305,7 @@ static enum attempt attempt(struct follower *follower)
         ended = follow_connected(follower);
         pg_close(&follower->pg);
     }
-    pg_area_give(area, follower->place);
+    pg_area_give(area, place);
     return ended;
 }
 
@@ -315,15 +318,33 @@ static void back_off(struct follower *follower)
     follower->back_off_ms = ms * 2 < BACK_OFF_LONGEST_MS ? ms * 2 : BACK_OFF_LONGEST_MS;
 }
 
-/* Until told to stop. False: the first attempt showed that it cannot work. */
-static bool run(struct follower *follower)
+static void look_for_replica(struct follower *follower)
 {
     struct documents_mark mark;
     follower->has_replica = documents_get_mark(&follower->reader, &mark) == STORE_OK;
+}
+
+/* The other's replica is ours too; when it ends, its place is ours. */
+static void wait_for_another(struct follower *follower)
+{
+    look_for_replica(follower);
+    if (follower->has_replica)
+        tell_ready(follower);
+    poll(&(struct pollfd){follower->follow->stop_fd, POLLIN, 0}, 1, ANOTHER_LOOK_MS);
+}
+
+/* Until told to stop. False: the first attempt showed that it cannot work. */
+static bool run(struct follower *follower)
+{
+    look_for_replica(follower);
     while (!is_stopping(follower)) {
         enum attempt ended = attempt(follower);
         if (ended == ATTEMPT_STOPPED)
             return true;
+        if (ended == ATTEMPT_ANOTHER) {
+            wait_for_another(follower);
+            continue;
+        }
         if (follower->broken || (ended == ATTEMPT_UNUSABLE && !follower->told_ready))
             return false;
         if (follower->connected && clock_steady_ns() - follower->connected_ns > STOOD_NS)

@@ -49,9 +49,10 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     variables = environment;
     cr_assert(config_load(&harness->config, look_up, stderr) == 0);
     harness->config.state_dir = harness->state_dir;
-    cr_assert(
-        app_open(&harness->app, &harness->config, backend, clock_wall_us(), error, sizeof error),
-        "%s", error);
+    const struct store_options options = app_store_options(&harness->config);
+    cr_assert(app_open(&harness->app, &harness->config, backend, &options, clock_wall_us(), error,
+                       sizeof error),
+              "%s", error);
     cr_assert(app_session_open(&harness->app, &harness->session, SIZE_MAX));
 }
 

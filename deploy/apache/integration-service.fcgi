@@ -1,0 +1,13 @@
+#!/bin/sh
+# Apache starts this (as integration-service.cgi it is the same for plain CGI). It must be executable:
+# chmod 755.
+
+# Where the data lies: never below the web site, which everybody can read.   CHANGE
+export STATE_DIR=/home/USER/integration-service
+# A process of mod_fcgid has one request at a time.
+export THREADS=1
+# Other settings: the README's table of them. For example:
+#export DATABASE_URL=postgresql://service:password@db.example.com/service
+
+# The program.   CHANGE
+exec /home/USER/bin/integration-service
