@@ -161,31 +161,37 @@ static size_t body_length(void)
     return getenv("HTTP_TRANSFER_ENCODING") != NULL ? SIZE_MAX : 0;
 }
 
+/* Appends up to `wanted` bytes of standard input; 0 at its end, -1 when that failed. */
+static ssize_t read_some(struct buffer *body, size_t wanted)
+{
+    enum { CHUNK = 16 * 1024 };
+    ssize_t got;
+    char *room = buffer_reserve(body, CHUNK);
+    if (room == NULL)
+        return -1;
+    do {
+        got = read(STDIN_FILENO, room, wanted < CHUNK ? wanted : CHUNK);
+    } while (got < 0 && errno == EINTR);
+    body->len += got > 0 ? (size_t)got : 0;
+    return got;
+}
+
 /* As fastcgi_read_body. */
 static bool read_body(struct http_request *request, struct buffer *body, size_t max)
 {
-    enum { CHUNK = 16 * 1024 };
     size_t wanted = body_length();
     bool to_the_end = wanted == SIZE_MAX;
-    while (wanted > 0) {
-        char *room = buffer_reserve(body, CHUNK);
-        if (room == NULL)
-            return false;
-        ssize_t got = read(STDIN_FILENO, room, wanted < CHUNK ? wanted : CHUNK);
-        if (got < 0 && errno == EINTR)
-            continue;
-        if (got <= 0)
-            return got == 0 && to_the_end;
-        body->len += (size_t)got;
+    ssize_t got = 0;
+    while (wanted > 0 && (got = read_some(body, wanted)) > 0) {
         wanted -= to_the_end ? 0 : (size_t)got;
         if (body->len > max) {
             request->body_too_large = true;
             buffer_reset(body, SIZE_MAX);
         }
-        if (wanted == 0 || to_the_end)
-            request->body = request->body_too_large ? (struct str){NULL, 0} : buffer_str(body);
     }
-    return true;
+    if (!request->body_too_large)
+        request->body = buffer_str(body);
+    return wanted == 0 || (to_the_end && got == 0);
 }
 
 static bool answer(struct app_session *session, const struct config *config)

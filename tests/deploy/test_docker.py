@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: MIT
+"""The image and docker-compose.yml, in a real engine."""
+
+import json
+import subprocess
+import threading
+import time
+import unittest
+
+from engine import Engine
+
+import test_golden  # found by engine
+from service import Client, integration, wait_for
+from test_load import Outcomes, in_threads, join
+
+PORT = 8000
+
+
+def replay(test):
+    with open(test_golden.RECORDING, encoding="utf-8") as file:
+        scenarios = json.load(file)["scenarios"]
+    client = Client(PORT)
+    test.assertEqual(test_golden.Golden.replay(test, client, scenarios), 664)
+    client.close()
+
+
+def ask(path):
+    client = Client(PORT, 10)
+    try:
+        return client.request("GET", path)
+    finally:
+        client.close()
+
+
+def answers():
+    try:
+        return ask("/readiness").status == 200
+    except OSError:
+        return False
+
+
+class Docker(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.engine = Engine().__enter__()
+        cls.addClassCleanup(cls.engine.__exit__)
+        cls.engine.build("integration-service")
+
+    def tearDown(self):
+        self.engine.compose("--profile", "embedded", "down", "-v", "-t", "5")
+
+    def inspect(self, container, expression):
+        return json.loads(self.engine.docker("inspect", "-f", "{{json " + expression + "}}",
+                                             container))
+
+    def containers(self):
+        return self.engine.compose("ps", "-q").split()
+
+    def expect_healthy(self):
+        wait_for("all to be healthy", lambda: all(
+            self.inspect(container, ".State.Health.Status") == "healthy"
+            for container in self.containers()), 60)
+
+    def expect_confined(self, container):
+        host = self.inspect(container, ".HostConfig")
+        self.assertTrue(host["ReadonlyRootfs"])
+        self.assertEqual(host["CapDrop"], ["ALL"])
+        pid = self.inspect(container, ".State.Pid")
+        with open(f"/proc/{pid}/status", encoding="ascii") as file:
+            status = dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+        self.assertEqual(status["Uid"].split()[0], "10001")
+        self.assertEqual(int(status["CapEff"], 16), 0)
+        self.assertEqual(status["NoNewPrivs"], "1")
+        self.assertNotEqual(subprocess.run(
+            ["/usr/bin/docker", "-H", self.engine.socket, "exec", container, "bash", "-c",
+             "echo x >/usr/x"], stderr=subprocess.DEVNULL).returncode, 0)
+
+    def stop_under_load(self, stop):
+        """Stops while clients write; what they were answered is in the store afterwards."""
+        answered = Outcomes()
+        acknowledged = []
+
+        def hammer(number):
+            client = Client(PORT)
+            count = 0
+            try:
+                while True:
+                    count += 1
+                    identity = f"{number}-{count}"
+                    status = client.request("POST", "/integrations", integration(identity)).status
+                    if status == 502:
+                        return
+                    answered.add(status, (201,))
+                    acknowledged.append(identity)
+            except (ConnectionError, OSError):
+                return  # closed between two requests; half an answer would be another error
+            finally:
+                client.close()
+
+        threads, failures = in_threads(16, hammer)
+        time.sleep(1)
+        stop()
+        join(threads, failures)
+        self.assertEqual(answered.unexpected, [])
+        self.assertGreater(len(acknowledged), 100)
+        return acknowledged
+
+    def stored(self):
+        return {item["id"] for item in ask("/integrations").json}
+
+    def check_stack(self, *services):
+        self.engine.compose("up", "-d", "--no-build", *services, timeout=180)
+        wait_for("the service", answers, 60)
+        self.expect_healthy()
+        replay(self)
+        for container in self.containers():
+            if self.inspect(container, ".Config.Image") == "integration-service":
+                self.expect_confined(container)
+        acknowledged = self.stop_under_load(lambda: self.engine.compose("stop", timeout=120))
+        codes = {self.inspect(container, ".State.ExitCode") for container in self.containers()}
+        self.assertEqual(codes, {0})
+        self.engine.compose("up", "-d", "--no-build", *services, timeout=180)
+        wait_for("the service", answers, 60)
+        # What was answered is there; what was made when its client had gone may be.
+        self.assertEqual(set(acknowledged) - self.stored(), set())
+
+    def test_with_postgresql(self):
+        self.check_stack()
+
+    def test_embedded(self):
+        self.check_stack("embedded")
+
+    def test_the_image_is_small(self):
+        size, base = (int(self.engine.docker("image", "inspect", "-f", "{{.Size}}", name))
+                      for name in ("integration-service", "debian:bookworm-slim"))
+        print(f"image: {(size - base) / 1e6:.1f} MB above the base of {base / 1e6:.1f} MB")
+        self.assertLess(size - base, 40e6)
+
+
+if __name__ == "__main__":
+    unittest.main()
