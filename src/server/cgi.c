@@ -147,7 +147,8 @@ void cgi_put_response(cgi_put *put, void *to, const struct http_response *respon
 
 static void put_into_file(void *to, struct str part)
 {
-    fwrite(part.data, 1, part.len, to);
+    if (part.len > 0)
+        fwrite(part.data, 1, part.len, to);
 }
 
 /* How much of standard input is the body: what CONTENT_LENGTH says, else all of it when the request
