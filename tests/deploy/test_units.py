@@ -3,16 +3,13 @@
 nginx of the distribution with the files that are installed for it."""
 
 import json
-import os
-import shutil
-import subprocess
-import tempfile
 import time
 import unittest
 
 from engine import Engine
 
 import test_golden  # found by engine
+from podman import Podman
 from service import Client, free_port, integration, wait_for
 from test_load import Outcomes, in_threads, join
 
@@ -42,43 +39,12 @@ http {{
 }}
 """
 
-# podman can run systemd where Docker's engine may not.
-PODMAN = """[containers]
-default_ulimits = ["nofile=4096:4096", "nproc=4096:4096"]
-[engine]
-runtime = "runc"
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-
-
 class Machine:
     """A container whose process 1 is systemd; a context manager."""
 
     def __init__(self):
-        self.directory = tempfile.mkdtemp(prefix="integration-podman-")
+        self.podman = Podman()
         self.port = free_port()
-        self.environment = {**os.environ,
-                            "CONTAINERS_CONF": self.put("containers.conf", PODMAN),
-                            "CONTAINERS_STORAGE_CONF": self.put("storage.conf", f"""[storage]
-driver = "overlay"
-runroot = "{self.directory}/run"
-graphroot = "{self.directory}/root"
-""")}
-
-    def put(self, name, text):
-        path = os.path.join(self.directory, name)
-        with open(path, "w", encoding="utf-8") as file:
-            file.write(text)
-        return path
-
-    def podman(self, *words, check=True):
-        result = subprocess.run(["podman", *words], env=self.environment, stdin=subprocess.DEVNULL,
-                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                                timeout=120)
-        if check and result.returncode != 0:
-            raise AssertionError(f"{words}: {result.stdout}{result.stderr}")
-        return result.stdout
 
     def shell(self, command):
         return self.podman("exec", "machine", "sh", "-c", command)
@@ -87,11 +53,9 @@ graphroot = "{self.directory}/root"
         with Engine() as engine:
             engine.docker("build", "--network", "host", "--target", "build", "-t",
                           "integration-build", ".")
-            archive = os.path.join(self.directory, "image.tar")
             engine.make("integration-machine", IMAGE, {"site.conf": SITE.format(port=self.port)})
-            engine.docker("save", "-o", archive, "integration-machine")
+            self.podman.take(engine, "integration-machine")
             engine.docker("rmi", "integration-machine")
-        self.podman("load", "-q", "-i", archive)
         self.podman("run", "-d", "--name", "machine", "--systemd=always", "--network", "host",
                     "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined",
                     "--security-opt", "unmask=ALL", "integration-machine", "/sbin/init")
@@ -105,7 +69,7 @@ graphroot = "{self.directory}/root"
 
     def __exit__(self, *_):
         self.podman("rm", "-f", "-t", "5", "machine", check=False)
-        shutil.rmtree(self.directory, ignore_errors=True)
+        self.podman.remove()
 
     def answers(self):
         client = Client(self.port, 5)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: MIT
+"""The framework's integrations, kept by integration-service: the functions of its
+app/admin/integrations/store.py, which this file takes the place of. Its routes, its command line and
+its channel handlers need no change.
+
+INTEGRATION_SERVICE_URL says where the service is; http://127.0.0.1:8000 if it is not set. Needs
+httpx."""
+
+import os
+from typing import List, Optional
+from urllib.parse import quote
+
+import httpx
+
+from .schemas import Integration, IntegrationUpdate
+
+# One for the process: its connections are kept.
+_client = httpx.AsyncClient(
+    base_url=os.environ.get("INTEGRATION_SERVICE_URL", "http://127.0.0.1:8000"), timeout=5.0
+)
+
+
+def _path(id: str) -> str:
+    return "/integrations/" + quote(id, safe="")
+
+
+def _taken(response: httpx.Response) -> Optional[Integration]:
+    if response.status_code == 404:
+        return None
+    response.raise_for_status()
+    return Integration(**response.json())
+
+
+async def list_integrations() -> List[Integration]:
+    """Get all integrations, in the order of their creation."""
+    response = await _client.get("/integrations")
+    response.raise_for_status()
+    return [Integration(**integration) for integration in response.json()]
+
+
+async def get_integration(id: str) -> Optional[Integration]:
+    """Get a specific integration by ID."""
+    return _taken(await _client.get(_path(id)))
+
+
+async def update_integration(
+    id: str, integration: IntegrationUpdate
+) -> Optional[Integration]:
+    """Set what was sent, and keep what was not."""
+    current = await _client.get(_path(id))
+    if current.status_code == 404:
+        return None
+    current.raise_for_status()
+    changed = {**current.json(), **integration.model_dump(exclude_unset=True), "id": id}
+    return _taken(await _client.put(_path(id), json=changed))
+
+
+async def ensure_default_integrations():
+    """Nothing to do: the service makes them at its first start, with SEED_DEFAULTS=on."""
