@@ -6,8 +6,13 @@
 export STATE_DIR=/home/USER/integration-service
 # A process of mod_fcgid has one request at a time.
 export THREADS=1
-# Other settings: the README's table of them. For example:
-#export DATABASE_URL=postgresql://service:password@db.example.com/service
+# Other settings (the README's table of them), as NAME=value lines in a file outside of the web site,
+# for this one is in it: DATABASE_URL, for example.   CHANGE
+settings=/home/USER/integration-service.env
+if [ -r "$settings" ]; then
+    set -a
+    . "$settings"
+fi
 
 # The program.   CHANGE
 exec /home/USER/bin/integration-service

@@ -2,20 +2,24 @@
 #include "main/hosted.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-#include "app/app.h"
 #include "base/clock.h"
 #include "core/log.h"
+#include "main/listener.h"
 #include "server/cgi.h"
+#include "server/follower.h"
 #include "server/worker.h"
 
 bool hosted_by_fastcgi(void)
@@ -30,48 +34,67 @@ bool hosted_by_cgi(void)
     return getenv("GATEWAY_INTERFACE") != NULL && getenv("REQUEST_METHOD") != NULL;
 }
 
-/* ---- a follower in a thread, for there is nobody to fork one ---- */
+/* ---- the follower, if the store has one ---- */
 
 struct companion {
-    const struct store_backend *backend;
-    struct store_options options;
-    struct store_follow follow;
-    int ready_fd; /* an eventfd */
-    pthread_t thread;
+    pid_t pid;
+    pthread_t watcher;
+    atomic_bool stopping;
 };
 
-static void tell_ready(void *context)
+static void become_follower(const struct config *config, const struct store_backend *backend,
+                            pid_t parent, int ready_fd)
 {
-    eventfd_write(((struct companion *)context)->ready_fd, 1);
+    struct follower_options options = {.config = config, .backend = backend, .ready_fd = ready_fd};
+    prctl(PR_SET_PDEATHSIG, WORKER_END);
+    prctl(PR_SET_NAME, "follower");
+    close(STDIN_FILENO);
+    if (getppid() != parent) /* it died before it could be told to tell us */
+        exit(WORKER_DONE);
+    exit(follower_run(&options));
 }
 
-static void *follow(void *argument)
+/* Without a follower nobody would notice that the replica grows old: the worker ends too, and the
+ * web server starts another. */
+static void *watch_follower(void *argument)
 {
     struct companion *companion = argument;
-    char error[512] = "";
-    if (!companion->backend->follow(&companion->options, &companion->follow, error, sizeof error))
-        LOG(LOG_CRITICAL, "cannot follow the database", LOG_TEXT("error", error));
+    int status;
+    while (waitpid(companion->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (atomic_load(&companion->stopping))
+        return NULL;
+    log_message(LOG_ERROR, "the follower ended by itself: this process ends too");
+    kill(getpid(), SIGTERM);
     return NULL;
 }
 
 /* Starts it, and waits for a replica as long as a request would wait for the database. */
-static bool start_companion(struct companion *companion, const struct config *config)
+static bool start_companion(struct companion *companion, const struct config *config,
+                            const struct store_backend *backend)
 {
-    companion->follow.stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    companion->ready_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (companion->follow.stop_fd < 0 || companion->ready_fd < 0 ||
-        pthread_create(&companion->thread, NULL, follow, companion) != 0)
+    int ready[2];
+    pid_t parent = getpid();
+    if (pipe2(ready, O_CLOEXEC) != 0)
         return false;
-    poll(&(struct pollfd){companion->ready_fd, POLLIN, 0}, 1, (int)config->db_timeout_ms);
-    return true;
+    companion->pid = fork();
+    if (companion->pid == 0) {
+        close(ready[0]);
+        become_follower(config, backend, parent, ready[1]);
+    }
+    close(ready[1]);
+    if (companion->pid > 0)
+        poll(&(struct pollfd){ready[0], POLLIN, 0}, 1, (int)config->db_timeout_ms);
+    close(ready[0]);
+    return companion->pid > 0 &&
+           pthread_create(&companion->watcher, NULL, watch_follower, companion) == 0;
 }
 
 static void stop_companion(struct companion *companion)
 {
-    eventfd_write(companion->follow.stop_fd, 1);
-    pthread_join(companion->thread, NULL);
-    close(companion->follow.stop_fd);
-    close(companion->ready_fd);
+    atomic_store(&companion->stopping, true);
+    kill(companion->pid, SIGTERM);
+    pthread_join(companion->watcher, NULL);
 }
 
 /* ---- FastCGI ---- */
@@ -101,18 +124,17 @@ static int serve(const struct config *config, const struct store_backend *backen
         .stopping = &stopping,
         .served = &served,
     };
-    struct companion companion = {
-        .backend = backend,
-        .options = app_store_options(config),
-        .follow = {.defaults = app_defaults,
-                   .defaults_len = config->seed_defaults ? app_defaults_len : 0,
-                   .ready = tell_ready,
-                   .context = &companion},
-    };
+    struct companion companion = {.pid = 0};
+    struct listener listener;
+    char error[512];
+    if (!listener_adopt(&listener, STDIN_FILENO, true, error, sizeof error)) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
+        return EXIT_FAILURE;
+    }
     prepare_signals();
     if (backend->follow == NULL)
         return worker_run(&options);
-    if (!start_companion(&companion, config)) {
+    if (!start_companion(&companion, config, backend)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
         return EXIT_FAILURE;
     }
@@ -133,9 +155,9 @@ int hosted_run(const struct config *config, const struct store_backend *backend)
     const char *directory = getenv("STATE_DIR");
     log_open((enum log_level)config->log_level, STDERR_FILENO);
     /* The default would lie among the files that the web server shows to everybody. */
-    if (directory == NULL || directory[0] == '\0') {
-        log_message(LOG_CRITICAL, "STATE_DIR is not set: set it to a directory outside of the web "
-                                  "server's files");
+    if (directory == NULL || directory[0] != '/') {
+        log_message(LOG_CRITICAL, "STATE_DIR must be set, to the whole path of a directory outside "
+                                  "of the web server's files");
     } else if (mkdir(config->state_dir, 0750) != 0 && errno != EEXIST) {
         LOG(LOG_CRITICAL, "cannot create STATE_DIR", LOG_TEXT("error", strerror(errno)));
     } else {

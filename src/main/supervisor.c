@@ -36,6 +36,7 @@ enum {
     KILL_AFTER_MS = 2000,             /* after DRAIN_TIMEOUT: for workers that do not end */
     END_SLACK_MS = 2 * KILL_AFTER_MS, /* by then all has ended */
     NGINX_LOOK_MS = 50,
+    REHEARSAL_MS = 10000,
     REPEAT_AFTER_MS = 1000, /* a sooner second signal is the same wish: timeout(1) sends two */
     DESCRIPTORS_WANTED = 65536
 };
@@ -53,7 +54,8 @@ struct child {
 /* In their order. Leaving: not ready any more, but serving. */
 enum phase { PHASE_RUNNING, PHASE_LEAVING, PHASE_ENDING_NGINX, PHASE_ENDING };
 
-/* What the supervisor and the workers share in memory. */
+/* What the supervisor and the workers share in memory, workers of another version of the program
+ * too: what is there keeps its place. */
 struct shared {
     atomic_bool stopping;             /* the service is about to end */
     atomic_bool served[CHILDREN_MAX]; /* by child: its first request did not break the store */
@@ -70,7 +72,8 @@ struct supervisor {
     struct takeover earlier; /* what an earlier program of this process left, if it did */
     bool took_over;
     bool upgrade_wanted;
-    pid_t rehearsal;      /* of the program to go on as; 0: none */
+    pid_t rehearsal; /* of the program to go on as; 0: none */
+    uint64_t rehearsal_until_ns;
     uint64_t watchdog_ms; /* how often the service manager wants a sign of life; 0: never */
     uint64_t sign_of_life_ns;
     int lock_fd;
@@ -80,6 +83,7 @@ struct supervisor {
     bool follower_was_ready; /* once */
     uint64_t follow_not_before_ns;
     struct shared *shared;
+    int shared_fd;
     unsigned generation; /* a reload begins the next one */
     bool reload_wanted;
     unsigned first_request_deaths; /* in a row */
@@ -311,11 +315,20 @@ static void reload(struct supervisor *supervisor)
 
 /* ---- the upgrade ---- */
 
+/* A rehearsal that takes too long is none. */
+static void end_rehearsal(struct supervisor *supervisor, bool now)
+{
+    if (supervisor->rehearsal > 0 && (now || clock_steady_ns() >= supervisor->rehearsal_until_ns))
+        kill(supervisor->rehearsal, SIGKILL);
+}
+
 static void upgrade(struct supervisor *supervisor)
 {
+    end_rehearsal(supervisor, supervisor->phase != PHASE_RUNNING);
     if (!supervisor->upgrade_wanted || supervisor->rehearsal > 0 || !has_room(supervisor))
         return;
     supervisor->upgrade_wanted = false;
+    supervisor->rehearsal_until_ns = clock_steady_ns() + (uint64_t)REHEARSAL_MS * NS_PER_MS;
     supervisor->rehearsal = takeover_rehearse();
     if (supervisor->rehearsal < 0) {
         LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
@@ -328,6 +341,7 @@ static void hand_over(struct supervisor *supervisor)
     static struct takeover takeover;
     takeover = (struct takeover){.listen_fd = supervisor->listener.fd,
                                  .lock_fd = supervisor->lock_fd,
+                                 .shared_fd = supervisor->shared_fd,
                                  .socket_given = supervisor->listener.given,
                                  .nginx = supervisor->nginx};
     if (supervisor->follower.state != CHILD_NONE)
@@ -349,7 +363,8 @@ static void hand_over(struct supervisor *supervisor)
 static void judge_rehearsal(struct supervisor *supervisor, int status)
 {
     supervisor->rehearsal = 0;
-    if (supervisor->phase != PHASE_RUNNING)
+    if (supervisor->phase != PHASE_RUNNING ||
+        supervisor->upgrade_wanted) /* again: it may be yet another program by now */
         return;
     if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS)
         hand_over(supervisor);
@@ -445,7 +460,7 @@ static void bury_follower(struct supervisor *supervisor, int status)
     supervisor->follow_not_before_ns =
         clock_steady_ns() +
         (uint64_t)(was_ready ? BACK_OFF_FIRST_MS : BACK_OFF_LONGEST_MS) * NS_PER_MS;
-    if (unusable && !supervisor->follower_was_ready) {
+    if (unusable && !supervisor->follower_was_ready && !supervisor->took_over) {
         supervisor->failed = true;
         end(supervisor);
     }
@@ -650,10 +665,10 @@ static int wait_ms(const struct supervisor *supervisor)
 {
     bool unannounced = supervisor->options->with_nginx && !supervisor->announced;
     uint64_t now_ns = clock_steady_ns();
-    if (supervisor->phase != PHASE_RUNNING || unannounced ||
+    if (supervisor->phase != PHASE_RUNNING || unannounced || supervisor->rehearsal > 0 ||
         supervisor->fork_not_before_ns > now_ns || wants_follower(supervisor))
         return NGINX_LOOK_MS;
-    return supervisor->watchdog_ms == 0 ? -1 : (int)supervisor->watchdog_ms;
+    return supervisor->watchdog_ms == 0 ? -1 : clock_ms_until(supervisor->sign_of_life_ns);
 }
 
 static void give_sign_of_life(struct supervisor *supervisor)
@@ -810,12 +825,27 @@ static int lock_and_supervise(struct supervisor *supervisor)
     } else {
         log_count_in(metrics_log_counts(supervisor->metrics));
         metrics_claim(supervisor->metrics, &supervisor->slot, false);
+        if (supervisor->took_over) /* this process's time was counted, up to now */
+            supervisor->slot.cpu_before_us -= clock_cpu_us();
         status = open_and_supervise(supervisor);
         log_count_in(NULL);
         metrics_close(supervisor->metrics);
     }
     close(supervisor->lock_fd);
     return status;
+}
+
+/* Of an earlier program of this process too: its workers go on looking at it. */
+static bool open_shared(struct supervisor *supervisor)
+{
+    size_t size = sizeof *supervisor->shared;
+    supervisor->shared_fd =
+        supervisor->took_over ? supervisor->earlier.shared_fd : memfd_create("shared", MFD_CLOEXEC);
+    if (supervisor->shared_fd < 0 || ftruncate(supervisor->shared_fd, (off_t)size) != 0)
+        return false;
+    supervisor->shared =
+        mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
+    return supervisor->shared != MAP_FAILED;
 }
 
 int supervisor_run(const struct supervisor_options *options)
@@ -825,11 +855,9 @@ int supervisor_run(const struct supervisor_options *options)
                                      .workers = config_workers(options->config),
                                      .started_us = clock_wall_us(),
                                      .listener.fd = -1};
-    size_t size = sizeof *supervisor.shared;
-    supervisor.shared = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (supervisor.shared == MAP_FAILED || !block_signals(&supervisor))
-        return complain(strerror(errno));
     supervisor.took_over = takeover_receive(&supervisor.earlier);
+    if (!open_shared(&supervisor) || !block_signals(&supervisor))
+        return complain(strerror(errno));
     uint64_t watchdog_us;
     if (sd_watchdog_enabled(0, &watchdog_us) > 0)
         supervisor.watchdog_ms = watchdog_us / 2 / US_PER_MS;
@@ -837,6 +865,7 @@ int supervisor_run(const struct supervisor_options *options)
     log_open((enum log_level)options->config->log_level, STDERR_FILENO);
     int status = lock_and_supervise(&supervisor);
     close(supervisor.signal_fd);
-    munmap(supervisor.shared, size);
+    munmap(supervisor.shared, sizeof *supervisor.shared);
+    close(supervisor.shared_fd);
     return status;
 }

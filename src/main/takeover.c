@@ -37,6 +37,8 @@ static void take(struct takeover *takeover, struct str name, uint64_t number)
         takeover->listen_fd = (int)number;
     else if (str_equal(name, STR("lock")))
         takeover->lock_fd = (int)number;
+    else if (str_equal(name, STR("shared")))
+        takeover->shared_fd = (int)number;
     else if (str_equal(name, STR("given")))
         takeover->socket_given = number != 0;
     else if (!is_child((pid_t)number))
@@ -59,7 +61,7 @@ static bool keep(int fd)
 
 bool takeover_receive(struct takeover *takeover)
 {
-    *takeover = (struct takeover){.listen_fd = -1, .lock_fd = -1};
+    *takeover = (struct takeover){.listen_fd = -1, .lock_fd = -1, .shared_fd = -1};
     const char *text = getenv(VARIABLE);
     uint64_t own = 0;
     while (text != NULL && *text != '\0') {
@@ -77,7 +79,8 @@ bool takeover_receive(struct takeover *takeover)
         text += word.len + strspn(text + word.len, " ");
     }
     unsetenv(VARIABLE);
-    return own == (uint64_t)getpid() && keep(takeover->listen_fd) && keep(takeover->lock_fd);
+    return own == (uint64_t)getpid() && keep(takeover->listen_fd) && keep(takeover->lock_fd) &&
+           keep(takeover->shared_fd);
 }
 
 pid_t takeover_rehearse(void)
@@ -107,6 +110,7 @@ static void share(const struct takeover *takeover, bool shared)
 {
     fcntl(takeover->listen_fd, F_SETFD, shared ? 0 : FD_CLOEXEC);
     fcntl(takeover->lock_fd, F_SETFD, shared ? 0 : FD_CLOEXEC);
+    fcntl(takeover->shared_fd, F_SETFD, shared ? 0 : FD_CLOEXEC);
 }
 
 void takeover_exec(const struct takeover *takeover, bool with_nginx)
@@ -115,6 +119,7 @@ void takeover_exec(const struct takeover *takeover, bool with_nginx)
     append(&text, "pid", getpid());
     append(&text, "listen", takeover->listen_fd);
     append(&text, "lock", takeover->lock_fd);
+    append(&text, "shared", takeover->shared_fd);
     append(&text, "given", takeover->socket_given);
     if (takeover->nginx > 0)
         append(&text, "nginx", takeover->nginx);

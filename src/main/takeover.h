@@ -17,6 +17,7 @@ enum { TAKEOVER_WORKERS_MAX = 256 };
 struct takeover {
     int listen_fd;
     int lock_fd;
+    int shared_fd;     /* memory in common with the workers */
     bool socket_given; /* by the service manager */
     pid_t nginx;       /* 0: none */
     pid_t follower;    /* 0: none */

@@ -2,10 +2,13 @@
 #include "store/documents.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
+#include "base/lock.h"
 #include "core/log.h"
 
 enum {
@@ -160,22 +163,42 @@ static bool open_existing(struct documents *documents)
     return false;
 }
 
+static int take_turn(struct documents *documents)
+{
+    pthread_mutex_lock(&documents->turn);
+    if (lock_wait(documents->turn_fd, 0))
+        return MDB_SUCCESS;
+    int reason = errno;
+    pthread_mutex_unlock(&documents->turn);
+    return reason;
+}
+
+static void give_turn(struct documents *documents)
+{
+    lock_release(documents->turn_fd, 0);
+    pthread_mutex_unlock(&documents->turn);
+}
+
 /* Opens the databases in the open environment. NULL, or what is wrong. */
 static const char *prepare(struct documents *documents)
 {
     MDB_txn *txn;
     if (open_existing(documents))
         return NULL;
-    int code = mdb_txn_begin(documents->env, NULL, 0, &txn);
+    int code = take_turn(documents);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    const char *wrong = check_format(documents, txn);
-    if (wrong != NULL) {
-        mdb_txn_abort(txn);
-        return wrong;
+    const char *wrong = NULL;
+    code = mdb_txn_begin(documents->env, NULL, 0, &txn);
+    if (code == MDB_SUCCESS) {
+        wrong = check_format(documents, txn);
+        if (wrong != NULL)
+            mdb_txn_abort(txn);
+        else
+            code = mdb_txn_commit(txn);
     }
-    code = mdb_txn_commit(txn);
-    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+    give_turn(documents);
+    return code == MDB_SUCCESS ? wrong : mdb_strerror(code);
 }
 
 static const char *open_environment(struct documents *documents, const char *path,
@@ -202,14 +225,26 @@ static const char *open_environment(struct documents *documents, const char *pat
 void documents_close(struct documents *documents)
 {
     mdb_env_close(documents->env);
+    if (documents->turn_fd >= 0)
+        close(documents->turn_fd);
+    pthread_mutex_destroy(&documents->turn);
+}
+
+static bool open_turn(struct documents *documents, const char *path)
+{
+    char turn[512];
+    snprintf(turn, sizeof turn, "%s/turn", path);
+    documents->turn_fd = open(turn, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    return documents->turn_fd >= 0;
 }
 
 bool documents_open(struct documents *documents, const char *path,
                     const struct documents_options *options, char *error, size_t error_size)
 {
     const char *wrong;
-    *documents = (struct documents){0};
-    if (mkdir(path, 0770) != 0 && errno != EEXIST)
+    *documents = (struct documents){.turn_fd = -1};
+    pthread_mutex_init(&documents->turn, NULL);
+    if ((mkdir(path, 0770) != 0 && errno != EEXIST) || !open_turn(documents, path))
         wrong = strerror(errno);
     else
         wrong = open_environment(documents, path, options);
@@ -367,18 +402,24 @@ enum store_status documents_get_mark(struct documents_reader *reader, struct doc
 enum store_status documents_begin(struct documents *documents, struct documents_change *change)
 {
     change->documents = documents;
-    int code = mdb_txn_begin(documents->env, NULL, 0, &change->txn);
+    int code = take_turn(documents);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "taking the writer's turn");
+    code = mdb_txn_begin(documents->env, NULL, 0, &change->txn);
     if (code == MDB_SUCCESS) {
         code = read_meta(documents, change->txn, &change->meta);
         if (code != MDB_SUCCESS)
             mdb_txn_abort(change->txn);
     }
+    if (code != MDB_SUCCESS)
+        give_turn(documents);
     return status_of(documents, code, "beginning a change");
 }
 
 void documents_cancel(struct documents_change *change)
 {
     mdb_txn_abort(change->txn);
+    give_turn(change->documents);
 }
 
 enum store_status documents_end(struct documents_change *change, enum store_status status)
@@ -391,7 +432,9 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
         documents_cancel(change);
         return status;
     }
-    return status_of(documents, mdb_txn_commit(change->txn), "committing");
+    int code = mdb_txn_commit(change->txn);
+    give_turn(documents);
+    return status_of(documents, code, "committing");
 }
 
 enum store_status documents_find(struct documents_change *change, struct str id,

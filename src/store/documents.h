@@ -14,11 +14,16 @@
 #define STORE_DOCUMENTS_H
 
 #include <lmdb.h>
+#include <pthread.h>
 
 #include "store/store.h"
 
 struct documents {
     MDB_env *env;
+    /* Who writes: a lock of this process, then one of all. LMDB's own, a robust mutex, can leave
+     * its waiters asleep when the one that was woken is killed. */
+    pthread_mutex_t turn;
+    int turn_fd;
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;

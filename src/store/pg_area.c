@@ -16,6 +16,8 @@ enum { FORMAT = 2 };
 /* Who lacks a connection says so again more often than this. */
 #define WANTED_NS 50000000ULL
 
+static const char other_format[] = "it is of another version";
+
 /* Maps the open file; NULL, or what is wrong. */
 static const char *map(struct pg_area *area)
 {
@@ -32,16 +34,26 @@ static const char *map(struct pg_area *area)
     area->shared = shared;
     uint64_t format = 0;
     if (!atomic_compare_exchange_strong(&area->shared->format, &format, FORMAT) && format != FORMAT)
-        return "it is of another version: end the service and remove it";
+        return other_format;
     return NULL;
+}
+
+static const char *open_file(struct pg_area *area, const char *path)
+{
+    area->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    return area->fd < 0 ? strerror(errno) : map(area);
 }
 
 bool pg_area_open(struct pg_area *area, const char *path, size_t places, char *error,
                   size_t error_size)
 {
     *area = (struct pg_area){.places = places};
-    area->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    const char *wrong = area->fd < 0 ? strerror(errno) : map(area);
+    const char *wrong = open_file(area, path);
+    if (wrong == other_format) { /* it holds nothing that a new one would not soon hold */
+        pg_area_close(area);
+        area->shared = NULL;
+        wrong = unlink(path) == 0 ? open_file(area, path) : strerror(errno);
+    }
     if (wrong == NULL)
         return true;
     snprintf(error, error_size, "cannot open %s: %s", path, wrong);
@@ -101,8 +113,10 @@ void pg_area_want(struct pg_area *area)
 
 bool pg_area_is_wanted(const struct pg_area *area)
 {
-    return clock_steady_ns() <
-           atomic_load_explicit(&area->shared->wanted_ns, memory_order_relaxed) + WANTED_NS;
+    uint64_t now_ns = clock_steady_ns();
+    uint64_t wanted_ns = atomic_load_explicit(&area->shared->wanted_ns, memory_order_relaxed);
+    return now_ns >= wanted_ns && now_ns - wanted_ns < WANTED_NS; /* a time to come is of before a
+                                                                     reboot */
 }
 
 size_t pg_area_count(struct pg_area *area, enum pg_use use)

@@ -99,7 +99,7 @@ static bool open_pool(struct store *store)
          */
         .fair = at_least_one(limit / 2),
         .kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes};
-    if (share.kept == 0 && limit > 1)
+    if (share.kept == 0 && limit > 0)
         share.kept = 1; /* each process has its own: nobody waits for it */
     return pg_pool_open(&store->pool, &store->shared.target, &store->shared.area, &settings,
                         &share);

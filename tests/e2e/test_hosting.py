@@ -435,11 +435,13 @@ class Hosted(unittest.TestCase):
         status, body = self.cgi("")
         self.assertEqual((status, json.loads(body)), (503, {"detail": "not ready"}))
         self.assertEqual(self.cgi("/proc/none")[0], 503)
+        self.assertEqual(self.cgi("./below")[0], 503)
+        self.assertFalse(os.path.exists("below"))
         self.assertEqual(self.cgi(self.directory, WORKERS="many")[0], 503)
 
     def test_who_may_come_in(self):
         # 127.0.0.2 stands for a stranger; but Apache's "Require local" takes it for what it is.
-        for kind, paths in (Apache, ["/metrics", "/metrics/"]), \
+        for kind, paths in (Apache, ["/metrics", "/metrics/", "/integration-service.fcgi/metrics"]), \
                 (Lighttpd, ["/metrics", "/integrations", "/integrations/x"]):
             with kind() as site:
                 for path in paths:
@@ -449,6 +451,16 @@ class Hosted(unittest.TestCase):
                          "127.0.0.2", f"http://127.0.0.1:{site.port}{PREFIX}{path}"],
                         capture_output=True, text=True, check=True).stdout
                     self.assertEqual(result, "403", (kind, path))
+
+    def test_a_socket_that_others_reach_is_refused(self):
+        with tempfile.TemporaryFile() as stderr:
+            process = subprocess.run(
+                ["spawn-fcgi", "-n", "-a", "0.0.0.0", "-p", str(free_port()), "--", PROGRAM],
+                env={"PATH": "/usr/bin:/bin", "STATE_DIR": os.path.join(self.directory, "state")},
+                stdin=subprocess.DEVNULL, stderr=stderr, timeout=30 * PATIENCE)
+            stderr.seek(0)
+            self.assertIn(b"nor to a loopback address", stderr.read())
+        self.assertEqual(process.returncode, 1)
 
     def test_a_signal_ends_a_process_after_its_requests(self):
         for by in signal.SIGTERM, signal.SIGUSR1:

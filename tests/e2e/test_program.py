@@ -3,6 +3,7 @@
 
 import datetime
 import fcntl
+import http.client
 import os
 import pty
 import shutil
@@ -267,6 +268,43 @@ class Lifetime(unittest.TestCase):
             self.assertGreater(pauses[1], 0.09)
             self.assertGreater(pauses[2], 0.19)
             self.assertGreater(pauses[3], 0.39)
+
+    def test_metrics_are_for_this_machine_alone(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            probe.connect(("192.0.2.1", 9))  # sends nothing, and tells our own address
+            address = probe.getsockname()[0]
+        with Service(HOST="0.0.0.0", ROOT_PATH="/api") as service:
+            service.request("POST", "/api/integrations", integration("metrics"))
+            for path, status in ("/metrics", 403), ("/api/metrics", 403), ("/api/metrics/?x", 403), \
+                    ("/api//metrics", 403), ("/api/%6detrics", 403), ("/api/integrations", 200), \
+                    ("/api/integrations/metrics", 200), ("/integrations/metrics", 200):
+                client = http.client.HTTPConnection(address, service.port, timeout=20 * PATIENCE)
+                client.request("GET", path)
+                self.assertEqual(client.getresponse().status, status, path)
+                client.close()
+            for path in "/metrics", "/api/metrics":
+                self.assertEqual(service.request("GET", path).status, 200)
+
+    def test_a_new_program_whose_workers_cannot_start_leaves_the_old_ones(self):
+        with tempfile.TemporaryDirectory() as directory, \
+                Service(program=shutil.copy(PROGRAM, directory), PRE_DRAIN_DELAY="2") as service:
+            workers = service.worker_pids()
+            os.unlink(service.program)
+            with open(service.program, "w", encoding="utf-8") as file:
+                file.write(f"""#!/bin/sh
+                    if [ "$1" = serve ]; then mv "$STATE_DIR/store" "$STATE_DIR/kept"
+                        : >"$STATE_DIR/store"; fi
+                    exec "{os.path.abspath(PROGRAM)}" "$@"
+                    """)
+            os.chmod(service.program, 0o755)
+            service.process.send_signal(signal.SIGUSR2)
+            wait_for("new workers to fail", lambda: len(service.log("cannot start")) > 2)
+            self.assertEqual(service.request("GET", "/readiness").status, 200)
+            self.assertTrue(set(workers) <= set(service.worker_pids()))
+            service.process.send_signal(signal.SIGTERM)
+            # The old workers know that the service ends, though another program says so.
+            wait_for("readiness to end", lambda: service.request("GET", "/readiness").status == 503)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
 
     def test_a_socket_on_loopback_and_a_group_s_permissions(self):
         for host in "127.0.0.1", "[::1]":
