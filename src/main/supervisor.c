@@ -158,7 +158,8 @@ static bool become_child(struct supervisor *supervisor, pid_t parent)
         return false;
     close(supervisor->lock_fd);
     close(supervisor->signal_fd);
-    log_count_in(NULL); /* until it opens the metrics itself */
+    close(supervisor->shared_fd); /* it stays mapped */
+    log_count_in(NULL);           /* until it opens the metrics itself */
     metrics_close(supervisor->metrics);
     for (size_t i = 0; i < CHILDREN_MAX; i++)
         if (supervisor->children[i].state != CHILD_NONE)

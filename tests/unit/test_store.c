@@ -5,8 +5,12 @@
 #include <fcntl.h>
 #include <lmdb.h>
 #include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +20,7 @@
 #include "follower.h"
 #include "harness.h"
 #include "postgres.h"
+#include "store/documents.h"
 #include "stores.h"
 
 static const struct store_backend *const backends[] = {&store_lmdb, &store_memory, &store_pg};
@@ -454,5 +459,74 @@ Test(lmdb, refuses_a_newer_format)
     directory_make(directory);
     put_foreign(directory, "meta", "store", meta, sizeof meta);
     expect_refusal(directory, "newer version");
+    directory_remove(directory);
+}
+
+/* ---- writers that are killed ---- */
+
+enum { WRITERS = 3, WRITER_THREADS = 4, KILLS = 150 };
+
+/* What processes of this test share. */
+struct turns {
+    atomic_bool stop;
+    struct documents documents; /* each process opens its own */
+};
+
+static void *take_turns(void *argument)
+{
+    struct turns *turns = argument;
+    struct documents_change change;
+    while (!atomic_load(&turns->stop))
+        if (documents_begin(&turns->documents, &change) == STORE_OK)
+            documents_cancel(&change);
+    return NULL;
+}
+
+static void be_writer(struct turns *shared, const char *path)
+{
+    static struct turns turns;
+    const struct documents_options options = {.max_bytes = 1 << 20};
+    pthread_t threads[WRITER_THREADS];
+    char error[512];
+    if (!documents_open(&turns.documents, path, &options, error, sizeof error))
+        _exit(1);
+    for (size_t i = 0; i < WRITER_THREADS; i++)
+        pthread_create(&threads[i], NULL, take_turns, &turns);
+    while (!atomic_load(&shared->stop))
+        usleep(100);
+    atomic_store(&turns.stop, true);
+    for (size_t i = 0; i < WRITER_THREADS; i++)
+        pthread_join(threads[i], NULL);
+    _exit(0);
+}
+
+/* Kills one of them, and lets the others end. */
+static void kill_one(struct turns *shared, const char *path, unsigned after_us)
+{
+    pid_t pids[WRITERS];
+    atomic_store(&shared->stop, false);
+    for (size_t i = 0; i < WRITERS; i++)
+        if ((pids[i] = fork()) == 0)
+            be_writer(shared, path);
+    usleep(after_us);
+    kill(pids[0], SIGKILL);
+    atomic_store(&shared->stop, true);
+    for (size_t i = 0; i < WRITERS; i++) {
+        int status;
+        cr_assert(waitpid(pids[i], &status, 0) == pids[i]);
+        cr_assert(i == 0 || (WIFEXITED(status) && WEXITSTATUS(status) == 0));
+    }
+}
+
+Test(lmdb, nobody_waits_for_a_writer_that_was_killed, .timeout = 300)
+{
+    char directory[64];
+    struct turns *shared =
+        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    cr_assert(shared != MAP_FAILED);
+    directory_make(directory);
+    for (unsigned i = 0; i < KILLS; i++)
+        kill_one(shared, directory, 5000 + i * 37 % 3000);
+    munmap(shared, sizeof *shared);
     directory_remove(directory);
 }
