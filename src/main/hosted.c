@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,9 +22,7 @@
 
 bool hosted_by_fastcgi(void)
 {
-    int listens = 0;
-    socklen_t len = sizeof listens;
-    return getsockopt(STDIN_FILENO, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens != 0;
+    return listener_is(STDIN_FILENO);
 }
 
 bool hosted_by_cgi(void)
@@ -47,7 +43,6 @@ static void become_follower(const struct config *config, const struct store_back
 {
     struct follower_options options = {.config = config, .backend = backend, .ready_fd = ready_fd};
     prctl(PR_SET_PDEATHSIG, WORKER_END);
-    prctl(PR_SET_NAME, "follower");
     close(STDIN_FILENO);
     if (getppid() != parent) /* it died before it could be told to tell us */
         exit(WORKER_DONE);
@@ -153,13 +148,14 @@ int hosted_refuse(void)
 int hosted_run(const struct config *config, const struct store_backend *backend)
 {
     const char *directory = getenv("STATE_DIR");
+    char error[512];
     log_open((enum log_level)config->log_level, STDERR_FILENO);
     /* The default would lie among the files that the web server shows to everybody. */
     if (directory == NULL || directory[0] != '/') {
         log_message(LOG_CRITICAL, "STATE_DIR must be set, to the whole path of a directory outside "
                                   "of the web server's files");
-    } else if (mkdir(config->state_dir, 0750) != 0 && errno != EEXIST) {
-        LOG(LOG_CRITICAL, "cannot create STATE_DIR", LOG_TEXT("error", strerror(errno)));
+    } else if (!state_dir_create(config->state_dir, error, sizeof error)) {
+        LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
         return hosted_by_cgi() ? cgi_serve(config, backend) : serve(config, backend);
     }

@@ -38,6 +38,12 @@ static bool lock_file(int fd, const char *path, char *error, size_t error_size)
     return false;
 }
 
+bool state_dir_create(const char *state_dir, char *error, size_t error_size)
+{
+    return mkdir(state_dir, 0750) == 0 || errno == EEXIST ||
+           fail(error, error_size, "cannot create STATE_DIR", state_dir, strerror(errno));
+}
+
 int state_dir_lock(const char *state_dir, char *error, size_t error_size)
 {
     char path[512];
@@ -46,10 +52,8 @@ int state_dir_lock(const char *state_dir, char *error, size_t error_size)
         fail(error, error_size, "STATE_DIR", state_dir, "the path is too long");
         return -1;
     }
-    if (mkdir(state_dir, 0750) != 0 && errno != EEXIST) {
-        fail(error, error_size, "cannot create STATE_DIR", state_dir, strerror(errno));
+    if (!state_dir_create(state_dir, error, error_size))
         return -1;
-    }
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
     if (fd < 0) {
         fail(error, error_size, "cannot write to STATE_DIR:", path, strerror(errno));
@@ -136,14 +140,19 @@ bool listener_open(struct listener *listener, const struct config *config, char 
     return false;
 }
 
+bool listener_is(int fd)
+{
+    int listens = 0;
+    socklen_t len = sizeof listens;
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) == 0 && listens != 0;
+}
+
 bool listener_adopt(struct listener *listener, int fd, bool given, char *error, size_t error_size)
 {
     struct address address = {.len = sizeof address.socket};
-    int listens = 0;
-    socklen_t len = sizeof listens;
     *listener = (struct listener){.fd = fd, .given = given};
     const char *wrong = NULL;
-    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &len) != 0 || listens == 0)
+    if (!listener_is(fd))
         wrong = "it is no stream socket that listens";
     else if (getsockname(fd, &address.socket.any, &address.len) != 0 ||
              !address_format(&address, listener->address, sizeof listener->address) ||

@@ -10,7 +10,10 @@
 #include "base/base.h"
 #include "core/config.h"
 
-/* Creates the state directory if it is missing and locks it for this process (fcntl(2): the lock
+/* Creates the state directory if it is missing. False with a sentence in `error`. */
+MUST_CHECK bool state_dir_create(const char *state_dir, char *error, size_t error_size);
+
+/* The same, and locks it for this process (fcntl(2): the lock
  * ends with the process). -1 with a sentence in `error`; else a descriptor to keep open. */
 MUST_CHECK int state_dir_lock(const char *state_dir, char *error, size_t error_size);
 
@@ -23,6 +26,9 @@ struct listener {
 /* Binds and listens at config's address. A socket file that nobody listens on is replaced. */
 MUST_CHECK bool listener_open(struct listener *listener, const struct config *config, char *error,
                               size_t error_size);
+
+/* Whether a descriptor is a socket that listens. */
+bool listener_is(int fd);
 
 /* Takes over a socket that is bound and listens: the service manager's, or an earlier program's. */
 MUST_CHECK bool listener_adopt(struct listener *listener, int fd, bool given, char *error,

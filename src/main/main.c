@@ -99,12 +99,14 @@ static const struct store_backend *backend_of(const struct config *config)
     return config->database_url[0] == '\0' ? &store_lmdb : &store_pg;
 }
 
-static int serve(bool with_nginx)
+/* `option` NULL: without --with-nginx. */
+static int serve(const char *option)
 {
     struct config config;
     if (!load(&config))
         return EXIT_FAILURE;
-    return supervisor_run(&(struct supervisor_options){&config, backend_of(&config), with_nginx});
+    return supervisor_run(
+        &(struct supervisor_options){&config, backend_of(&config), option != NULL});
 }
 
 /* Brings the database's schema up to date, and does nothing else. */
@@ -170,34 +172,11 @@ static int export(const char *path)
                : complain(error);
 }
 
-static int serve_with_nginx(const char *argument)
-{
-    (void)argument;
-    return serve(true);
-}
-
-static int serve_alone(const char *argument)
-{
-    (void)argument;
-    return serve(false);
-}
-
-static int probe(bool ready)
+/* `option` NULL: without --ready. */
+static int probe(const char *option)
 {
     struct config config;
-    return load(&config) ? probe_run(&config, ready) : EXIT_FAILURE;
-}
-
-static int probe_health(const char *argument)
-{
-    (void)argument;
-    return probe(false);
-}
-
-static int probe_ready(const char *argument)
-{
-    (void)argument;
-    return probe(true);
+    return load(&config) ? probe_run(&config, option != NULL) : EXIT_FAILURE;
 }
 
 static int print_version(const char *argument)
@@ -210,15 +189,15 @@ static int print_version(const char *argument)
 /* What the program can be told: a command, and a second word or the kind of argument it takes. */
 static const struct command {
     const char *word;
-    const char *option;  /* a word that must follow; NULL: none */
-    bool takes_argument; /* one may follow */
-    int (*run)(const char *argument);
+    const char *option;           /* a word that must follow; NULL: none */
+    bool takes_argument;          /* one may follow */
+    int (*run)(const char *word); /* gets the option or the argument, or NULL */
 } commands[] = {
-    {"serve", NULL, false, serve_alone},      {"serve", "--with-nginx", false, serve_with_nginx},
-    {"export", NULL, true, export},           {"import", NULL, true, import},
-    {"migrate", NULL, false, migrate},        {"probe", NULL, false, probe_health},
-    {"probe", "--ready", false, probe_ready}, {"check-config", NULL, false, check_config},
-    {"--help", NULL, false, print_help},      {"--version", NULL, false, print_version},
+    {"serve", NULL, false, serve},       {"serve", "--with-nginx", false, serve},
+    {"export", NULL, true, export},      {"import", NULL, true, import},
+    {"migrate", NULL, false, migrate},   {"probe", NULL, false, probe},
+    {"probe", "--ready", false, probe},  {"check-config", NULL, false, check_config},
+    {"--help", NULL, false, print_help}, {"--version", NULL, false, print_version},
 };
 
 static bool is_meant(const struct command *command, int argc, char **argv)
@@ -246,7 +225,7 @@ int main(int argc, char **argv)
         return serve_hosted();
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
         if (is_meant(&commands[i], argc, argv))
-            return commands[i].run(commands[i].takes_argument && argc == 3 ? argv[2] : NULL);
+            return commands[i].run(argc == 3 ? argv[2] : NULL);
     fputs(usage, stderr);
     return EXIT_USAGE;
 }

@@ -176,7 +176,6 @@ static int be_follower(struct supervisor *supervisor, int ready_fd)
         .backend = supervisor->options->backend,
         .ready_fd = ready_fd,
     };
-    prctl(PR_SET_NAME, "follower"); /* for ps(1) and top(1) */
     close(supervisor->listener.fd);
     return follower_run(&options);
 }

@@ -2,6 +2,7 @@
 #include "server/follower.h"
 
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -41,6 +42,7 @@ int follower_run(const struct follower_options *options)
         .ready = tell_ready,
         .context = (void *)options,
     };
+    prctl(PR_SET_NAME, "follower"); /* for ps(1) and top(1) */
     signal(SIGPIPE, SIG_IGN);
     bool followed = false;
     if (metrics != NULL && follow.stop_fd >= 0) {

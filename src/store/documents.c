@@ -233,8 +233,10 @@ void documents_close(struct documents *documents)
 static bool open_turn(struct documents *documents, const char *path)
 {
     char turn[512];
-    snprintf(turn, sizeof turn, "%s/turn", path);
-    documents->turn_fd = open(turn, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    int length = snprintf(turn, sizeof turn, "%s/turn", path);
+    errno = ENAMETOOLONG;
+    if (length > 0 && (size_t)length < sizeof turn)
+        documents->turn_fd = open(turn, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
     return documents->turn_fd >= 0;
 }
 

@@ -352,7 +352,7 @@ static void bring_replica(struct store_session *session, struct pg *pg,
     /* It must be copied anew, or the connection broke: the follower is at it. Or changes that come
      * first are still in the hands of other threads. */
     while (atomic_load(&store->area.shared->complete_us) < made_us) {
-        if (made->id.data != NULL && pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
+        if (made->id.data != NULL && apply_in_turn(session, made))
             return;
         if (clock_steady_ns() >= deadline_ns ||
             atomic_load(&store->area.shared->presence) == PG_AWAY) {

@@ -35,6 +35,10 @@ class Outcomes:
     def __getitem__(self, status):
         return self.by_status.get(status, 0)
 
+    def count(self):
+        with self.lock:
+            return sum(self.by_status.values())
+
 
 def in_threads(count, work):
     failures = []
@@ -156,7 +160,7 @@ class Load(unittest.TestCase):
             self.assertEqual(outcomes.unexpected, [])
             # A killed worker held one request a thread, and those queued behind: at most a client's.
             self.assertLessEqual(outcomes[502], kills * clients)
-            self.assertGreater(outcomes[200], 100)
+            self.assertGreaterEqual(outcomes[200], clients)
             for number in range(clients):
                 n = service.request("GET", f"/integrations/i{number}").json["settings"]["n"]
                 self.assertTrue(acknowledged[number] <= n <= sent[number],
@@ -207,6 +211,7 @@ class Load(unittest.TestCase):
         """Makes one change of a service after the other; no request of its clients fails."""
         with tempfile.TemporaryDirectory() as directory, \
                 self.service(program=shutil.copy(PROGRAM, directory)) as service:
+            clients = 32
             outcomes = Outcomes()
             stop = threading.Event()
 
@@ -229,16 +234,17 @@ class Load(unittest.TestCase):
                     outcomes.add(answer.status, (204,), identity)
                 client.close()
 
-            threads, failures = in_threads(32, hammer)
+            threads, failures = in_threads(clients, hammer)
             try:
                 for change in changes:
                     change(service)
-                    time.sleep(0.3)
+                    changed = outcomes.count()
+                    wait_for("requests after the change",
+                             lambda: failures or outcomes.count() >= changed + 10 * clients)
             finally:
                 stop.set()
                 join(threads, failures)
             self.assertEqual(outcomes.unexpected, [])
-            self.assertGreater(outcomes[201], 100)
             wait_for("the old workers to end", lambda: len(service.worker_pids()) == 2, 30)
             self.assertEqual(service.request("GET", "/integrations").json, [])
 
@@ -320,14 +326,14 @@ class Load(unittest.TestCase):
             answered, (connect, read, write, late), bad = wrk(service, 128,
                                                               timeout=f"{PATIENCE:g}s")
             self.assertEqual((connect, read, write, late, bad), (0, 0, 0, 0, 0))
-            self.assertGreater(answered, 1000)
+            self.assertGreaterEqual(answered, 128)
 
     def test_512_clients_get_no_502(self):
         with self.service(LOG_LEVEL="warning") as service:
             service.request("POST", "/integrations", integration("one"))
             answered, (connect, read, write, _), bad = wrk(service, 512, timeout="10s")
             self.assertEqual((connect, read, write, bad), (0, 0, 0, 0))
-            self.assertGreater(answered, 1000)
+            self.assertGreaterEqual(answered, 512)
 
     def test_reads_do_not_wait_for_writes(self):
         with self.service(WORKERS="1", THREADS="1", REQUEST_TIMEOUT="60") as service:
