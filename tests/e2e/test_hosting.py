@@ -327,8 +327,11 @@ class Hosted(unittest.TestCase):
                 reader.sendall(f"GET {PREFIX}/integrations HTTP/1.1\r\nHost: x\r\n\r\n".encode())
             threads, failures = in_threads(clients, hammer)
             last = {}
-            deadline = time.monotonic() + max(LOAD_SECONDS, 12)
-            while time.monotonic() < deadline:
+            reasons = "(idle timeout|lifetime expired)", "busy timeout"
+            start = time.monotonic()
+            while (time.monotonic() < start + LOAD_SECONDS or
+                   not all(re.search(reason, site.stderr()) for reason in reasons)):
+                self.assertLess(time.monotonic(), start + 60 * PATIENCE, f"no process was killed for one of {reasons}")
                 for name, value in site.metrics().items():
                     if re.search(r"_(total|count|sum|bucket)\b", name):
                         self.assertGreaterEqual(value, last.get(name, 0), name)
@@ -338,10 +341,7 @@ class Hosted(unittest.TestCase):
             join(threads, failures)
             for reader in readers:
                 reader.close()
-            told = site.stderr()
-            for reason in "(idle timeout|lifetime expired)", "busy timeout":
-                self.assertTrue(re.search(reason, told), f"nothing was killed for: {reason}")
-            self.assertGreater(statuses.get(200, 0), 100, statuses)
+            self.assertGreaterEqual(statuses.get(200, 0), clients, statuses)
             stored = {item["id"]: item["settings"]["turn"]
                       for item in site.request("GET", "/integrations").json}
             for mine in acknowledged:

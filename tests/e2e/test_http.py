@@ -5,7 +5,7 @@ import json
 import socket
 import unittest
 
-from service import PATIENCE, Service, integration
+from service import PATIENCE, Service, integration, wait_for
 
 def head(line, *headers, body=b""):
     """A raw request, its Host and the end of its headers added."""
@@ -250,7 +250,8 @@ class Http(unittest.TestCase):
         self.assertEqual(answer.headers["X-Request-ID"], "trace-1")
         answer = self.service.request("GET", "/health", headers={"X-Request-ID": "no good"})
         self.assertRegex(answer.headers["X-Request-ID"], "^[0-9a-f]{32}$")
-        self.assertIn("trace-1", [line["request_id"] for line in self.service.log("request")])
+        wait_for("the log line", lambda: "trace-1" in [
+            line["request_id"] for line in self.service.log("request")])
 
     def test_metrics_are_the_same_whoever_answers(self):
         name = 'http_requests_total{method="GET",endpoint="unmatched",http_status="404"}'
