@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "app/answer.h"
 #include "app/app.h"
 #include "app/cors.h"
 #include "app/endpoints.h"
-#include "app/handlers.h"
 #include "base/clock.h"
 #include "base/text.h"
 #include "core/log.h"

@@ -17,7 +17,4 @@ handler handle_readiness;
 handler handle_ready;
 handler handle_metrics;
 
-/* Answers {"detail":detail} as every error is answered. */
-void answer_detail(struct http_response *response, unsigned status, struct str detail);
-
 #endif

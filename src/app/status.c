@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/answer.h"
+#include "app/handlers.h"
+#include "app/storage.h"
+#include "base/text.h"
+
+void handle_health(const struct call *call)
+{
+    struct buffer *body = answer_json(&call->session->response, 200);
+    buffer_append_str(body, STR("{\"status\":\"ok\",\"app\":"));
+    text_append_json(body, str_from(call->session->app->config->app_name));
+    buffer_append_char(body, '}');
+}
+
+static bool store_is_ready(const struct call *call)
+{
+    struct app_session *session = call->session;
+    const struct store_backend *backend = session->app->backend;
+    const struct config *config = session->app->config;
+    struct store_stats stats;
+    if (backend->replicates && config->readiness_policy == READINESS_SERVE_STALE)
+        return backend->stats(session->store, &stats) == STORE_OK &&
+               stats.age_ms <= config->max_staleness_ms;
+    return storage_ready(call, storage_deadline(call, config->readiness_timeout_ms)) == STORE_OK;
+}
+
+static bool is_stopping(const struct app *app)
+{
+    return atomic_load(&app->stopping) ||
+           (app->service_stopping != NULL && atomic_load(app->service_stopping));
+}
+
+static void answer_readiness(const struct call *call, struct str ready)
+{
+    struct app_session *session = call->session;
+    if (is_stopping(session->app))
+        answer_detail(&session->response, 503, STR("not ready"));
+    else if (!store_is_ready(call))
+        answer_detail(&session->response, 503, STR("db not ready"));
+    else
+        buffer_append_str(answer_json(&session->response, 200), ready);
+}
+
+void handle_readiness(const struct call *call)
+{
+    answer_readiness(call, STR("{\"status\":\"ready\"}"));
+}
+
+void handle_ready(const struct call *call)
+{
+    answer_readiness(call, STR("{\"status\":\"ok\"}"));
+}
+
+/* What the store tells of itself; of its database, if it has one. */
+static void render_store(const struct app *app, const struct store_stats *stats,
+                         const struct metrics_page *page)
+{
+    const struct metrics_sample samples[] = {
+        {"integration_store_integrations", NULL, "Integrations in the store.", stats->integrations},
+        {"integration_store_revision", NULL, "Changes the store has seen.", stats->revision},
+        {"integration_store_used_bytes", NULL, "Size of the store.", stats->used_bytes},
+        {"integration_store_max_bytes", NULL, "Size the store can grow to.", stats->max_bytes},
+        {"integration_store_readers", NULL, "Most reader slots ever in use at once.",
+         stats->readers},
+    };
+    const struct metrics_sample database[] = {
+        {"integration_database_up", NULL, "Whether the database answers the follower.",
+         stats->database_up},
+        {"integration_database_connections", "state=\"idle\"", "Connections to the database.",
+         stats->connections_idle},
+        {"integration_database_connections", "state=\"busy\"", NULL, stats->connections_busy},
+        {"integration_database_connections_max", NULL, "Connections there may be.",
+         stats->connections_max},
+        {"integration_database_connects_total", NULL, "Connections opened.", stats->connects},
+        {"integration_database_commits_total", NULL, "Changes committed.", stats->commits},
+        {"integration_database_failures_total", NULL,
+         "Changes and reads that the database did not take.", stats->failures},
+        {"integration_replica_copies_total", NULL, "Copies made of the whole database.",
+         stats->copies},
+        {"integration_replica_revision", NULL, "Revision of the database that the replica has.",
+         stats->revision},
+    };
+    metrics_render_samples(samples, ARRAY_LEN(samples), page);
+    if (!app->backend->replicates)
+        return;
+    metrics_render_samples(database, ARRAY_LEN(database), page);
+    if (stats->age_ms == UINT64_MAX) /* there is no replica yet */
+        return;
+    const struct metrics_sample age = {"integration_replica_age_seconds", NULL,
+                                       "Time since the replica was known to lack nothing.",
+                                       stats->age_ms / 1000};
+    metrics_render_samples(&age, 1, page);
+}
+
+/* OpenMetrics for who names it and likes nothing better, as Prometheus does. */
+static enum metrics_format choose_format(struct str accept)
+{
+    bool named;
+    bool text_named;
+    unsigned openmetrics = http_accept_weight(accept, STR("application/openmetrics-text"), &named);
+    unsigned text = http_accept_weight(accept, STR("text/plain"), &text_named);
+    return named && openmetrics > 0 && openmetrics >= text ? METRICS_OPENMETRICS
+                                                           : METRICS_PROMETHEUS;
+}
+
+void handle_metrics(const struct call *call)
+{
+    struct app_session *session = call->session;
+    const struct app *app = session->app;
+    struct store_stats stats = {0};
+    bool store_up = app->backend->stats(session->store, &stats) == STORE_OK;
+    const struct metrics_page page = {choose_format(call->request->accept),
+                                      &session->response.body};
+    const struct metrics_sample samples[] = {
+        {"process_start_time_seconds", NULL, "Start of the service, in seconds since 1970.",
+         app->started_us / 1000000},
+        {"integration_build_info", "version=\"" PACKAGE_VERSION "\"",
+         "The program's version, as a label.", 1},
+        {"integration_store_up", NULL, "Whether the store answers.", store_up},
+    };
+    session->response.status = 200;
+    session->response.content_type = metrics_content_type(page.format);
+    metrics_render(app->metrics, &page);
+    metrics_render_samples(samples, ARRAY_LEN(samples), &page);
+    if (store_up)
+        render_store(app, &stats, &page);
+    metrics_render_end(&page);
+}
