@@ -50,7 +50,7 @@ LUA
 cat >"$directory/put.sql" <<'SQL'
 \set n random(0, 999)
 \set tag random(1, 9000000000000000000)
-SELECT * FROM integration_change('replace', 'i' || :n, ('{"id":"i' || :n || '","name":"n","description":"d","status": false,"settings":{"pad":"' || repeat('x', 100) || '"}}')::json, :tag);
+SELECT * FROM integration_change('replace', 'i' || :n, ('{"id":"i' || :n || '","name":"n","description":"d","status": false,"settings":{"pad":"' || repeat('x', 100) || '"}}')::json, :tag, 0);
 SQL
 
 # serving PID: the workers of a service and of its nginx.

@@ -5,6 +5,8 @@
 
 static const struct str json_type = STR_INIT("application/json");
 
+const struct str answer_patch_types = STR_INIT("application/merge-patch+json, application/json");
+
 struct buffer *answer_json(struct http_response *response, unsigned status)
 {
     response->status = status;
@@ -20,6 +22,13 @@ void answer_detail(struct http_response *response, unsigned status, struct str d
     buffer_append_char(body, '}');
 }
 
+void answer_not_modified(struct http_response *response)
+{
+    buffer_reset(&response->body, SIZE_MAX);
+    response->content_type = STR("");
+    response->status = 304;
+}
+
 void answer_failure(const struct call *call, enum store_status status)
 {
     struct http_response *response = &call->session->response;
@@ -30,6 +39,9 @@ void answer_failure(const struct call *call, enum store_status status)
         return;
     case STORE_EXISTS:
         answer_detail(response, 400, STR("integration id already exists"));
+        return;
+    case STORE_CHANGED:
+        answer_detail(response, 412, STR("the integration has been changed meanwhile"));
         return;
     case STORE_FULL:
         answer_detail(response, 507, STR("store full"));

@@ -18,11 +18,13 @@ const struct store_change app_defaults[] = {
      STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
               "\"description\":\"Connect with Facebook Messenger\",\"status\":false,"
               "\"settings\":{\"verify\":\"ai-chatbot-framework\",\"secret\":\"\","
-              "\"page_access_token\":\"\"}}")},
+              "\"page_access_token\":\"\"}}"),
+     0},
     {STORE_CREATE, STR_INIT("chat_widget"),
      STR_INIT("{\"id\":\"chat_widget\",\"name\":\"Chat Widget\","
               "\"description\":\"Add a chat widget to your website\","
-              "\"status\":true,\"settings\":{}}")},
+              "\"status\":true,\"settings\":{}}"),
+     0},
 };
 
 const size_t app_defaults_len = ARRAY_LEN(app_defaults);
@@ -61,8 +63,9 @@ static const char *const operations[APP_OPERATIONS] = {
 
 /* By enum store_status. */
 static const char *const outcomes[] = {
-    [STORE_OK] = "ok",     [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
-    [STORE_FULL] = "full", [STORE_AWAY] = "away",           [STORE_BROKEN] = "broken"};
+    [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
+    [STORE_CHANGED] = "changed", [STORE_FULL] = "full",           [STORE_AWAY] = "away",
+    [STORE_BROKEN] = "broken"};
 
 struct metrics *app_metrics_open(const struct config *config, struct metrics_labels *labels,
                                  char *error, size_t error_size)

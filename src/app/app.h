@@ -47,6 +47,9 @@ struct app_session {
     char trace_text[55];    /* likewise, its answer's traceparent */
     char revision_text[21]; /* of its answer's headers */
     char age_text[21];
+    char tag_text[23];
+    char modified_text[30];
+    bool elsewhere; /* this session is not to do it: app_handle says so */
 };
 
 /* Where a request goes; plain values that point into the request's target. */
@@ -88,12 +91,14 @@ void app_retire(struct app *app);
 MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
-/* Finds where a request goes, from its method, target and Cache-Control alone. */
+/* Finds where a request goes, from its method, its target and whether it asks for a copy, for none
+ * (Cache-Control) or has one (If-None-Match). */
 struct app_route app_route(const struct http_request *request);
 
 /* Answers a request into session->response, which lives until app_finish. Every request is counted
- * and logged here, and nowhere else. False: the answer is longer than the session's answer_max;
- * nothing was changed, counted or logged, and another session shall answer. */
+ * and logged here, and nowhere else. False: the answer is longer than the session's answer_max,
+ * or takes long to make; nothing was changed, counted or logged, and another session shall answer.
+ */
 MUST_CHECK bool app_handle(struct app_session *session, const struct http_request *request,
                            const struct app_route *route);
 

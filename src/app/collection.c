@@ -1,26 +1,76 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/answer.h"
+#include "app/conditions.h"
 #include "app/handlers.h"
+#include "app/query.h"
 #include "app/storage.h"
+
+struct listing {
+    const struct call *call;
+    const struct query *query;
+    struct buffer *body;
+    struct buffer scratch;
+    uint64_t count;
+    uint64_t last; /* sequence number of the last one shown */
+    bool more;     /* than the limit */
+    bool elsewhere;
+};
 
 static bool append_to_list(void *context, const struct store_record *record)
 {
-    struct buffer *list = context;
-    if (list->len > 1)
-        buffer_append_char(list, ',');
-    buffer_append_str(list, record->document);
+    struct listing *listing = context;
+    if (listing->call->session->answer_max < SIZE_MAX) {
+        listing->elsewhere = true;
+        return false;
+    }
+    if (!query_wants(listing->call, listing->query, record, &listing->scratch))
+        return true;
+    if (listing->query->limit > 0 && listing->count == listing->query->limit) {
+        listing->more = true;
+        return false;
+    }
+    if (listing->count > 0)
+        buffer_append_char(listing->body, ',');
+    query_append(listing->call, listing->query, record, listing->body);
+    listing->count++;
+    listing->last = record->sequence;
     return true;
+}
+
+static struct store_read begin_list(const struct call *call, const struct query *query)
+{
+    struct store_read read = storage_begin_read(call);
+    bool filtered = query->has_status || query->text.len > 0;
+    read.after = query->after;
+    read.ids = query->ids;
+    read.ids_len = query->ids_len;
+    read.wanted = query->limit > 0 && !filtered ? query->limit + 1 : 0;
+    read.known = conditions_known(call);
+    return read;
 }
 
 void handle_list(const struct call *call)
 {
     struct app_session *session = call->session;
-    struct store_read read = storage_begin_read(call);
-    struct buffer *body = answer_json(&session->response, 200);
-    buffer_append_char(body, '[');
-    enum store_status status = storage_each(call, &read, append_to_list, body);
-    buffer_append_char(body, ']');
+    struct query query = {0};
+    if (!query_read(call, &query))
+        return;
+    struct store_read read = begin_list(call, &query);
+    struct listing listing = {
+        .call = call, .query = &query, .body = answer_json(&session->response, 200)};
+    buffer_append_char(listing.body, '[');
+    enum store_status status = storage_each(call, &read, append_to_list, &listing);
+    buffer_append_char(listing.body, ']');
+    buffer_release(&listing.scratch);
     storage_end_read(call, &read, status);
-    if (status != STORE_OK)
+    session->elsewhere = listing.elsewhere;
+    if (status != STORE_OK) {
         answer_failure(call, status);
+        return;
+    }
+    conditions_tell(call, read.revision, 0);
+    if (conditions_has(call, read.revision))
+        answer_not_modified(&session->response);
+    else if (listing.more)
+        query_tell_next(call, listing.last);
 }

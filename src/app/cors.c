@@ -5,6 +5,10 @@
 
 static const struct str methods = STR_INIT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
+/* What a page may read of an answer besides what Fetch lets it (section 4.5 of that). */
+static const struct str exposed = STR_INIT("Accept-Patch, Age, Allow, ETag, Link, Location, "
+                                           "Retry-After, X-Request-ID, X-Revision, traceparent");
+
 static struct str allowed_origins(const struct call *call)
 {
     return str_from(call->session->app->config->cors_allow_origins);
@@ -79,4 +83,5 @@ void cors_add_headers(const struct call *call)
     http_response_header(response, STR("Access-Control-Allow-Origin"),
                          named ? call->request->origin : STR("*"));
     http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+    http_response_header(response, STR("Access-Control-Expose-Headers"), exposed);
 }

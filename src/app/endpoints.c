@@ -8,19 +8,26 @@
 
 #define INTEGRATIONS                                                                               \
     {                                                                                              \
-        [HTTP_GET] = {.handle = handle_list, .may_wait = true, .reads = true},                     \
+        [HTTP_GET] = {.handle = handle_list, .may_wait = true, .reads = true, .polls = true},      \
         [HTTP_POST] = {.handle = handle_create, .takes_body = true, .may_wait = true},             \
     }
 #define INTEGRATION                                                                                \
     {                                                                                              \
         [HTTP_GET] = {.handle = handle_get, .reads = true},                                        \
         [HTTP_PUT] = {.handle = handle_replace, .takes_body = true, .may_wait = true},             \
+        [HTTP_PATCH] = {.handle = handle_patch, .takes_body = true, .may_wait = true},             \
         [HTTP_DELETE] = {.handle = handle_remove, .may_wait = true},                               \
+    }
+
+#define BATCH                                                                                      \
+    {                                                                                              \
+        [HTTP_POST] = {.handle = handle_batch, .takes_body = true, .may_wait = true},              \
     }
 
 const struct endpoint endpoints[] = {
     {"/integrations/{id}", INTEGRATION},
     {"/integrations", INTEGRATIONS},
+    {"/integrations:batch", BATCH},
     {"/admin/integrations/{id}", INTEGRATION}, /* the chatbot framework's own paths */
     {"/admin/integrations", INTEGRATIONS},
     {"/health", {[HTTP_GET] = {.handle = handle_health}}},
@@ -33,6 +40,7 @@ const size_t endpoints_len = ARRAY_LEN(endpoints);
 const char *const endpoint_labels[] = {
     "/integrations/{id}",
     "/integrations",
+    "/integrations:batch",
     "/admin/integrations/{id}",
     "/admin/integrations",
     "/health",
@@ -101,7 +109,8 @@ struct app_route app_route(const struct http_request *request)
         const struct operation *operation = &endpoints[route.endpoint].operations[method];
         route.asks =
             operation->asks || (operation->reads && http_wants_fresh(request->cache_control));
-        route.may_wait = operation->may_wait || route.asks;
+        bool polls = operation->polls && request->if_none_match.len > 0;
+        route.may_wait = (operation->may_wait && !polls) || route.asks;
     }
     return route;
 }

@@ -20,6 +20,7 @@ struct operation {
     bool takes_body; /* a body above the limit is refused before the handler */
     bool may_wait;
     bool reads; /* from the store: a client may ask for no copy, which may wait */
+    bool polls; /* a client that has a copy is told at once that it still is one */
     bool asks;  /* whether changes could be made */
 };
 

@@ -95,6 +95,8 @@ static void pass(const struct call *call, const struct endpoint *endpoint)
     if (method == HTTP_OPTIONS) {
         response->status = 204;
         answer_allow(call, endpoint);
+        if (endpoint->operations[HTTP_PATCH].handle != NULL)
+            http_response_header(response, STR("Accept-Patch"), answer_patch_types);
     } else if (operation->handle == NULL) {
         answer_detail(response, 405, STR("Method Not Allowed"));
         answer_allow(call, endpoint);
@@ -103,6 +105,42 @@ static void pass(const struct call *call, const struct endpoint *endpoint)
     } else {
         operation->handle(call);
     }
+}
+
+/* Turns {"detail":…} into problem details, for who likes those better (RFC 9457): a text is the
+ * detail, a list of faults the extension member "errors". */
+static void answer_as_problem(const struct call *call)
+{
+    static const struct str type = STR_INIT("application/problem+json");
+    struct http_response *response = &call->session->response;
+    const size_t before = strlen("{\"detail\":");
+    bool named;
+    bool json_named;
+    if (response->status < 400 || response->body.len <= before)
+        return;
+    http_response_header(response, STR("Vary"), STR("Accept"));
+    unsigned weight = http_accept_weight(call->request->accept, type, &named);
+    if (!named || weight == 0 ||
+        (http_accept_weight(call->request->accept, STR("application/json"), &json_named) > weight &&
+         json_named))
+        return;
+    struct str detail = arena_copy(&call->session->arena, buffer_str(&response->body));
+    detail = (struct str){detail.data + before, detail.len - before - 1};
+    if (call->session->arena.failed)
+        return;
+    response->content_type = type;
+    buffer_reset(&response->body, SIZE_MAX);
+    buffer_append_str(&response->body, STR("{\"type\":\"about:blank\",\"title\":"));
+    text_append_json(&response->body, str_from(http_status_reason(response->status)));
+    buffer_append_str(&response->body, STR(",\"status\":"));
+    buffer_append_u64(&response->body, response->status);
+    if (detail.data[0] == '[')
+        buffer_append_str(&response->body,
+                          STR(",\"detail\":\"The request has faults\",\"errors\":"));
+    else
+        buffer_append_str(&response->body, STR(",\"detail\":"));
+    buffer_append_str(&response->body, detail);
+    buffer_append_char(&response->body, '}');
 }
 
 static void answer(struct call *call, const struct app_route *route)
@@ -118,6 +156,7 @@ static void answer(struct call *call, const struct app_route *route)
         call->id = text_percent_decode(&call->session->arena, route->raw_id);
         pass(call, &endpoints[route->endpoint]);
     }
+    answer_as_problem(call);
     cors_add_headers(call);
 }
 
@@ -184,7 +223,8 @@ bool app_handle(struct app_session *session, const struct http_request *request,
     struct call call = {.session = session, .request = request};
     metrics_begin(&session->slot);
     answer(&call, route);
-    if (response->body.len > session->answer_max) {
+    if (response->body.len > session->answer_max || session->elsewhere) {
+        session->elsewhere = false;
         metrics_cancel(&session->slot);
         return false;
     }

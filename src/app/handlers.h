@@ -8,9 +8,11 @@
 #include "app/endpoints.h"
 
 handler handle_list;
+handler handle_batch;
 handler handle_create;
 handler handle_get;
 handler handle_replace;
+handler handle_patch;
 handler handle_remove;
 handler handle_health;
 handler handle_readiness;

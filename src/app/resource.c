@@ -1,33 +1,112 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/answer.h"
+#include "app/conditions.h"
 #include "app/handlers.h"
+#include "app/query.h"
 #include "app/storage.h"
+#include "base/clock.h"
 #include "model/integration.h"
+
+/* Puts the members that are asked for in the place of the document in the body. */
+static void choose_fields(const struct call *call, const struct query *query,
+                          struct store_record *record, struct buffer *body)
+{
+    if (query->fields == 0)
+        return;
+    record->document = arena_copy(&call->session->arena, buffer_str(body));
+    buffer_reset(body, SIZE_MAX);
+    query_append(call, query, record, body);
+}
 
 void handle_get(const struct call *call)
 {
-    struct app_session *session = call->session;
-    struct buffer *body = answer_json(&session->response, 200);
+    struct http_response *response = &call->session->response;
+    struct store_record record;
+    struct query query = {0};
+    if (!query_read(call, &query))
+        return;
     struct store_read read = storage_begin_read(call);
+    struct buffer *body = answer_json(response, 200);
     enum store_status status = STORE_NOT_FOUND;
+    read.known = conditions_known(call);
     if (integration_id_is_valid(call->id)) {
-        status = storage_get(call, &read, body);
+        status = storage_get(call, &read, &record, body);
         storage_end_read(call, &read, status);
     }
-    if (status != STORE_OK)
+    if (status != STORE_OK) {
         answer_failure(call, status);
+        return;
+    }
+    conditions_tell(call, record.revision, record.updated_us);
+    if (conditions_has(call, record.revision))
+        answer_not_modified(response);
+    else
+        choose_fields(call, &query, &record, body);
 }
 
-/* Reads the request's body as an integration; answers what is wrong with it. */
-static bool read_integration(const struct call *call, struct integration *integration)
+/* ---- changes ---- */
+
+static enum store_status make_change(const struct call *call, const struct store_change *change)
+{
+    const struct app *app = call->session->app;
+    struct store_batch batch = {.changes = change,
+                                .len = 1,
+                                .deadline_ns = storage_deadline(call, app->config->db_timeout_ms)};
+    enum store_status status = storage_change(call, &batch);
+    if (status == STORE_OK) {
+        storage_tell_revision(call, batch.revision);
+        if (change->operation != STORE_REMOVE)
+            conditions_tell(call, batch.revision, batch.made_us);
+    } else if (status == STORE_CHANGED ||
+               (status == STORE_EXISTS && call->request->if_none_match.len > 0)) {
+        conditions_tell(call, batch.found, 0);
+        status = STORE_CHANGED;
+    }
+    return status;
+}
+
+/* Tells where the new integration is. */
+static void tell_location(const struct call *call, struct str id)
+{
+    struct arena *arena = &call->session->arena;
+    struct str path = http_target_path(call->request->target);
+    struct buffer location = {0};
+    http_append_uri(&location, call->request->prefix);
+    while (path.len > 0 && path.data[path.len - 1] == '/')
+        path.len--;
+    http_append_uri(&location, path);
+    if (call->request->method == HTTP_POST) {
+        buffer_append_char(&location, '/');
+        http_append_segment(&location, id);
+    }
+    struct str kept = arena_copy(arena, buffer_str(&location));
+    arena->failed |= location.failed;
+    buffer_release(&location);
+    http_response_header(&call->session->response, STR("Location"), kept);
+}
+
+/* Makes the change and answers with the integration as it is then. */
+static enum store_status write(const struct call *call, const struct store_change *change)
+{
+    struct app_session *session = call->session;
+    bool creates = change->operation == STORE_CREATE;
+    /* The answer comes first: what is committed must not fail for want of memory. */
+    struct buffer *body = answer_json(&session->response, creates ? 201 : 200);
+    buffer_reset(body, SIZE_MAX);
+    buffer_append_str(body, change->document);
+    if (body->failed)
+        return STORE_AWAY;
+    enum store_status status = make_change(call, change);
+    if (status == STORE_OK && creates)
+        tell_location(call, change->id);
+    return status;
+}
+
+/* Answers what became of reading an integration; `detail` is in the body. */
+static bool answer_outcome(const struct call *call, enum integration_outcome outcome)
 {
     struct http_response *response = &call->session->response;
-    struct integration_rules rules = {
-        .is_json = http_content_type_is_json(call->request->content_type), .path_id = call->id};
     struct buffer *body = answer_json(response, 422);
-    buffer_append_str(body, STR("{\"detail\":"));
-    enum integration_outcome outcome =
-        integration_parse(&call->session->arena, call->request->body, &rules, integration, body);
     buffer_append_char(body, '}');
     if (outcome == INTEGRATION_INVALID)
         return false;
@@ -39,51 +118,140 @@ static bool read_integration(const struct call *call, struct integration *integr
     return outcome == INTEGRATION_OK;
 }
 
-static enum store_status make_change(const struct call *call, const struct store_change *change)
+static struct integration_rules rules_of(const struct call *call)
 {
-    const struct app *app = call->session->app;
-    struct store_batch batch = {.changes = change,
-                                .len = 1,
-                                .deadline_ns = storage_deadline(call, app->config->db_timeout_ms)};
-    enum store_status status = storage_change(call, &batch);
-    if (status == STORE_OK)
-        storage_tell_revision(call, batch.revision);
-    return status;
+    return (struct integration_rules){
+        .is_json = http_content_type_is_json(call->request->content_type), .path_id = call->id};
 }
 
-static void write_integration(const struct call *call, enum store_operation operation,
-                              unsigned success)
+/* Reads the request's body as an integration; answers what is wrong with it. */
+static bool read_integration(const struct call *call, struct integration *integration)
 {
-    struct integration integration;
-    if (!read_integration(call, &integration))
-        return;
-    struct store_change change = {operation, integration.id, integration.document};
-    /* The answer comes first: what is committed must not fail for want of memory. */
-    struct buffer *body = answer_json(&call->session->response, success);
-    buffer_append_str(body, integration.document);
-    enum store_status status = body->failed ? STORE_AWAY : make_change(call, &change);
-    if (status != STORE_OK)
-        answer_failure(call, status);
+    struct integration_rules rules = rules_of(call);
+    struct buffer *body = &call->session->response.body;
+    buffer_append_str(body, STR("{\"detail\":"));
+    return answer_outcome(call, integration_parse(&call->session->arena, call->request->body,
+                                                  &rules, integration, body));
 }
 
 void handle_create(const struct call *call)
 {
-    write_integration(call, STORE_CREATE, 201);
+    struct integration integration;
+    if (!read_integration(call, &integration))
+        return;
+    struct store_change change = {STORE_CREATE, integration.id, integration.document, 0};
+    enum store_status status = write(call, &change);
+    if (status != STORE_OK)
+        answer_failure(call, status);
 }
 
 void handle_replace(const struct call *call)
 {
-    write_integration(call, STORE_REPLACE, 200);
+    struct integration integration;
+    if (!read_integration(call, &integration))
+        return;
+    struct store_change change = {STORE_REPLACE, integration.id, integration.document, 0};
+    if (!conditions_read(call, &change))
+        return;
+    enum store_status status = write(call, &change);
+    if (status != STORE_OK)
+        answer_failure(call, status);
 }
 
 void handle_remove(const struct call *call)
 {
     struct store_change change = {.operation = STORE_REMOVE, .id = call->id};
     enum store_status status = STORE_NOT_FOUND;
-    if (integration_id_is_valid(call->id))
+    if (integration_id_is_valid(call->id)) {
+        if (!conditions_read(call, &change))
+            return;
         status = make_change(call, &change);
+    }
     if (status == STORE_OK)
         call->session->response.status = 204;
     else
+        answer_failure(call, status);
+}
+
+/* ---- partial changes ---- */
+
+static bool is_patch(struct str content_type)
+{
+    return content_type.len == 0 ||
+           http_content_type_is(content_type, STR("application/merge-patch+json")) ||
+           http_content_type_is(content_type, STR("application/json"));
+}
+
+/* Applies the body to what the store has, if it still has that then: STORE_CHANGED if not.
+ * *answered: what is wrong with the body. */
+static enum store_status patch_once(const struct call *call, bool fresh, uint64_t if_revision,
+                                    bool *answered)
+{
+    struct app_session *session = call->session;
+    struct buffer *body = &session->response.body;
+    struct integration_rules rules = rules_of(call);
+    struct store_read read = storage_begin_read(call);
+    struct integration integration;
+    struct store_record record;
+    read.fresh |= fresh;
+    buffer_reset(body, SIZE_MAX); /* of what an earlier attempt left */
+    enum store_status status = storage_get(call, &read, &record, body);
+    if (status != STORE_OK)
+        return status;
+    struct str document = arena_copy(&session->arena, buffer_str(body));
+    buffer_reset(body, SIZE_MAX);
+    if (document.data == NULL)
+        return STORE_AWAY;
+    if (if_revision != 0 && if_revision != record.revision) {
+        conditions_tell(call, record.revision, 0);
+        return STORE_CHANGED;
+    }
+    buffer_append_str(body, STR("{\"detail\":"));
+    *answered =
+        !answer_outcome(call, integration_patch(&session->arena, document, call->request->body,
+                                                &rules, &integration, body));
+    if (*answered)
+        return STORE_OK;
+    if (integration.document.len > session->app->config->max_body_bytes) {
+        answer_detail(&session->response, 413, STR("The integration would become too large"));
+        *answered = true;
+        return STORE_OK;
+    }
+    struct store_change change = {STORE_REPLACE, integration.id, integration.document,
+                                  record.revision};
+    return write(call, &change);
+}
+
+void handle_patch(const struct call *call)
+{
+    struct app_session *session = call->session;
+    struct http_response *response = &session->response;
+    struct store_change change = {.id = call->id};
+    uint64_t deadline_ns = storage_deadline(call, session->app->config->db_timeout_ms);
+    bool answered = false;
+    bool fresh = false;
+    enum store_status status = STORE_NOT_FOUND;
+    if (!is_patch(call->request->content_type)) {
+        http_response_header(response, STR("Accept-Patch"), answer_patch_types);
+        answer_detail(response, 415, STR("Unsupported Media Type"));
+        return;
+    }
+    bool exists = integration_id_is_valid(call->id);
+    if (exists && !conditions_read(call, &change))
+        return;
+    while (exists) {
+        response->headers_len = 0;
+        status = patch_once(call, fresh, change.if_revision, &answered);
+        /* What it was read from may have been older than the condition; then only the client can
+         * tell what to do. */
+        if (status != STORE_CHANGED || (fresh && change.if_revision != 0))
+            break;
+        if (clock_steady_ns() > deadline_ns) {
+            status = STORE_AWAY;
+            break;
+        }
+        fresh = true;
+    }
+    if (!answered && status != STORE_OK)
         answer_failure(call, status);
 }

@@ -55,11 +55,13 @@ static enum store_status count_operation(const struct call *call, enum app_opera
     return status;
 }
 
-enum store_status storage_get(const struct call *call, struct store_read *read, struct buffer *out)
+enum store_status storage_get(const struct call *call, struct store_read *read,
+                              struct store_record *record, struct buffer *out)
 {
     struct app_session *session = call->session;
     uint64_t started_ns = clock_steady_ns();
-    enum store_status status = session->app->backend->get(session->store, read, call->id, out);
+    enum store_status status =
+        session->app->backend->get(session->store, read, call->id, record, out);
     return count_operation(call, APP_GET, started_ns, status);
 }
 

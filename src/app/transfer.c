@@ -79,7 +79,7 @@ static bool add(struct reading *reading, size_t line, const struct integration *
     }
     reading->lines[list->len] = line;
     list->changes[list->len++] =
-        (struct store_change){STORE_PUT, integration->id, integration->document};
+        (struct store_change){STORE_PUT, integration->id, integration->document, 0};
     return true;
 }
 
@@ -147,31 +147,6 @@ static bool take_lines(struct reading *reading)
     return true;
 }
 
-/* The end of the JSON value at `at`: the next comma or bracket that is in no string and no other
- * value. What lies between is checked later. */
-static const char *end_of_element(const char *at, const char *end)
-{
-    unsigned depth = 0;
-    bool in_string = false;
-    for (; at < end; at++) {
-        if (in_string) {
-            if (*at == '\\' && at + 1 < end)
-                at++;
-            else if (*at == '"')
-                in_string = false;
-        } else if (*at == '"') {
-            in_string = true;
-        } else if (*at == '[' || *at == '{') {
-            depth++;
-        } else if (depth == 0 && (*at == ',' || *at == ']')) {
-            return at;
-        } else if (*at == ']' || *at == '}') {
-            depth--;
-        }
-    }
-    return end;
-}
-
 static const char *skip_space(const char *at, const char *end)
 {
     while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
@@ -186,7 +161,7 @@ static bool take_array(struct reading *reading, const char *at)
     size_t line = line_of(reading, at);
     bool more = at < end && *at != ']';
     while (more) {
-        const char *stop = end_of_element(at, end);
+        const char *stop = json_element_end(at, end);
         if (!take_integration(reading, line, (struct str){at, (size_t)(stop - at)}))
             return false;
         more = stop < end && *stop == ',';
@@ -195,7 +170,7 @@ static bool take_array(struct reading *reading, const char *at)
             line += *c == '\n';
         at = next;
     }
-    if (at == end)
+    if (at == end || *at != ']')
         return FAIL(reading->error, "line %zu: the array does not end", line);
     if (skip_space(at + 1, end) != end)
         return FAIL(reading->error, "line %zu: something follows the array", line);
@@ -303,6 +278,7 @@ static const char *explain_status(enum store_status status)
     case STORE_OK:
     case STORE_NOT_FOUND:
     case STORE_EXISTS:
+    case STORE_CHANGED:
     case STORE_BROKEN:
         break;
     }

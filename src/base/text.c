@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
+#include <locale.h>
+#include <pthread.h>
+#include <wctype.h>
+
 static bool is_continuation(unsigned char c)
 {
     return (c & 0xC0) == 0x80;
@@ -134,4 +138,58 @@ void text_append_json(struct buffer *buffer, struct str text)
         at += length == 0 ? 1 : length;
     }
     buffer_append_char(buffer, '"');
+}
+
+/* ---- case ---- */
+
+static locale_t unicode;
+static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
+
+static void open_unicode(void)
+{
+    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+}
+
+static wint_t decode(const unsigned char *at, size_t length)
+{
+    wint_t c = length == 2 ? at[0] & 0x1FU : length == 3 ? at[0] & 0x0FU : at[0] & 0x07U;
+    for (size_t i = 1; i < length; i++)
+        c = c << 6 | (at[i] & 0x3FU);
+    return c;
+}
+
+static void append_utf8(struct buffer *buffer, wint_t c)
+{
+    unsigned char bytes[4];
+    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
+    for (size_t i = length; i > 1; i--) {
+        bytes[i - 1] = 0x80 | (c & 0x3F);
+        c >>= 6;
+    }
+    static const unsigned char marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
+    bytes[0] = (unsigned char)(marks[length] | c);
+    buffer_append(buffer, bytes, length);
+}
+
+static void append_lower(struct buffer *buffer, unsigned char c)
+{
+    if (c >= 'A' && c <= 'Z')
+        c |= 0x20;
+    buffer_append(buffer, &c, 1);
+}
+
+void text_append_folded(struct buffer *buffer, struct str text)
+{
+    const unsigned char *bytes = (const unsigned char *)text.data;
+    pthread_once(&unicode_once, open_unicode);
+    for (size_t at = 0; at < text.len;) {
+        size_t length = sequence_length(bytes + at, text.len - at);
+        if (length > 1 && unicode != (locale_t)0)
+            append_utf8(buffer, towlower_l(decode(bytes + at, length), unicode));
+        else if (length > 1)
+            buffer_append(buffer, bytes + at, length);
+        else
+            append_lower(buffer, bytes[at]);
+        at += length == 0 ? 1 : length;
+    }
 }

@@ -24,6 +24,10 @@ unsigned char text_percent_next(struct str *rest);
  * in `arena`; its data is NULL when there was no memory. */
 MUST_CHECK struct str text_percent_decode(struct arena *arena, struct str text);
 
+/* Appends `text`, which is UTF-8, without the difference between upper and lower case: each
+ * character in lower case (towlower(3), of Unicode). */
+void text_append_folded(struct buffer *buffer, struct str text);
+
 /* Appends `text` as a JSON string (RFC 8259, section 7) with its quotes: safe in any JSON document
  * and on one log line, whatever the bytes. What is not UTF-8 becomes U+FFFD. */
 void text_append_json(struct buffer *buffer, struct str text);

@@ -77,6 +77,8 @@ static const struct option options[] = {
      "ever, so that a load balancer notices"},
     {"CORS_ALLOW_ORIGINS", KIND_TEXT, AT(cors_allow_origins), "", 0, 0, NULL,
      "origins a browser may call from, separated by commas, or `*`; empty: CORS is off"},
+    {"REQUIRE_IF_MATCH", KIND_CHOICE, AT(require_if_match), "off", 0, 0, off_on,
+     "`on`: PUT, PATCH and DELETE without a condition (`If-Match`) are answered 428"},
     {"SEED_DEFAULTS", KIND_CHOICE, AT(seed_defaults), "off", 0, 0, off_on,
      "`on`: a store that never held anything starts with the framework's two integrations"},
     {"DATABASE_URL", KIND_SECRET, AT(database_url), "", 0, 0, NULL,

@@ -29,8 +29,9 @@ struct config {
     uint64_t drain_timeout_ms;
     uint64_t pre_drain_delay_ms;
     const char *cors_allow_origins;
-    uint64_t seed_defaults;   /* bool */
-    const char *database_url; /* empty: the embedded store */
+    uint64_t require_if_match; /* bool */
+    uint64_t seed_defaults;    /* bool */
+    const char *database_url;  /* empty: the embedded store */
     uint64_t db_pool_size;
     uint64_t db_max_overflow;
     uint64_t db_timeout_ms;

@@ -2,6 +2,9 @@
 #include "model/http.h"
 
 #include <assert.h>
+#include <time.h>
+
+#include "base/text.h"
 
 const char *const http_method_names[HTTP_METHODS] = {
     [HTTP_GET] = "GET",         [HTTP_HEAD] = "HEAD",   [HTTP_POST] = "POST",
@@ -9,7 +12,8 @@ const char *const http_method_names[HTTP_METHODS] = {
     [HTTP_OPTIONS] = "OPTIONS", [HTTP_OTHER] = "OTHER",
 };
 
-const unsigned http_statuses[] = {200, 201, 204, 400, 404, 405, 413, 422, 500, 503, 507};
+const unsigned http_statuses[] = {200, 201, 204, 304, 400, 404, 405, 409,
+                                  412, 413, 415, 422, 428, 500, 503, 507};
 const size_t http_statuses_len = ARRAY_LEN(http_statuses);
 
 /* By the index in http_statuses. */
@@ -17,11 +21,16 @@ static const char *const reasons[] = {
     "OK",
     "Created",
     "No Content",
+    "Not Modified",
     "Bad Request",
     "Not Found",
     "Method Not Allowed",
+    "Conflict",
+    "Precondition Failed",
     "Content Too Large",
+    "Unsupported Media Type",
     "Unprocessable Content",
+    "Precondition Required",
     "Internal Server Error",
     "Service Unavailable",
     "Insufficient Storage",
@@ -175,6 +184,39 @@ bool http_content_type_is_json(struct str content_type)
     return str_equal_ignore_case(subtype, STR("json"));
 }
 
+bool http_content_type_is(struct str content_type, struct str type)
+{
+    struct str named;
+    return str_split(&content_type, ';', &named) && str_equal_ignore_case(str_trim(named), type);
+}
+
+bool http_is_any(struct str condition)
+{
+    return str_equal(str_trim(condition), STR("*"));
+}
+
+bool http_next_tag(struct str *rest, struct http_tag *tag)
+{
+    struct str list = str_trim(*rest);
+    while (list.len > 0 && list.data[0] == ',')
+        list = str_trim((struct str){list.data + 1, list.len - 1});
+    *rest = list;
+    tag->weak = str_has_prefix(list, STR("W/"));
+    if (tag->weak)
+        list = (struct str){list.data + 2, list.len - 2};
+    if (!str_has_prefix(list, STR("\"")))
+        return false;
+    const char *end = memchr(list.data + 1, '"', list.len - 1);
+    if (end == NULL)
+        return false;
+    tag->opaque = (struct str){list.data + 1, (size_t)(end - list.data) - 1};
+    list = str_trim((struct str){end + 1, list.len - tag->opaque.len - 2});
+    if (list.len > 0 && list.data[0] != ',')
+        return false;
+    *rest = list;
+    return true;
+}
+
 struct str http_origin_form(struct str target)
 {
     static const char mark[] = "://";
@@ -195,4 +237,67 @@ struct str http_target_path(struct str target)
     struct str path = http_origin_form(target);
     target = path;
     return str_split(&target, '?', &path) && path.len > 0 ? path : STR("/");
+}
+
+struct str http_target_query(struct str target)
+{
+    struct str path;
+    struct str rest = http_origin_form(target);
+    (void)str_split(&rest, '?', &path);
+    return rest;
+}
+
+struct str http_decode_form(struct arena *arena, struct str text)
+{
+    struct str copy = arena_copy(arena, text);
+    if (copy.data == NULL)
+        return copy;
+    char *at = (char *)copy.data;
+    while ((at = memchr(at, '+', (size_t)(copy.data + copy.len - at))) != NULL)
+        *at = ' ';
+    return text_percent_decode(arena, copy);
+}
+
+static void append_percent(struct buffer *buffer, char c)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    unsigned char byte = (unsigned char)c;
+    buffer_append(buffer, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
+}
+
+/* Letters, digits and "-._~" (RFC 3986, section 2.3). */
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           (c != '\0' && strchr("-._~", c) != NULL);
+}
+
+void http_append_uri(struct buffer *buffer, struct str uri)
+{
+    for (size_t i = 0; i < uri.len; i++) {
+        char c = uri.data[i];
+        if (is_unreserved(c) || (c != '\0' && strchr(":/?#[]@!$&'()*+,;=%", c) != NULL))
+            buffer_append_char(buffer, c);
+        else
+            append_percent(buffer, c);
+    }
+}
+
+void http_append_segment(struct buffer *buffer, struct str text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (is_unreserved(text.data[i]))
+            buffer_append_char(buffer, text.data[i]);
+        else
+            append_percent(buffer, text.data[i]);
+}
+
+void http_append_date(struct buffer *buffer, uint64_t us)
+{
+    struct tm tm;
+    char text[32];
+    time_t seconds = (time_t)(us / 1000000);
+    gmtime_r(&seconds, &tm);
+    size_t length = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+    buffer_append(buffer, text, length);
 }

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/buffer.h"
 #include "base/str.h"
 
@@ -39,13 +40,16 @@ const char *http_status_reason(unsigned status);
 struct http_request {
     uint64_t started_ns; /* clock_steady_ns() at its arrival */
     enum http_method method;
-    struct str target; /* as the client sent it, still encoded, with its query */
+    struct str prefix; /* the path that a web server keeps in front of the service's own */
+    struct str target; /* behind it, as the client sent it, still encoded, with its query */
     struct str content_type;
     struct str id; /* X-Request-ID */
     struct str origin;
     struct str cookie;
     struct str cache_control;
     struct str accept;
+    struct str if_match;
+    struct str if_none_match;
     struct str traceparent;
     struct str cors_method;  /* Access-Control-Request-Method */
     struct str cors_headers; /* Access-Control-Request-Headers */
@@ -87,9 +91,25 @@ struct http_trace {
 
 struct http_trace http_read_traceparent(struct str traceparent);
 
+/* An entity tag (RFC 9110, section 8.8.3). */
+struct http_tag {
+    struct str opaque; /* without its quotes */
+    bool weak;
+};
+
+/* Takes the next tag off a list of them, of If-Match or If-None-Match. False at the end, or at what
+ * is none: *rest is not empty then. */
+bool http_next_tag(struct str *rest, struct http_tag *tag);
+
+/* Whether a condition is "*": any representation. */
+bool http_is_any(struct str condition);
+
 /* Whether a Cache-Control asks for an answer that is no copy: no-cache is among its directives
  * (RFC 9111, section 5.2.1.4). */
 bool http_wants_fresh(struct str cache_control);
+
+/* Whether a Content-Type is `type`, in any case and with any parameters. */
+bool http_content_type_is(struct str content_type, struct str type);
 
 /* How much a client wants a media type ("text/plain"), in thousandths, from its Accept: the weight
  * of the most specific range that matches; 1000 when there is no Accept (RFC 9110, section 12.5.1).
@@ -102,5 +122,22 @@ struct str http_origin_form(struct str target);
 /* The path of a request target: without the query, and without scheme and authority if it came in
  * absolute form (RFC 9112, section 3.2.2). */
 struct str http_target_path(struct str target);
+
+/* The query of a request target, without its question mark; its data is NULL when there is none. */
+struct str http_target_query(struct str target);
+
+/* The value of a query's parameter, or its name, as forms send it: + is a space, %XX a byte. Its
+ * data is NULL when there was no memory. */
+MUST_CHECK struct str http_decode_form(struct arena *arena, struct str text);
+
+/* Appends what stands in a URI so that it can stand in a header: what is not allowed in a URI is
+ * percent-encoded (RFC 3986, section 2). */
+void http_append_uri(struct buffer *buffer, struct str uri);
+
+/* Appends `text` as one segment of a path. */
+void http_append_segment(struct buffer *buffer, struct str text);
+
+/* Appends a time, in microseconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7). */
+void http_append_date(struct buffer *buffer, uint64_t us);
 
 #endif

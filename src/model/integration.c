@@ -4,14 +4,19 @@
 #include "base/text.h"
 #include "model/json.h"
 
-/* The members, in the order of the contract. */
-enum field { FIELD_ID, FIELD_NAME, FIELD_DESCRIPTION, FIELD_STATUS, FIELD_SETTINGS, FIELDS };
+const struct str integration_field_names[INTEGRATION_FIELDS] = {
+    [INTEGRATION_ID] = STR_INIT("id"),
+    [INTEGRATION_NAME] = STR_INIT("name"),
+    [INTEGRATION_DESCRIPTION] = STR_INIT("description"),
+    [INTEGRATION_STATUS] = STR_INIT("status"),
+    [INTEGRATION_SETTINGS] = STR_INIT("settings"),
+};
 
 struct parser {
     struct arena *arena;
     const struct integration_rules *rules;
-    struct json_member members[FIELDS];
-    struct str texts[FIELD_STATUS]; /* id, name, description, decoded */
+    struct json_member members[INTEGRATION_FIELDS];
+    struct str texts[INTEGRATION_STATUS]; /* id, name, description, decoded */
     bool status;
     struct buffer *detail;
     bool faulty;
@@ -22,6 +27,8 @@ static void begin_fault(struct parser *parser)
 {
     buffer_append_char(parser->detail, parser->faulty ? ',' : '[');
     parser->faulty = true;
+    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\""));
+    buffer_append_str(parser->detail, parser->rules->place);
 }
 
 static void append_message(struct buffer *detail, struct str message, const char *type)
@@ -37,41 +44,40 @@ static void append_message(struct buffer *detail, struct str message, const char
 static void body_fault(struct parser *parser, const char *message, const char *type)
 {
     begin_fault(parser);
-    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\""));
     append_message(parser->detail, str_from(message), type);
 }
 
 static void syntax_fault(struct parser *parser, const struct json_error *error)
 {
     begin_fault(parser);
-    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\","));
+    buffer_append_char(parser->detail, ',');
     buffer_append_u64(parser->detail, error->offset);
     append_message(parser->detail, str_from(error->message), "value_error.jsondecode");
 }
 
-static void field_fault_str(struct parser *parser, enum field field, struct str message,
+static void field_fault_str(struct parser *parser, enum integration_field field, struct str message,
                             const char *type)
 {
     begin_fault(parser);
-    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\","));
+    buffer_append_char(parser->detail, ',');
     text_append_json(parser->detail, parser->members[field].name);
     append_message(parser->detail, message, type);
 }
 
-static void field_fault(struct parser *parser, enum field field, const char *message,
+static void field_fault(struct parser *parser, enum integration_field field, const char *message,
                         const char *type)
 {
     field_fault_str(parser, field, str_from(message), type);
 }
 
-static void surrogate_fault(struct parser *parser, enum field field)
+static void surrogate_fault(struct parser *parser, enum integration_field field)
 {
     field_fault(parser, field, "lone surrogate: a \\uD800 to \\uDFFF escape without its other half",
                 "value_error.surrogate");
 }
 
 /* A text member; an integer counts as its decimal text. False: it has a fault. */
-static bool read_text(struct parser *parser, enum field field)
+static bool read_text(struct parser *parser, enum integration_field field)
 {
     const struct json_member *member = &parser->members[field];
     struct str *text = &parser->texts[field];
@@ -106,20 +112,20 @@ static bool read_text(struct parser *parser, enum field field)
 
 static void read_id(struct parser *parser)
 {
-    if (!read_text(parser, FIELD_ID))
+    if (!read_text(parser, INTEGRATION_ID))
         return;
-    struct str id = parser->texts[FIELD_ID];
+    struct str id = parser->texts[INTEGRATION_ID];
     if (!integration_id_is_valid(id))
         field_fault(
-            parser, FIELD_ID,
+            parser, INTEGRATION_ID,
             "id must have 1 to 255 bytes, no control characters, and no part that is . or ..",
             "value_error.id");
     else if (parser->rules->path_id.len > 0 && !str_equal(id, parser->rules->path_id))
-        field_fault(parser, FIELD_ID, "id does not match the path", "value_error.id_mismatch");
+        field_fault(parser, INTEGRATION_ID, "id does not match the path",
+                    "value_error.id_mismatch");
 }
 
-/* Reads the words the original takes for a boolean. */
-static bool word_to_status(struct str word, bool *status)
+bool integration_status_from(struct str word, bool *status)
 {
     static const struct {
         const char *word;
@@ -151,7 +157,7 @@ static bool value_to_status(struct parser *parser, const struct json_value *valu
     case JSON_STRING:
         word = json_decode_string(parser->arena, value->text);
         parser->no_memory |= word.data == NULL;
-        return word_to_status(word, &parser->status);
+        return integration_status_from(word, &parser->status);
     case JSON_NULL:
     case JSON_ARRAY:
     case JSON_OBJECT:
@@ -162,14 +168,14 @@ static bool value_to_status(struct parser *parser, const struct json_value *valu
 
 static void read_status(struct parser *parser)
 {
-    const struct json_member *member = &parser->members[FIELD_STATUS];
+    const struct json_member *member = &parser->members[INTEGRATION_STATUS];
     if (!member->present)
         return;
     if (member->value.kind == JSON_NULL)
-        field_fault(parser, FIELD_STATUS, "none is not an allowed value",
+        field_fault(parser, INTEGRATION_STATUS, "none is not an allowed value",
                     "type_error.none.not_allowed");
     else if (!value_to_status(parser, &member->value))
-        field_fault(parser, FIELD_STATUS, "value could not be parsed to a boolean",
+        field_fault(parser, INTEGRATION_STATUS, "value could not be parsed to a boolean",
                     "type_error.bool");
 }
 
@@ -180,14 +186,15 @@ static void duplicate_fault(struct parser *parser, struct str name)
     buffer_append_str(&message, STR("duplicate key: "));
     text_append_json(&message, name);
     if (message.failed)
-        field_fault(parser, FIELD_SETTINGS, "duplicate key", "value_error.duplicate_key");
+        field_fault(parser, INTEGRATION_SETTINGS, "duplicate key", "value_error.duplicate_key");
     else
-        field_fault_str(parser, FIELD_SETTINGS, buffer_str(&message), "value_error.duplicate_key");
+        field_fault_str(parser, INTEGRATION_SETTINGS, buffer_str(&message),
+                        "value_error.duplicate_key");
 }
 
 static void read_settings(struct parser *parser)
 {
-    struct json_member *member = &parser->members[FIELD_SETTINGS];
+    struct json_member *member = &parser->members[INTEGRATION_SETTINGS];
     const struct json_value *value = &member->value;
     /* Both stand for no settings, as in the original service. */
     if (member->present && (value->kind == JSON_NULL || str_equal(value->text, STR("\"\""))))
@@ -195,12 +202,12 @@ static void read_settings(struct parser *parser)
     if (!member->present)
         return;
     if (value->kind != JSON_OBJECT)
-        field_fault(parser, FIELD_SETTINGS, "value is not a valid dict", "type_error.dict");
+        field_fault(parser, INTEGRATION_SETTINGS, "value is not a valid dict", "type_error.dict");
     else if ((value->flaws & JSON_FLAW_SURROGATE) != 0)
-        surrogate_fault(parser, FIELD_SETTINGS);
+        surrogate_fault(parser, INTEGRATION_SETTINGS);
     else if ((value->flaws & JSON_FLAW_RANGE) != 0)
-        field_fault(parser, FIELD_SETTINGS, "number out of range: larger than a double can be",
-                    "value_error.number_range");
+        field_fault(parser, INTEGRATION_SETTINGS,
+                    "number out of range: larger than a double can be", "value_error.number_range");
     else if ((value->flaws & JSON_FLAW_DUPLICATE) != 0)
         duplicate_fault(parser, value->duplicate);
 }
@@ -213,10 +220,10 @@ static void append_text(struct buffer *document, const char *name, struct str te
 
 static void write_document(const struct parser *parser, struct buffer *document)
 {
-    const struct json_member *settings = &parser->members[FIELD_SETTINGS];
-    append_text(document, "{\"id\":", parser->texts[FIELD_ID]);
-    append_text(document, ",\"name\":", parser->texts[FIELD_NAME]);
-    append_text(document, ",\"description\":", parser->texts[FIELD_DESCRIPTION]);
+    const struct json_member *settings = &parser->members[INTEGRATION_SETTINGS];
+    append_text(document, "{\"id\":", parser->texts[INTEGRATION_ID]);
+    append_text(document, ",\"name\":", parser->texts[INTEGRATION_NAME]);
+    append_text(document, ",\"description\":", parser->texts[INTEGRATION_DESCRIPTION]);
     buffer_append_str(document, STR(",\"status\":"));
     buffer_append_str(document, parser->status ? STR("true") : STR("false"));
     buffer_append_str(document, STR(",\"settings\":"));
@@ -230,8 +237,8 @@ static void write_document(const struct parser *parser, struct buffer *document)
 static enum integration_outcome parse_object(struct parser *parser, struct integration *integration)
 {
     read_id(parser);
-    (void)read_text(parser, FIELD_NAME);
-    (void)read_text(parser, FIELD_DESCRIPTION);
+    (void)read_text(parser, INTEGRATION_NAME);
+    (void)read_text(parser, INTEGRATION_DESCRIPTION);
     read_status(parser);
     read_settings(parser);
     if (parser->no_memory)
@@ -240,17 +247,26 @@ static enum integration_outcome parse_object(struct parser *parser, struct integ
         return INTEGRATION_INVALID;
     struct buffer document = {0};
     write_document(parser, &document);
-    integration->id = parser->texts[FIELD_ID];
+    integration->id = parser->texts[INTEGRATION_ID];
     integration->document =
         document.failed ? (struct str){NULL, 0} : arena_copy(parser->arena, buffer_str(&document));
     buffer_release(&document);
     return integration->document.data == NULL ? INTEGRATION_NO_MEMORY : INTEGRATION_OK;
 }
 
-static enum integration_outcome parse_body(struct parser *parser, struct str body,
-                                           struct integration *integration)
+static struct parser parser_of(struct arena *arena, const struct integration_rules *rules,
+                               struct buffer *detail)
 {
-    struct json_value root;
+    struct parser parser = {.arena = arena, .rules = rules, .detail = detail};
+    for (size_t i = 0; i < INTEGRATION_FIELDS; i++)
+        parser.members[i].name = integration_field_names[i];
+    return parser;
+}
+
+/* Reads the body as a JSON object. */
+static enum integration_outcome read_body(struct parser *parser, struct str body,
+                                          struct json_value *root)
+{
     struct json_error error;
     if (body.len == 0) {
         body_fault(parser, "field required", "value_error.missing");
@@ -260,7 +276,7 @@ static enum integration_outcome parse_body(struct parser *parser, struct str bod
         body_fault(parser, "value is not a valid dict", "type_error.dict");
         return INTEGRATION_INVALID;
     }
-    switch (json_scan(parser->arena, body, &root, parser->members, FIELDS, &error)) {
+    switch (json_scan(parser->arena, body, root, parser->members, INTEGRATION_FIELDS, &error)) {
     case JSON_OK:
         break;
     case JSON_SYNTAX:
@@ -272,33 +288,102 @@ static enum integration_outcome parse_body(struct parser *parser, struct str bod
     case JSON_NO_MEMORY:
         return INTEGRATION_NO_MEMORY;
     }
-    if (root.kind == JSON_OBJECT)
-        return parse_object(parser, integration);
-    if (root.kind == JSON_NULL)
+    if (root->kind == JSON_OBJECT)
+        return INTEGRATION_OK;
+    if (root->kind == JSON_NULL)
         body_fault(parser, "field required", "value_error.missing");
     else
         body_fault(parser, "value is not a valid dict", "type_error.dict");
     return INTEGRATION_INVALID;
 }
 
+static enum integration_outcome parse_body(struct parser *parser, struct str body,
+                                           struct integration *integration)
+{
+    struct json_value root;
+    enum integration_outcome outcome = read_body(parser, body, &root);
+    return outcome == INTEGRATION_OK ? parse_object(parser, integration) : outcome;
+}
+
 enum integration_outcome integration_parse(struct arena *arena, struct str body,
                                            const struct integration_rules *rules,
                                            struct integration *integration, struct buffer *detail)
 {
-    struct parser parser = {
-        .arena = arena,
-        .rules = rules,
-        .members = {{.name = STR("id")},
-                    {.name = STR("name")},
-                    {.name = STR("description")},
-                    {.name = STR("status")},
-                    {.name = STR("settings")}},
-        .detail = detail,
-    };
+    struct parser parser = parser_of(arena, rules, detail);
     enum integration_outcome outcome = parse_body(&parser, body, integration);
     if (outcome == INTEGRATION_INVALID)
         buffer_append_char(detail, ']');
     return outcome;
+}
+
+/* Reads the patch: what is wrong with it whatever it is applied to. */
+static enum integration_outcome check_patch(struct parser *parser, struct str patch,
+                                            struct json_value *root)
+{
+    enum integration_outcome outcome = read_body(parser, patch, root);
+    const struct json_member *settings = &parser->members[INTEGRATION_SETTINGS];
+    if (outcome != INTEGRATION_OK)
+        return outcome;
+    if (settings->present && settings->value.kind == JSON_OBJECT)
+        read_settings(parser);
+    return parser->faulty ? INTEGRATION_INVALID : INTEGRATION_OK;
+}
+
+enum integration_outcome integration_patch(struct arena *arena, struct str document,
+                                           struct str patch, const struct integration_rules *rules,
+                                           struct integration *integration, struct buffer *detail)
+{
+    struct parser parser = parser_of(arena, rules, detail);
+    struct buffer merged = {0};
+    struct json_value root;
+    enum integration_outcome outcome = check_patch(&parser, patch, &root);
+    if (outcome == INTEGRATION_OK) {
+        json_merge(arena, document, root.text, &merged);
+        outcome = merged.failed || arena->failed
+                      ? INTEGRATION_NO_MEMORY
+                      : parse_body(&parser, buffer_str(&merged), integration);
+        buffer_release(&merged);
+    }
+    if (outcome == INTEGRATION_INVALID)
+        buffer_append_char(detail, ']');
+    return outcome;
+}
+
+/* Takes the member `name` off the document that this service wrote: its own names, in its order,
+ * without white space. */
+static bool take_member(struct str *rest, struct str name, struct str *value)
+{
+    size_t before = name.len + 4; /* {"name": */
+    if (rest->len < before || memcmp(rest->data + 2, name.data, name.len) != 0 ||
+        rest->data[1] != '"' || rest->data[before - 1] != ':')
+        return false;
+    const char *end = rest->data + rest->len;
+    const char *stop = json_element_end(rest->data + before, end);
+    *value = (struct str){rest->data + before, (size_t)(stop - rest->data) - before};
+    *rest = (struct str){stop, (size_t)(end - stop)};
+    return true;
+}
+
+bool integration_split(struct arena *arena, struct str document,
+                       struct str values[INTEGRATION_FIELDS])
+{
+    struct json_member members[INTEGRATION_FIELDS];
+    struct json_value root;
+    struct json_error error;
+    struct str rest = document;
+    bool split = true;
+    for (size_t i = 0; i < INTEGRATION_FIELDS && split; i++)
+        split = take_member(&rest, integration_field_names[i], &values[i]);
+    if (split && str_equal(rest, STR("}")))
+        return true;
+    for (size_t i = 0; i < INTEGRATION_FIELDS; i++)
+        members[i].name = integration_field_names[i];
+    split = json_scan(arena, document, &root, members, INTEGRATION_FIELDS, &error) == JSON_OK;
+    for (size_t i = 0; i < INTEGRATION_FIELDS && split; i++) {
+        split = members[i].present;
+        values[i] = members[i].value.text;
+    }
+    return split;
 }
 
 static bool has_dot_segment(struct str id)

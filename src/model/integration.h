@@ -16,6 +16,18 @@ enum {
     INTEGRATION_ID_MAX = 255 /* bytes */
 };
 
+/* The members, in the contract's order. */
+enum integration_field {
+    INTEGRATION_ID,
+    INTEGRATION_NAME,
+    INTEGRATION_DESCRIPTION,
+    INTEGRATION_STATUS,
+    INTEGRATION_SETTINGS,
+    INTEGRATION_FIELDS
+};
+
+extern const struct str integration_field_names[INTEGRATION_FIELDS];
+
 struct integration {
     struct str id;       /* decoded */
     struct str document; /* compact JSON, members in the contract's order */
@@ -32,6 +44,8 @@ enum integration_outcome {
 struct integration_rules {
     bool is_json;       /* the request's Content-Type named JSON */
     struct str path_id; /* the id the body must have; empty: any */
+    struct str place;   /* JSON: where in the body it stands, each step behind a comma; empty: it
+                           is the body */
 };
 
 /* Reads an integration from a request's body. It lives in `arena`. The faults go to `detail` as
@@ -41,6 +55,22 @@ MUST_CHECK enum integration_outcome integration_parse(struct arena *arena, struc
                                                       const struct integration_rules *rules,
                                                       struct integration *integration,
                                                       struct buffer *detail);
+
+/* Reads what a merge patch (RFC 7396) makes of the integration that `document` is. It and its
+ * faults are as integration_parse would say of the result. */
+MUST_CHECK enum integration_outcome integration_patch(struct arena *arena, struct str document,
+                                                      struct str patch,
+                                                      const struct integration_rules *rules,
+                                                      struct integration *integration,
+                                                      struct buffer *detail);
+
+/* Finds the values in a document, as JSON, without checking it again. False: there was no memory,
+ * or it is none (an administrator may have written it into a database). */
+MUST_CHECK bool integration_split(struct arena *arena, struct str document,
+                                  struct str values[INTEGRATION_FIELDS]);
+
+/* Reads a word as the contract reads a status that is a string. */
+bool integration_status_from(struct str word, bool *status);
 
 /* Whether an integration can have this id, and a path name it: 1 to 255 bytes of UTF-8, no control
  * character, and no "." or ".." between slashes or alone (clients and web servers take those out of

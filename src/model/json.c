@@ -452,3 +452,209 @@ void json_append_compact(struct buffer *buffer, struct str text)
     }
     buffer_append(buffer, text.data + kept, text.len - kept);
 }
+
+const char *json_element_end(const char *at, const char *end)
+{
+    unsigned depth = 0;
+    bool in_string = false;
+    for (; at < end; at++) {
+        if (in_string) {
+            if (*at == '\\' && at + 1 < end)
+                at++;
+            else if (*at == '"')
+                in_string = false;
+        } else if (*at == '"') {
+            in_string = true;
+        } else if (*at == '[' || *at == '{') {
+            depth++;
+        } else if (depth == 0 && (*at == ',' || *at == ']' || *at == '}')) {
+            return at;
+        } else if (*at == ']' || *at == '}') {
+            depth--;
+        }
+    }
+    return end;
+}
+
+static struct str trim_space(const char *at, const char *end)
+{
+    while (at < end && is_space(*at))
+        at++;
+    while (at < end && is_space(end[-1]))
+        end--;
+    return (struct str){at, (size_t)(end - at)};
+}
+
+/* The end of the string at `at`. */
+static const char *string_end(const char *at)
+{
+    for (at++; *at != '"'; at++)
+        if (*at == '\\')
+            at++;
+    return at + 1;
+}
+
+bool json_next(struct str *rest, struct str *name, struct str *value)
+{
+    const char *end = rest->data + rest->len;
+    const char *at = rest->data + 1; /* behind the bracket, or the comma */
+    bool in_object = end[-1] == '}';
+    struct str inside = trim_space(at, end - 1);
+    if (inside.len == 0)
+        return false;
+    at = inside.data;
+    *name = (struct str){NULL, 0};
+    if (in_object) {
+        const char *colon = string_end(at);
+        *name = (struct str){at, (size_t)(colon - at)};
+        at = (const char *)memchr(colon, ':', (size_t)(end - colon)) + 1;
+    }
+    const char *stop = json_element_end(at, end);
+    *value = trim_space(at, stop);
+    if (stop == end - 1)
+        stop--; /* nothing is left between it and the closing bracket */
+    *rest = (struct str){stop, (size_t)(end - stop)};
+    return true;
+}
+
+/* ---- merging ---- */
+
+struct patch_member {
+    struct str name;     /* decoded */
+    struct str raw_name; /* as it stands in the patch */
+    struct str value;
+    size_t place; /* in the patch */
+    bool done;
+};
+
+static struct str decode_name(struct arena *arena, struct str raw)
+{
+    if (raw.len < 2)
+        return raw; /* it is no object's */
+    if (memchr(raw.data, '\\', raw.len) != NULL)
+        return json_decode_string(arena, raw);
+    return (struct str){raw.data + 1, raw.len - 2};
+}
+
+static int compare_names(struct str a, struct str b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common == 0 ? 0 : memcmp(a.data, b.data, common);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+/* By name, equal names by place, the last first. */
+static int compare_members(const void *left, const void *right)
+{
+    const struct patch_member *a = left;
+    const struct patch_member *b = right;
+    int order = compare_names(a->name, b->name);
+    return order != 0 ? order : (a->place < b->place) - (a->place > b->place);
+}
+
+static int compare_places(const void *left, const void *right)
+{
+    const struct patch_member *a = left;
+    const struct patch_member *b = right;
+    return (a->place > b->place) - (a->place < b->place);
+}
+
+/* The members of a patch's object, by name, each once. False: no memory. */
+static bool read_members(struct arena *arena, struct str patch, struct patch_member **members,
+                         size_t *len)
+{
+    struct str rest = patch;
+    struct str name;
+    struct str value;
+    size_t count = 0;
+    size_t kept = 0;
+    while (json_next(&rest, &name, &value))
+        count++;
+    *members = arena_alloc(arena, (count + 1) * sizeof **members);
+    *len = 0;
+    if (*members == NULL)
+        return false;
+    rest = patch;
+    for (size_t i = 0; i < count && json_next(&rest, &name, &value); i++)
+        (*members)[i] = (struct patch_member){decode_name(arena, name), name, value, i, false};
+    qsort(*members, count, sizeof **members, compare_members);
+    for (size_t i = 0; i < count; i++)
+        if (kept == 0 || compare_names((*members)[kept - 1].name, (*members)[i].name) != 0)
+            (*members)[kept++] = (*members)[i];
+    *len = kept;
+    return true;
+}
+
+static struct patch_member *find_member(struct patch_member *members, size_t len, struct str name)
+{
+    while (len > 0) {
+        size_t half = len / 2;
+        int order = compare_names(name, members[half].name);
+        if (order == 0)
+            return &members[half];
+        if (order > 0)
+            members += half + 1;
+        len = order > 0 ? len - half - 1 : half;
+    }
+    return NULL;
+}
+
+static bool is_null(struct str value)
+{
+    return value.data[0] == 'n';
+}
+
+static void begin_member(struct buffer *out, bool *first, struct str name)
+{
+    if (!*first)
+        buffer_append_char(out, ',');
+    *first = false;
+    buffer_append_str(out, name);
+    buffer_append_char(out, ':');
+}
+
+/* Appends the target's members as the patch makes them. Both call each other as deep as what they
+ * are given nests, which is JSON_DEPTH_MAX at the most. */
+// NOLINTNEXTLINE(misc-no-recursion)
+static void merge_old(struct arena *arena, struct str target, struct patch_member *members,
+                      size_t len, bool *first, struct buffer *out)
+{
+    struct str name;
+    struct str value;
+    while (json_next(&target, &name, &value)) {
+        struct patch_member *member = find_member(members, len, decode_name(arena, name));
+        if (member != NULL)
+            member->done = true;
+        if (member != NULL && is_null(member->value))
+            continue;
+        begin_member(out, first, name);
+        if (member != NULL)
+            json_merge(arena, value, member->value, out);
+        else
+            buffer_append_str(out, value);
+    }
+}
+
+// NOLINTNEXTLINE(misc-no-recursion)
+void json_merge(struct arena *arena, struct str target, struct str patch, struct buffer *out)
+{
+    struct patch_member *members;
+    size_t len;
+    bool first = true;
+    if (patch.data[0] != '{') {
+        buffer_append_str(out, patch);
+        return;
+    }
+    if (!read_members(arena, patch, &members, &len))
+        return; /* the arena says so */
+    buffer_append_char(out, '{');
+    if (target.data[0] == '{')
+        merge_old(arena, target, members, len, &first, out);
+    qsort(members, len, sizeof *members, compare_places);
+    for (size_t i = 0; i < len; i++)
+        if (!members[i].done && !is_null(members[i].value)) {
+            begin_member(out, &first, members[i].raw_name);
+            json_merge(arena, STR("null"), members[i].value, out);
+        }
+    buffer_append_char(out, '}');
+}

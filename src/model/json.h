@@ -80,4 +80,17 @@ double json_decode_number(struct str text);
 /* Appends checked JSON without its insignificant white space. */
 void json_append_compact(struct buffer *buffer, struct str text);
 
+/* The end of the element at `at`, of an array or an object: the next comma or closing bracket that
+ * is in no string and no other value, or `end`. What lies between need not be checked. */
+const char *json_element_end(const char *at, const char *end);
+
+/* Takes the next element off *rest, which was the text of a checked array or object: its value and,
+ * in an object, its name as it stands there. False at the end. */
+bool json_next(struct str *rest, struct str *name, struct str *value);
+
+/* Appends what a merge patch (RFC 7396) makes of `target`; both are checked, and in `patch` no
+ * object has a member twice but the outermost one, where the last counts. What the patch does not
+ * name stays byte for byte, and in its place; new members follow in the patch's order. */
+void json_merge(struct arena *arena, struct str target, struct str patch, struct buffer *out);
+
 #endif

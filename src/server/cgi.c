@@ -25,6 +25,8 @@ static const struct variable {
     {STR_INIT("HTTP_COOKIE"), offsetof(struct http_request, cookie)},
     {STR_INIT("HTTP_CACHE_CONTROL"), offsetof(struct http_request, cache_control)},
     {STR_INIT("HTTP_ACCEPT"), offsetof(struct http_request, accept)},
+    {STR_INIT("HTTP_IF_MATCH"), offsetof(struct http_request, if_match)},
+    {STR_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct http_request, if_none_match)},
     {STR_INIT("HTTP_TRACEPARENT"), offsetof(struct http_request, traceparent)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},
@@ -96,12 +98,17 @@ void cgi_read(char *const *variables, const struct cgi_place *place, struct http
             read_variable(request, name, value);
         }
     }
-    if (place->root.len > 0 || script.len > 0)
-        request->target = http_origin_form(request->target);
+    if (place->root.len == 0 && script.len == 0)
+        return;
+    struct str target = http_origin_form(request->target);
+    request->target = target;
     if (place->root.len > 0)
         skip_path(&request->target, place->root);
-    else if (script.len > 0)
+    else
         skip_script(&request->target, script);
+    request->prefix = (struct str){target.data, target.len - request->target.len};
+    if (request->prefix.len == 0) /* a server in front has taken it off */
+        request->prefix = place->root;
 }
 
 /* ---- the answer ---- */
@@ -133,7 +140,7 @@ void cgi_put_response(cgi_put *put, void *to, const struct http_response *respon
         put_header(put, to, STR("Content-Type"), response->content_type);
     for (size_t i = 0; i < response->headers_len; i++)
         put_header(put, to, response->headers[i].name, response->headers[i].value);
-    if (response->status != 204) { /* RFC 9110, section 8.6 */
+    if (response->status != 204 && response->status != 304) { /* RFC 9110, section 8.6 */
         put(to, STR("Content-Length: "));
         put_number(put, to, response->body.len);
         put(to, STR("\r\n"));

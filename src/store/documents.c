@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -290,20 +291,18 @@ static struct store_record record_of(MDB_val key, MDB_val value)
     return record;
 }
 
-/* The revision within the read that is under way, if it is asked for. */
 static int read_revision(struct documents_reader *reader, uint64_t *revision)
 {
     struct documents_meta meta;
-    if (revision == NULL)
-        return MDB_SUCCESS;
     int code = read_meta(reader->documents, reader->txn, &meta);
     if (code == MDB_SUCCESS)
         *revision = meta.revision;
     return code;
 }
 
-enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out,
-                                uint64_t *revision)
+enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
+                                bool with_revision, struct str id, struct store_record *record,
+                                struct buffer *out)
 {
     struct documents *documents = reader->documents;
     MDB_val key = id_key(id);
@@ -312,40 +311,98 @@ enum store_status documents_get(struct documents_reader *reader, struct str id, 
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return status_of(documents, code, "reading");
-    code = read_revision(reader, revision);
+    if (with_revision)
+        code = read_revision(reader, &read->revision);
     if (code == MDB_SUCCESS)
         code = mdb_get(reader->txn, documents->ids, &key, &sequence);
     if (code == MDB_SUCCESS)
         code = mdb_get(reader->txn, documents->documents, &sequence, &value);
-    if (code == MDB_SUCCESS)
-        buffer_append_str(out, record_of(sequence, value).document);
+    if (code == MDB_SUCCESS) {
+        *record = record_of(sequence, value);
+        if (record->revision != read->known)
+            buffer_append_str(out, record->document);
+        record->document = (struct str){NULL, 0}; /* it is gone with the transaction */
+    }
     mdb_txn_reset(reader->txn);
     return status_of(documents, code, "reading");
 }
 
-enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context,
-                                 uint64_t *revision)
+/* Shows all documents behind read->after. */
+static int visit_all(struct documents_reader *reader, const struct store_read *read,
+                     store_visit *visit, void *context)
 {
-    struct documents *documents = reader->documents;
     MDB_cursor *cursor;
+    uint64_t first = read->after + 1;
+    MDB_val key = value_of(&first, sizeof first);
+    MDB_val value;
+    int code = mdb_cursor_open(reader->txn, reader->documents->documents, &cursor);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    while (code == MDB_SUCCESS) {
+        struct store_record record = record_of(key, value);
+        if (!visit(context, &record))
+            break;
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+static int compare_sequences(const void *a, const void *b)
+{
+    uint64_t one = *(const uint64_t *)a;
+    uint64_t other = *(const uint64_t *)b;
+    return one < other ? -1 : one > other;
+}
+
+/* Shows the documents of some ids, each once. */
+static int visit_some(struct documents_reader *reader, const struct store_read *read,
+                      store_visit *visit, void *context)
+{
+    uint64_t sequences[STORE_IDS_MAX] = {0};
+    size_t len = 0;
     MDB_val key;
     MDB_val value;
-    int code = mdb_txn_renew(reader->txn);
-    if (code != MDB_SUCCESS)
-        return status_of(documents, code, "listing");
-    code = read_revision(reader, revision);
-    if (code == MDB_SUCCESS)
-        code = mdb_cursor_open(reader->txn, documents->documents, &cursor);
-    if (code == MDB_SUCCESS) {
-        bool more = true;
-        while (more && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
+    int code = MDB_SUCCESS;
+    for (size_t i = 0; i < read->ids_len && code == MDB_SUCCESS; i++) {
+        key = id_key(read->ids[i]);
+        code = mdb_get(reader->txn, reader->documents->ids, &key, &value);
+        if (code == MDB_SUCCESS)
+            memcpy(&sequences[len++], value.mv_data, sizeof sequences[0]);
+        else if (code == MDB_NOTFOUND)
+            code = MDB_SUCCESS;
+    }
+    qsort(sequences, len, sizeof sequences[0], compare_sequences);
+    uint64_t last = read->after;
+    bool more = true;
+    for (size_t i = 0; i < len && more && code == MDB_SUCCESS; i++) {
+        if (sequences[i] <= last)
+            continue;
+        last = sequences[i];
+        key = value_of(&last, sizeof last);
+        code = mdb_get(reader->txn, reader->documents->documents, &key, &value);
+        if (code == MDB_SUCCESS) {
             struct store_record record = record_of(key, value);
             more = visit(context, &record);
         }
-        mdb_cursor_close(cursor);
     }
+    return code;
+}
+
+enum store_status documents_each(struct documents_reader *reader, struct store_read *read,
+                                 store_visit *visit, void *context)
+{
+    struct documents *documents = reader->documents;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return status_of(documents, code, "listing");
+    code = read_revision(reader, &read->revision);
+    if (code == MDB_SUCCESS && (read->known == 0 || read->revision != read->known))
+        code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
+                                 : visit_all(reader, read, visit, context);
     mdb_txn_reset(reader->txn);
-    return code == MDB_NOTFOUND ? STORE_OK : status_of(documents, code, "listing");
+    return status_of(documents, code, "listing");
 }
 
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats)

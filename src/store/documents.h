@@ -70,11 +70,12 @@ void documents_close(struct documents *documents);
 MUST_CHECK bool documents_reader_open(struct documents *documents, struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
-/* What struct store_backend promises, by one reader. `revision`, if not NULL, gets the store's. */
-enum store_status documents_get(struct documents_reader *reader, struct str id, struct buffer *out,
-                                uint64_t *revision);
-enum store_status documents_each(struct documents_reader *reader, store_visit *visit, void *context,
-                                 uint64_t *revision);
+/* What struct store_backend promises, by one reader. `with_revision`: read->revision is wanted. */
+enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
+                                bool with_revision, struct str id, struct store_record *record,
+                                struct buffer *out);
+enum store_status documents_each(struct documents_reader *reader, struct store_read *read,
+                                 store_visit *visit, void *context);
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats);
 
 /* STORE_NOT_FOUND: nothing was ever copied from a database. */

@@ -8,7 +8,7 @@
 static const struct pg_statement change_one = {
     "integration_change",
     "SELECT outcome, the_revision, the_previous_tag, the_sequence, created_us, updated_us"
-    " FROM integration_change($1, $2, $3, $4)"};
+    " FROM integration_change($1, $2, $3, $4, $5)"};
 static const struct pg_statement lock_store = {"integration_lock",
                                                "SELECT revision FROM integration_store FOR UPDATE"};
 static const struct pg_statement find_change = {
@@ -27,6 +27,8 @@ static enum store_status read_outcome(struct str outcome)
 {
     if (str_equal(outcome, STR("exists")))
         return STORE_EXISTS;
+    if (str_equal(outcome, STR("changed")))
+        return STORE_CHANGED;
     return str_equal(outcome, STR("missing")) ? STORE_NOT_FOUND : STORE_OK;
 }
 
@@ -38,7 +40,7 @@ static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
                                        [STORE_REPLACE] = STR_INIT("replace"),
                                        [STORE_PUT] = STR_INIT("put"),
                                        [STORE_REMOVE] = STR_INIT("remove")};
-    struct pg_value values[4];
+    struct pg_value values[5];
     PGresult *result;
     struct str document = change->document;
     if (change->operation == STORE_REMOVE)
@@ -47,12 +49,15 @@ static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
     pg_set_text(&values[1], change->id);
     pg_set_json(&values[2], document);
     pg_set_number(&values[3], tag);
-    outcome->asked = pg_query(pg, &change_one, values, 4, batch->deadline_ns, &result);
+    pg_set_number(&values[4], change->if_revision);
+    outcome->asked = pg_query(pg, &change_one, values, 5, batch->deadline_ns, &result);
     if (outcome->asked != PG_OK)
         return;
     struct str name = pg_get_text(result, 0, 0);
     outcome->status = read_outcome(name);
     batch->created += str_equal(name, STR("created"));
+    if (outcome->status != STORE_OK)
+        batch->found = pg_get_number(result, 0, 1);
     outcome->made = (struct replica_change){.revision = pg_get_number(result, 0, 1),
                                             .tag = tag,
                                             .previous_tag = pg_get_number(result, 0, 2),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes in the database, each by integration_change() (sql/001_initial.sql). */
+ * Changes in the database, each by integration_change() (sql/002_conditions.sql). */
 #ifndef STORE_PG_CHANGE_H
 #define STORE_PG_CHANGE_H
 

@@ -19,6 +19,7 @@ enum store_status {
     STORE_OK,
     STORE_NOT_FOUND, /* there is no such id */
     STORE_EXISTS,    /* there is one already */
+    STORE_CHANGED,   /* its revision is another than was asked for */
     STORE_FULL,      /* the size limit or the disk: nothing was changed, reads go on */
     STORE_AWAY,      /* not answering now: nothing was changed, try again later */
     STORE_BROKEN     /* a fault in the store itself; the back-end has logged it */
@@ -41,14 +42,26 @@ struct store_options {
     bool alone; /* no follower works beside: ask the database rather than trust what it last said */
 };
 
-/* How something is read. */
+enum {
+    STORE_IDS_MAX = 100 /* that one read may name */
+};
+
+/* What is read, and how. */
 struct store_read {
     bool fresh;           /* from the database itself, not from a replica of it */
     uint64_t deadline_ns; /* of the steady clock, for that */
+    uint64_t known;       /* a revision that the caller has: of the document to get, of the store to
+                             each. If it is still that one, no text is appended, and nothing shown */
+    /* To each: */
+    uint64_t after;        /* a sequence number: only what comes behind it */
+    const struct str *ids; /* only these, if there are any */
+    size_t ids_len;
+    uint64_t wanted; /* the visitor will not ask for more than so many; 0: for all */
 
-    /* Set when it was read (or not found), by a back-end that replicates: */
-    uint64_t revision; /* the store's, as it was read */
-    uint64_t age_ms;   /* how long ago it was known that nothing newer exists */
+    /* Set when it was read: */
+    uint64_t revision; /* the store's; of get, only by a back-end that replicates */
+    uint64_t age_ms;   /* by a back-end that replicates: how long ago it was known that nothing
+                          newer exists */
 };
 
 /* A document as it is kept. The text is the store's, and lives until the visitor returns. */
@@ -74,7 +87,8 @@ enum store_operation {
 struct store_change {
     enum store_operation operation;
     struct str id;
-    struct str document; /* none to STORE_REMOVE */
+    struct str document;  /* none to STORE_REMOVE */
+    uint64_t if_revision; /* STORE_CHANGED if the document there has another; 0: whatever it has */
 };
 
 /* Changes that are made together or not at all, in their order; each takes a revision. */
@@ -88,9 +102,11 @@ struct store_batch {
 
     /* Set when they are made: */
     uint64_t revision; /* of the last one */
+    uint64_t made_us;  /* when; 0: that is not known */
     size_t created;    /* how many of STORE_CREATE and STORE_PUT found no such id */
     /* Set when one of them cannot be made: */
-    size_t failed; /* which */
+    size_t failed;  /* which */
+    uint64_t found; /* with STORE_EXISTS and STORE_CHANGED: the revision of the document there */
 };
 
 struct store_stats {
@@ -146,10 +162,10 @@ struct store_backend {
     struct store_session *(*session_open)(struct store *store);
     void (*session_close)(struct store_session *session);
 
-    /* Appends the document of `id`: STORE_OK, STORE_NOT_FOUND. */
+    /* Appends the document of `id`; *record gets the rest of it: STORE_OK, STORE_NOT_FOUND. */
     enum store_status (*get)(struct store_session *session, struct store_read *read, struct str id,
-                             struct buffer *out);
-    /* Shows all documents as they are at one moment, in the order of creation: STORE_OK. */
+                             struct store_record *record, struct buffer *out);
+    /* Shows the documents as they are at one moment, in the order of creation: STORE_OK. */
     enum store_status (*each)(struct store_session *session, struct store_read *read,
                               store_visit *visit, void *context);
     /* Makes the changes: STORE_OK; or none of them: what the first that cannot be made says, or

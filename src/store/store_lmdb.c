@@ -55,17 +55,15 @@ static void lmdb_session_close(struct store_session *session)
 }
 
 static enum store_status lmdb_get(struct store_session *session, struct store_read *read,
-                                  struct str id, struct buffer *out)
+                                  struct str id, struct store_record *record, struct buffer *out)
 {
-    (void)read;
-    return documents_get(&session->reader, id, out, NULL);
+    return documents_get(&session->reader, read, false, id, record, out);
 }
 
 static enum store_status lmdb_each(struct store_session *session, struct store_read *read,
                                    store_visit *visit, void *context)
 {
-    (void)read;
-    return documents_each(&session->reader, visit, context, NULL);
+    return documents_each(&session->reader, read, visit, context);
 }
 
 static enum store_status lmdb_ready(struct store_session *session, uint64_t deadline_ns)
@@ -86,11 +84,16 @@ static enum store_status make(struct documents_change *to, const struct store_ch
 {
     struct store_record record;
     enum store_status found = documents_find(to, change->id, &record);
-    if (found == STORE_OK && change->operation == STORE_CREATE)
-        return STORE_EXISTS;
-    if (found != STORE_OK && (found != STORE_NOT_FOUND || change->operation == STORE_REPLACE ||
-                              change->operation == STORE_REMOVE))
+    if (found == STORE_OK) {
+        batch->found = record.revision;
+        if (change->operation == STORE_CREATE)
+            return STORE_EXISTS;
+        if (change->if_revision != 0 && change->if_revision != record.revision)
+            return STORE_CHANGED;
+    } else if (found != STORE_NOT_FOUND || change->operation == STORE_REPLACE ||
+               change->operation == STORE_REMOVE) {
         return found;
+    }
     to->meta.revision++;
     if (change->operation == STORE_REMOVE)
         return documents_remove(to, change->id, record.sequence);
@@ -123,6 +126,7 @@ static enum store_status lmdb_change(struct store_session *session, struct store
             batch->step(batch->step_context);
     }
     batch->revision = change.meta.revision;
+    batch->made_us = now_us;
     return documents_end(&change, status);
 }
 

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "core/log.h"
 #include "store/pg_change.h"
 #include "store/pg_pool.h"
@@ -32,13 +33,19 @@ struct store_session {
 };
 
 static const struct pg_statement select_one = {
-    "integration_one", "SELECT s.revision, d.document FROM integration_store s"
-                       " LEFT JOIN integration_documents d ON d.id = $1"};
+    "integration_one",
+    "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " FROM integration_store s LEFT JOIN integration_documents d ON d.id = $1"};
+/* One row at least, for the revision. */
 static const struct pg_statement select_all = {
     "integration_all",
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
     " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
-    " FROM integration_store s LEFT JOIN integration_documents d ON true ORDER BY d.sequence"};
+    " FROM integration_store s LEFT JOIN integration_documents d ON d.sequence > $1"
+    " AND s.revision <> $2"
+    " AND ($3::json IS NULL OR d.id IN (SELECT json_array_elements_text($3::json)))"
+    " ORDER BY d.sequence LIMIT $4"};
 static const struct pg_statement select_revision = {"integration_revision",
                                                     "SELECT revision FROM integration_store"};
 
@@ -197,8 +204,17 @@ static enum store_status look_for_replica(struct store_session *session)
     return status == STORE_NOT_FOUND ? STORE_AWAY : status;
 }
 
+static struct store_record read_record(const PGresult *result)
+{
+    return (struct store_record){.sequence = pg_get_number(result, 0, 1),
+                                 .revision = pg_get_number(result, 0, 2),
+                                 .created_us = pg_get_number(result, 0, 3),
+                                 .updated_us = pg_get_number(result, 0, 4),
+                                 .document = pg_get_text(result, 0, 5)};
+}
+
 static enum store_status get_fresh(struct store_session *session, struct store_read *read,
-                                   struct str id, struct buffer *out)
+                                   struct str id, struct store_record *record, struct buffer *out)
 {
     struct pg_value key;
     PGresult *result;
@@ -209,10 +225,12 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
     enum pg_status asked = pg_query(&pooled->pg, &select_one, &key, 1, read->deadline_ns, &result);
     enum store_status status = STORE_NOT_FOUND;
     if (asked == PG_OK) {
-        struct str document = pg_get_text(result, 0, 1);
+        *record = read_record(result);
         read->revision = pg_get_number(result, 0, 0);
-        if (document.data != NULL) {
-            buffer_append_str(out, document);
+        if (record->document.data != NULL) {
+            if (record->revision != read->known)
+                buffer_append_str(out, record->document);
+            record->document.data = NULL; /* it is gone with the result */
             status = STORE_OK;
         }
         PQclear(result);
@@ -231,11 +249,7 @@ static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_v
     enum pg_status status;
     bool more = true;
     while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
-        struct store_record record = {.sequence = pg_get_number(result, 0, 1),
-                                      .revision = pg_get_number(result, 0, 2),
-                                      .created_us = pg_get_number(result, 0, 3),
-                                      .updated_us = pg_get_number(result, 0, 4),
-                                      .document = pg_get_text(result, 0, 5)};
+        struct store_record record = read_record(result);
         read->revision = pg_get_number(result, 0, 0);
         if (more && record.document.data != NULL)
             more = visit(context, &record);
@@ -247,10 +261,23 @@ static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_v
 static enum store_status each_fresh(struct store_session *session, struct store_read *read,
                                     store_visit *visit, void *context)
 {
+    struct buffer ids = {0};
+    struct pg_value values[4];
     struct pg_pooled *pooled = take(session, read->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    enum pg_status status = pg_send(&pooled->pg, &select_all, NULL, 0, read->deadline_ns);
+    for (size_t i = 0; i < read->ids_len; i++) {
+        buffer_append_char(&ids, i == 0 ? '[' : ',');
+        text_append_json(&ids, read->ids[i]);
+    }
+    if (read->ids_len > 0)
+        buffer_append_char(&ids, ']');
+    pg_set_number(&values[0], read->after);
+    pg_set_number(&values[1], read->known == 0 ? UINT64_MAX : read->known);
+    pg_set_json(&values[2], buffer_str(&ids));
+    pg_set_number(&values[3], read->wanted == 0 ? INT64_MAX : read->wanted);
+    enum pg_status status = pg_send(&pooled->pg, &select_all, values, 4, read->deadline_ns);
+    buffer_release(&ids);
     if (status == PG_OK)
         status = visit_rows(&pooled->pg, read, visit, context);
     enum store_status result = status == PG_OK ? STORE_OK : failure(session, &pooled->pg, status);
@@ -259,13 +286,14 @@ static enum store_status each_fresh(struct store_session *session, struct store_
 }
 
 static enum store_status pg_get(struct store_session *session, struct store_read *read,
-                                struct str id, struct buffer *out)
+                                struct str id, struct store_record *record, struct buffer *out)
 {
     if (read->fresh)
-        return get_fresh(session, read, id, out);
+        return get_fresh(session, read, id, record, out);
     enum store_status status = look_for_replica(session);
     read->age_ms = pg_store_age_ms(&session->store->shared);
-    return status == STORE_OK ? documents_get(&session->reader, id, out, &read->revision) : status;
+    return status == STORE_OK ? documents_get(&session->reader, read, true, id, record, out)
+                              : status;
 }
 
 static enum store_status pg_each(struct store_session *session, struct store_read *read,
@@ -275,8 +303,7 @@ static enum store_status pg_each(struct store_session *session, struct store_rea
         return each_fresh(session, read, visit, context);
     enum store_status status = look_for_replica(session);
     read->age_ms = pg_store_age_ms(&session->store->shared);
-    return status == STORE_OK ? documents_each(&session->reader, visit, context, &read->revision)
-                              : status;
+    return status == STORE_OK ? documents_each(&session->reader, read, visit, context) : status;
 }
 
 static enum store_status pg_ready(struct store_session *session, uint64_t deadline_ns)
@@ -394,6 +421,7 @@ static enum store_status pg_change(struct store_session *session, struct store_b
         status = resolve(session, &pooled, batch, tag, before.revision, &outcome);
     if (status == STORE_OK && outcome.made.revision > 0) {
         batch->revision = outcome.made.revision;
+        batch->made_us = outcome.made.record.updated_us;
         atomic_fetch_add(&shared_of(session)->commits, 1);
         bring_replica(session, &pooled->pg, &outcome.made, batch->deadline_ns);
     }

@@ -100,4 +100,5 @@ class Postgres:
         """The service's tables, gone."""
         self.sql("DROP TABLE IF EXISTS integration_store, integration_documents, "
                  "integration_changes, integration_schema; DROP FUNCTION IF EXISTS "
-                 "integration_change(text, text, json, bigint)")
+                 "integration_change(text, text, json, bigint), "
+                 "integration_change(text, text, json, bigint, bigint)")

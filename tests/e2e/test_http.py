@@ -70,7 +70,7 @@ BAD = [
     (head("GET http://other/integrations/none HTTP/1.1"), 404, "not found"),
     (head("DELETE /integrations/none HTTP/1.1"), 404, "not found"),
     (head("DELETE /integrations HTTP/1.1"), 405, "Method Not Allowed"),
-    (head("PATCH /integrations/none HTTP/1.1"), 405, "Method Not Allowed"),
+    (head("PATCH /integrations HTTP/1.1"), 405, "Method Not Allowed"),
     (head("FOO /integrations HTTP/1.1"), 405, "Method Not Allowed"),
     (head("POST /health HTTP/1.1", "Content-Length: 0"), 405, "Method Not Allowed"),
     # bodies: their size and kind
@@ -192,7 +192,7 @@ class Http(unittest.TestCase):
     def test_options_tells_what_is_allowed(self):
         answer = self.service.request("OPTIONS", "/integrations/x")
         self.assertEqual((answer.status, answer.body), (204, b""))
-        self.assertEqual(answer.headers["Allow"], "GET, HEAD, PUT, DELETE, OPTIONS")
+        self.assertEqual(answer.headers["Allow"], "GET, HEAD, PUT, PATCH, DELETE, OPTIONS")
         self.assertIsNone(answer.headers["Access-Control-Allow-Origin"])
 
     def test_ids_of_every_kind_are_reachable(self):

@@ -17,6 +17,7 @@ import time
 import unittest
 
 import postgres
+import test_api
 import test_golden
 import test_load
 from postgres import Postgres
@@ -44,6 +45,14 @@ class OnPostgres:
 
 class Golden(OnPostgres, test_golden.Golden):
     """The recorded answers."""
+
+
+class Api(OnPostgres, test_api.Api):
+    """Conditions, patches, pages and batches; on two hosts, too."""
+
+    def test_guarded_changes_on_two_hosts(self):
+        with self.service() as service, self.service() as other:
+            self.count(service, other)
 
 
 class Load(OnPostgres, test_load.Load):
@@ -104,7 +113,8 @@ class Hosts(OnPostgres, unittest.TestCase):
     def test_a_write_is_seen_without_notifications(self):
         with self.service():
             pass  # makes the schema
-        definition = self.postgres.sql("SELECT pg_get_functiondef('integration_change'::regproc)")
+        definition = self.postgres.sql(
+            "SELECT pg_get_functiondef('integration_change(text,text,json,int8,int8)'::regprocedure)")
         silent = re.sub(r"PERFORM pg_notify\([^;]*\);", "", definition)
         self.assertNotEqual(silent, definition)
         self.postgres.sql(silent)
@@ -184,7 +194,7 @@ class Hosts(OnPostgres, unittest.TestCase):
         finally:
             for service in services:
                 service.__exit__(None, None, None)
-        self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_schema"), "1")
+        self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_schema"), "2")
         self.assertEqual(self.postgres.sql("SELECT revision FROM integration_store"), "2")
 
     def test_a_killed_follower_is_replaced(self):

@@ -9,6 +9,23 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* What a patch makes of an integration is one, and the same patch leaves it as it is then. */
+static void check_patch(struct arena *arena, struct str patch)
+{
+    static const struct integration_rules rules = {.is_json = true};
+    struct str document = STR("{\"id\":\"i\",\"name\":\"n\",\"description\":\"d\",\"status\":true,"
+                              "\"settings\":{\"a\":{\"b\":[1]},\"c\":\"\\u0000\"}}");
+    struct integration once;
+    struct integration again;
+    struct buffer detail = {0};
+    if (integration_patch(arena, document, patch, &rules, &once, &detail) == INTEGRATION_OK &&
+        (integration_patch(arena, once.document, patch, &rules, &again, &detail) !=
+             INTEGRATION_OK ||
+         !str_equal(once.document, again.document)))
+        abort();
+    buffer_release(&detail);
+}
+
 static void check(struct arena *arena, struct str body)
 {
     struct integration_rules rules = {.is_json = true};
@@ -41,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct arena arena = {0};
     check(&arena, (struct str){(const char *)data, size});
+    check_patch(&arena, (struct str){(const char *)data, size});
     arena_release(&arena);
     return 0;
 }

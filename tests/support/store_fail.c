@@ -29,9 +29,10 @@ static void fail_session_close(struct store_session *session)
 }
 
 static enum store_status fail_get(struct store_session *session, struct store_read *read,
-                                  struct str id, struct buffer *out)
+                                  struct str id, struct store_record *record, struct buffer *out)
 {
     (void)read;
+    (void)record;
     (void)session;
     (void)id;
     buffer_append_str(out, STR("half an answer"));

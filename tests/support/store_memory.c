@@ -8,11 +8,14 @@ struct row {
     struct row *next;
     struct buffer id;
     struct buffer document;
+    uint64_t sequence;
+    uint64_t revision;
 };
 
 struct store {
     struct row *rows; /* the oldest first */
     uint64_t revision;
+    uint64_t sequence;
 };
 
 struct store_session {
@@ -50,6 +53,8 @@ static struct row *copy_rows(const struct row *rows)
         *end = calloc(1, sizeof **end);
         buffer_append_str(&(*end)->id, buffer_str(&rows->id));
         buffer_append_str(&(*end)->document, buffer_str(&rows->document));
+        (*end)->sequence = rows->sequence;
+        (*end)->revision = rows->revision;
         end = &(*end)->next;
     }
     return first;
@@ -84,36 +89,51 @@ static void memory_session_close(struct store_session *session)
 }
 
 static enum store_status memory_get(struct store_session *session, struct store_read *read,
-                                    struct str id, struct buffer *out)
+                                    struct str id, struct store_record *record, struct buffer *out)
 {
-    (void)read;
     struct row *row = *find(session->store, id);
     if (row == NULL)
         return STORE_NOT_FOUND;
-    buffer_append_str(out, buffer_str(&row->document));
+    *record = (struct store_record){.sequence = row->sequence, .revision = row->revision};
+    if (row->revision != read->known)
+        buffer_append_str(out, buffer_str(&row->document));
     return STORE_OK;
+}
+
+static bool is_wanted(const struct store_read *read, const struct row *row)
+{
+    bool wanted = read->ids_len == 0;
+    for (size_t i = 0; i < read->ids_len; i++)
+        wanted |= str_equal(read->ids[i], buffer_str(&row->id));
+    return wanted && row->sequence > read->after;
 }
 
 static enum store_status memory_each(struct store_session *session, struct store_read *read,
                                      store_visit *visit, void *context)
 {
-    (void)read;
-    bool more = true;
+    read->revision = session->store->revision;
+    bool more = read->known == 0 || read->known != read->revision;
     for (struct row *row = session->store->rows; more && row != NULL; row = row->next)
-        more = visit(context, &(struct store_record){.document = buffer_str(&row->document)});
+        if (is_wanted(read, row))
+            more = visit(context, &(struct store_record){.sequence = row->sequence,
+                                                         .revision = row->revision,
+                                                         .document = buffer_str(&row->document)});
     return STORE_OK;
 }
 
-static enum store_status put(struct row **at, const struct store_change *change)
+static enum store_status put(struct store *store, struct row **at,
+                             const struct store_change *change)
 {
     if (*at == NULL) {
         *at = calloc(1, sizeof **at);
         if (*at == NULL)
             return STORE_FULL;
         buffer_append_str(&(*at)->id, change->id);
+        (*at)->sequence = ++store->sequence;
     }
     buffer_reset(&(*at)->document, 0);
     buffer_append_str(&(*at)->document, change->document);
+    (*at)->revision = store->revision;
     return STORE_OK;
 }
 
@@ -122,14 +142,17 @@ static enum store_status make(struct store *store, const struct store_change *ch
 {
     struct row **at = find(store, change->id);
     struct row *row = *at;
+    batch->found = row == NULL ? 0 : row->revision;
     if (row != NULL && change->operation == STORE_CREATE)
         return STORE_EXISTS;
+    if (row != NULL && change->if_revision != 0 && change->if_revision != row->revision)
+        return STORE_CHANGED;
     if (row == NULL && (change->operation == STORE_REPLACE || change->operation == STORE_REMOVE))
         return STORE_NOT_FOUND;
     batch->revision = ++store->revision;
     if (change->operation != STORE_REMOVE) {
         batch->created += row == NULL;
-        return put(at, change);
+        return put(store, at, change);
     }
     *at = row->next;
     free_row(row);
@@ -139,7 +162,7 @@ static enum store_status make(struct store *store, const struct store_change *ch
 static enum store_status memory_change(struct store_session *session, struct store_batch *batch)
 {
     struct store *store = session->store;
-    struct store before = {copy_rows(store->rows), store->revision};
+    struct store before = {copy_rows(store->rows), store->revision, store->sequence};
     enum store_status status = STORE_OK;
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK && !(batch->first && before.revision);

@@ -214,3 +214,67 @@ Test(json, drops_insignificant_space_only)
     cr_expect(str_equal(buffer_str(&out), STR("{\"a b\":[1.10,-0,\" \\\" \"]}")));
     buffer_release(&out);
 }
+
+Test(json, merges_patches)
+{
+    static const char *const rows[][3] = {
+        /* RFC 7396, appendix A */
+        {"{\"a\":\"b\"}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":\"b\"}", "{\"b\":\"c\"}", "{\"a\":\"b\",\"b\":\"c\"}"},
+        {"{\"a\":\"b\"}", "{\"a\":null}", "{}"},
+        {"{\"a\":\"b\",\"b\":\"c\"}", "{\"a\":null}", "{\"b\":\"c\"}"},
+        {"{\"a\":[\"b\"]}", "{\"a\":\"c\"}", "{\"a\":\"c\"}"},
+        {"{\"a\":\"c\"}", "{\"a\":[\"b\"]}", "{\"a\":[\"b\"]}"},
+        {"{\"a\":{\"b\":\"c\"}}", "{\"a\":{\"b\":\"d\",\"c\":null}}", "{\"a\":{\"b\":\"d\"}}"},
+        {"{\"a\":[{\"b\":\"c\"}]}", "{\"a\":[1]}", "{\"a\":[1]}"},
+        {"[\"a\",\"b\"]", "[\"c\",\"d\"]", "[\"c\",\"d\"]"},
+        {"{\"a\":\"b\"}", "[\"c\"]", "[\"c\"]"},
+        {"{\"a\":\"foo\"}", "null", "null"},
+        {"{\"a\":\"foo\"}", "\"bar\"", "\"bar\""},
+        {"{\"e\":null}", "{\"a\":1}", "{\"e\":null,\"a\":1}"},
+        {"[1,2]", "{\"a\":\"b\",\"c\":null}", "{\"a\":\"b\"}"},
+        {"{}", "{\"a\":{\"bb\":{\"ccc\":null}}}", "{\"a\":{\"bb\":{}}}"},
+        /* bytes, order, names that are written in other ways, and repeated ones */
+        {"{ \"b\" : 1.0 , \"a\" : [ 1 , {} ] }", "{\"c\":2}",
+         "{\"b\":1.0,\"a\":[ 1 , {} ],\"c\":2}"},
+        {"{\"z\":1,\"\\u0061\":1e2,\"y\":3}", "{\"a\":9}", "{\"z\":1,\"\\u0061\":9,\"y\":3}"},
+        {"{\"a:\\\"}\":{\"x\":\"]}\\\\\"}}", "{\"a:\\\"}\":{\"y\":1}}",
+         "{\"a:\\\"}\":{\"x\":\"]}\\\\\",\"y\":1}}"},
+        {"{\"a\":1}", "{\"b\":1,\"a\":2,\"b\":3,\"a\":null}", "{\"b\":3}"},
+        {"{}", "{ \"b\" : 1 , \"a\" : { \"c\" : null , \"d\" : [ null ] } }",
+         "{\"b\":1,\"a\":{\"d\":[ null ]}}"},
+        {"{\"a\":{\"b\":{\"c\":1}}}", "{\"a\":{\"b\":{\"c\":{\"d\":2}}}}",
+         "{\"a\":{\"b\":{\"c\":{\"d\":2}}}}"},
+        {"{}", "{}", "{}"},
+        {"{ }", "{ }", "{}"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct arena arena = {0};
+        struct buffer out = {0};
+        json_merge(&arena, str_from(rows[i][0]), str_from(rows[i][1]), &out);
+        cr_expect(str_equal(buffer_str(&out), str_from(rows[i][2])), "%s + %s: %.*s", rows[i][0],
+                  rows[i][1], (int)out.len, out.data);
+        buffer_release(&out);
+        arena_release(&arena);
+    }
+}
+
+Test(json, merges_many_members_quickly, .timeout = 20)
+{
+    struct arena arena = {0};
+    struct buffer target = {0};
+    struct buffer patch = {0};
+    struct buffer out = {0};
+    for (int i = 0; i < 100000; i++) {
+        buffer_printf(&target, "%s\"k%d\":%d", i == 0 ? "{" : ",", i, i);
+        buffer_printf(&patch, "%s\"k%d\":null", i == 0 ? "{" : ",", 99999 - i);
+    }
+    buffer_append_str(&target, STR(",\"last\":1}"));
+    buffer_append_char(&patch, '}');
+    json_merge(&arena, buffer_str(&target), buffer_str(&patch), &out);
+    cr_expect(str_equal(buffer_str(&out), STR("{\"last\":1}")));
+    buffer_release(&out);
+    buffer_release(&patch);
+    buffer_release(&target);
+    arena_release(&arena);
+}

@@ -91,7 +91,7 @@ static enum store_status change(struct place *place, enum store_operation operat
 {
     struct buffer quoted = {0};
     buffer_printf(&quoted, "\"%s\"", document);
-    struct store_change one = {operation, str_from(id), buffer_str(&quoted)};
+    struct store_change one = {operation, str_from(id), buffer_str(&quoted), 0};
     struct store_batch batch = {.changes = &one, .len = 1, .deadline_ns = soon()};
     enum store_status status = place->backend->change(place->session, &batch);
     buffer_release(&quoted);
@@ -116,8 +116,10 @@ static enum store_status drop(struct place *place, const char *id)
 static void expect_get(struct place *place, struct str id, struct str document)
 {
     struct buffer out = {0};
+    struct store_record record;
     buffer_append_char(&out, '>');
-    cr_expect(place->backend->get(place->session, &(struct store_read){0}, id, &out) == STORE_OK);
+    cr_expect(place->backend->get(place->session, &(struct store_read){0}, id, &record, &out) ==
+              STORE_OK);
     cr_expect(out.len == document.len + 1 && memcmp(out.data + 1, document.data, document.len) == 0,
               "%s: %.*s", place->backend->name, (int)out.len, out.data);
     buffer_release(&out);
@@ -154,9 +156,10 @@ static uint64_t revision(struct place *place)
 static void check_changes(struct place *place)
 {
     struct buffer out = {0};
+    struct store_record record;
     expect_list(place, "");
-    cr_expect(place->backend->get(place->session, &(struct store_read){0}, STR("b"), &out) ==
-              STORE_NOT_FOUND);
+    cr_expect(place->backend->get(place->session, &(struct store_read){0}, STR("b"), &record,
+                                  &out) == STORE_NOT_FOUND);
     cr_expect(replace(place, "b", "B") == STORE_NOT_FOUND);
     cr_expect(drop(place, "b") == STORE_NOT_FOUND);
     cr_expect(revision(place) == 0, "what fails changes nothing");
@@ -187,7 +190,8 @@ static void check_bytes(struct place *place)
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
         struct store_change item = {STORE_CREATE, ids[i],
                                     STR("{\"n\":123456789012345678901234567890,\"u\":"
-                                        "\"\\u0000\xF0\x9F\x98\x80\"}")};
+                                        "\"\\u0000\xF0\x9F\x98\x80\"}"),
+                                    0};
         cr_expect(place->backend->change(
                       place->session,
                       &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
@@ -196,7 +200,7 @@ static void check_bytes(struct place *place)
     }
     for (int i = 0; i < 100000; i++)
         buffer_printf(&large, "%d", i % 9 + 1);
-    struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large)};
+    struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large), 0};
     cr_expect(place->backend->change(
                   place->session,
                   &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
@@ -207,8 +211,8 @@ static void check_bytes(struct place *place)
 
 static void check_seed(struct place *place)
 {
-    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\"")},
-                                         {STORE_CREATE, STR("y"), STR("\"Y\"")}};
+    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\""), 0},
+                                         {STORE_CREATE, STR("y"), STR("\"Y\""), 0}};
     struct store_batch batch = {.changes = items, .len = 2, .first = true, .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "X,Y");
@@ -221,9 +225,9 @@ static void check_seed(struct place *place)
 static void check_batches(struct place *place)
 {
     const struct store_change good[] = {
-        {STORE_CREATE, STR("a"), STR("\"A\"")},   {STORE_PUT, STR("b"), STR("\"B\"")},
-        {STORE_REPLACE, STR("a"), STR("\"A2\"")}, {STORE_CREATE, STR("c"), STR("\"C\"")},
-        {STORE_PUT, STR("c"), STR("\"C2\"")},     {STORE_REMOVE, STR("b"), STR("")}};
+        {STORE_CREATE, STR("a"), STR("\"A\""), 0},   {STORE_PUT, STR("b"), STR("\"B\""), 0},
+        {STORE_REPLACE, STR("a"), STR("\"A2\""), 0}, {STORE_CREATE, STR("c"), STR("\"C\""), 0},
+        {STORE_PUT, STR("c"), STR("\"C2\""), 0},     {STORE_REMOVE, STR("b"), STR(""), 0}};
     struct store_batch batch = {.changes = good, .len = ARRAY_LEN(good), .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     cr_expect(batch.created == 3 && batch.revision == 6 && revision(place) == 6);
@@ -232,22 +236,122 @@ static void check_batches(struct place *place)
         struct store_change last;
         enum store_status status;
     } bad[] = {
-        {{STORE_CREATE, STR_INIT("c"), STR_INIT("\"again\"")}, STORE_EXISTS},
-        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("\"B2\"")}, STORE_NOT_FOUND},
-        {{STORE_REMOVE, STR_INIT("b"), STR_INIT("")}, STORE_NOT_FOUND},
+        {{STORE_CREATE, STR_INIT("c"), STR_INIT("\"again\""), 0}, STORE_EXISTS},
+        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("\"B2\""), 0}, STORE_NOT_FOUND},
+        {{STORE_REMOVE, STR_INIT("b"), STR_INIT(""), 0}, STORE_NOT_FOUND},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR("")},
-                                               {STORE_CREATE, STR("d"), STR("\"D\"")},
-                                               {STORE_PUT, STR("c"), STR("\"C3\"")},
+        const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR(""), 0},
+                                               {STORE_CREATE, STR("d"), STR("\"D\""), 0},
+                                               {STORE_PUT, STR("c"), STR("\"C3\""), 0},
                                                bad[i].last,
-                                               {STORE_REMOVE, STR("d"), STR("")}};
+                                               {STORE_REMOVE, STR("d"), STR(""), 0}};
         batch = (struct store_batch){
             .changes = changes, .len = ARRAY_LEN(changes), .deadline_ns = soon()};
         cr_expect(place->backend->change(place->session, &batch) == bad[i].status);
         cr_expect(batch.failed == 3 && revision(place) == 6);
         expect_list(place, "A2,C2");
     }
+}
+
+/* Makes one change under a condition. */
+static enum store_status change_if(struct place *place, enum store_operation operation,
+                                   uint64_t if_revision, struct store_batch *batch)
+{
+    struct store_change one = {operation, STR("a"), STR("\"2\""), if_revision};
+    *batch = (struct store_batch){.changes = &one, .len = 1, .deadline_ns = soon()};
+    return place->backend->change(place->session, batch);
+}
+
+static void check_conditions(struct place *place)
+{
+    struct store_batch batch;
+    cr_expect(change_if(place, STORE_REPLACE, 1, &batch) == STORE_NOT_FOUND);
+    cr_expect(change_if(place, STORE_REMOVE, 1, &batch) == STORE_NOT_FOUND);
+    cr_expect(create(place, "b", "B") == STORE_OK && create(place, "a", "1") == STORE_OK);
+    cr_expect(change_if(place, STORE_CREATE, 0, &batch) == STORE_EXISTS && batch.found == 2);
+    static const uint64_t wrong[] = {1, 3, INT64_MAX, UINT64_MAX};
+    static const enum store_operation operations[] = {STORE_REPLACE, STORE_PUT, STORE_REMOVE};
+    for (size_t i = 0; i < ARRAY_LEN(operations); i++)
+        for (size_t j = 0; j < ARRAY_LEN(wrong); j++)
+            cr_expect(change_if(place, operations[i], wrong[j], &batch) == STORE_CHANGED &&
+                      batch.found == 2);
+    expect_list(place, "B,1");
+    cr_expect(revision(place) == 2, "what fails changes nothing");
+    cr_expect(change_if(place, STORE_REPLACE, 2, &batch) == STORE_OK && batch.revision == 3);
+    cr_expect(change_if(place, STORE_REPLACE, 2, &batch) == STORE_CHANGED && batch.found == 3);
+    cr_expect(change_if(place, STORE_PUT, 3, &batch) == STORE_OK && batch.revision == 4);
+    expect_list(place, "B,2");
+    const struct store_change changes[] = {{STORE_CREATE, STR("c"), STR("\"C\""), 0},
+                                           {STORE_REPLACE, STR("b"), STR("\"B\""), 9}};
+    batch = (struct store_batch){.changes = changes, .len = 2, .deadline_ns = soon()};
+    cr_expect(place->backend->change(place->session, &batch) == STORE_CHANGED);
+    cr_expect(batch.failed == 1 && batch.found == 1);
+    cr_expect(change_if(place, STORE_REMOVE, 4, &batch) == STORE_OK);
+    expect_list(place, "B");
+}
+
+/* What a read shows of five documents, the third of which is gone; one character each. */
+static void expect_shown(struct place *place, struct store_read read, const char *documents)
+{
+    for (int fresh = 0; fresh < 2; fresh++) {
+        struct buffer out = {0};
+        read.fresh = fresh;
+        read.deadline_ns = soon();
+        cr_expect(place->backend->each(place->session, &read, append_document, &out) == STORE_OK);
+        cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s",
+                  place->backend->name, (int)out.len, out.data);
+        cr_expect(read.revision == 6);
+        buffer_release(&out);
+    }
+}
+
+/* Sees two documents. */
+static bool see_two(void *context, const struct store_record *record)
+{
+    struct buffer *out = context;
+    buffer_append_u64(out, record->sequence);
+    return out->len < 2;
+}
+
+static void expect_known(struct place *place, uint64_t known, const char *document)
+{
+    for (int fresh = 0; fresh < 2; fresh++) {
+        struct buffer out = {0};
+        struct store_record record = {0};
+        struct store_read read = {.fresh = fresh, .deadline_ns = soon(), .known = known};
+        cr_expect(place->backend->get(place->session, &read, STR("d"), &record, &out) == STORE_OK);
+        cr_expect(str_equal(buffer_str(&out), str_from(document)), "%.*s", (int)out.len, out.data);
+        cr_expect(record.revision == 4 && record.sequence == 4);
+        buffer_release(&out);
+    }
+}
+
+static void check_reads(struct place *place)
+{
+    static const struct str ids[] = {STR_INIT("e"),    STR_INIT("c"),      STR_INIT("a"),
+                                     STR_INIT("none"), STR_INIT("\"\\{}"), STR_INIT("a")};
+    struct buffer out = {0};
+    for (const char *id = "a\0b\0c\0d\0e\0"; *id != '\0'; id += 2)
+        cr_expect(create(place, id, id) == STORE_OK);
+    cr_expect(drop(place, "c") == STORE_OK);
+    expect_shown(place, (struct store_read){0}, "a,b,d,e");
+    expect_shown(place, (struct store_read){.after = 1}, "b,d,e");
+    expect_shown(place, (struct store_read){.after = 2}, "d,e");
+    expect_shown(place, (struct store_read){.after = 5}, "");
+    expect_shown(place, (struct store_read){.after = INT64_MAX}, "");
+    expect_shown(place, (struct store_read){.known = 6}, "");
+    expect_shown(place, (struct store_read){.known = 5}, "a,b,d,e");
+    expect_shown(place, (struct store_read){.ids = ids, .ids_len = ARRAY_LEN(ids)}, "a,e");
+    expect_shown(place, (struct store_read){.ids = ids, .ids_len = 3, .after = 1}, "e");
+    expect_shown(place, (struct store_read){.ids = ids + 3, .ids_len = 2}, "");
+    cr_expect(place->backend->each(place->session, &(struct store_read){.after = 1, .wanted = 2},
+                                   see_two, &out) == STORE_OK);
+    cr_expect(str_equal(buffer_str(&out), STR("24")), "%.*s", (int)out.len, out.data);
+    buffer_release(&out);
+    expect_known(place, 0, "\"d\"");
+    expect_known(place, 4, "");
+    expect_known(place, 6, "\"d\"");
 }
 
 static void on_each(void (*check)(struct place *place))
@@ -274,6 +378,16 @@ Test(store, keeps_order_and_counts_changes)
 Test(store, keeps_bytes)
 {
     on_each(check_bytes);
+}
+
+Test(store, changes_under_conditions)
+{
+    on_each(check_conditions);
+}
+
+Test(store, shows_what_is_asked_for)
+{
+    on_each(check_reads);
 }
 
 Test(store, makes_all_changes_or_none)
@@ -319,6 +433,7 @@ static void write_until_killed(const char *directory, int pipe)
 Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
 {
     struct place place;
+    struct store_record record;
     struct buffer out = {0};
     place_open(&place, &store_lmdb, ENOUGH);
     place_shut(&place);
@@ -346,7 +461,7 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
                 snprintf(id, sizeof id, "%d-%d", pids[i], last);
                 buffer_reset(&out, SIZE_MAX);
                 cr_expect(place.backend->get(place.session, &(struct store_read){0}, str_from(id),
-                                             &out) == STORE_OK,
+                                             &record, &out) == STORE_OK,
                           "%s", id);
             }
             cr_expect(last >= 0, "writer %d was acknowledged nothing", i);

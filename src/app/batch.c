@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * POST /integrations:batch: {"operations":[…]}, made together or not at all. An operation is what
+ * the request of the same name would be:
+ *   {"op":"create","integration":{…}}
+ *   {"op":"put","integration":{…},"if_match":"\"7\""}
+ *   {"op":"patch","id":"…","patch":{…},"if_match":…}
+ *   {"op":"delete","id":"…","if_match":…}
+ * and sees what those before it have done. */
+#include <stdio.h>
+
+#include "app/answer.h"
+#include "app/handlers.h"
+#include "app/storage.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "model/integration.h"
+#include "model/json.h"
+
+enum { OPERATIONS_MAX = 1000, PLACE_SIZE = 96 /* room for a member more than in batch.place */ };
+
+enum kind { CREATE, PUT, PATCH, DELETE, KINDS };
+
+static const struct str kind_names[KINDS] = {STR_INIT("create"), STR_INIT("put"), STR_INIT("patch"),
+                                             STR_INIT("delete")};
+
+enum member { MEMBER_OP, MEMBER_ID, MEMBER_INTEGRATION, MEMBER_PATCH, MEMBER_IF_MATCH, MEMBERS };
+
+static const struct str member_names[MEMBERS] = {STR_INIT("op"), STR_INIT("id"),
+                                                 STR_INIT("integration"), STR_INIT("patch"),
+                                                 STR_INIT("if_match")};
+
+struct operation_read {
+    enum kind kind;
+    struct str id;
+    struct str patch;
+    uint64_t if_revision; /* that the client asks for; 0: none */
+    bool guarded; /* its change's if_revision is ours: that of what a patch was applied to */
+};
+
+struct batch {
+    const struct call *call;
+    struct arena *arena;
+    struct operation_read *operations;
+    struct store_change *changes;
+    size_t len;
+    struct buffer *faults; /* the answer's body: entries of the contract's list */
+    char place[64];        /* of the operation that is read, as integration_rules want it */
+};
+
+/* ---- what is wrong ---- */
+
+/* Begins an entry at `place`, in `member` if that is not NULL. */
+static void append_fault(struct batch *batch, const char *member, const char *message,
+                         const char *type)
+{
+    struct buffer *faults = batch->faults;
+    buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
+    buffer_append_str(faults, STR("{\"loc\":[\"body\""));
+    buffer_append_str(faults, str_from(batch->place));
+    if (member != NULL) {
+        buffer_append_char(faults, ',');
+        text_append_json(faults, str_from(member));
+    }
+    buffer_append_str(faults, STR("],\"msg\":"));
+    text_append_json(faults, str_from(message));
+    buffer_append_str(faults, STR(",\"type\":"));
+    text_append_json(faults, str_from(type));
+    buffer_append_char(faults, '}');
+}
+
+/* Appends the entries of a list of faults. */
+static void append_faults(struct batch *batch, struct str list)
+{
+    buffer_append_str(batch->faults, batch->faults->len == 0 ? STR("{\"detail\":[") : STR(","));
+    buffer_append(batch->faults, list.data + 1, list.len - 2);
+}
+
+static void answer_faults(const struct batch *batch, unsigned status)
+{
+    buffer_append_str(answer_json(&batch->call->session->response, status), STR("]}"));
+}
+
+/* ---- reading ---- */
+
+static bool read_kind(struct batch *batch, const struct json_member *member, enum kind *kind)
+{
+    if (!member->present) {
+        append_fault(batch, "op", "field required", "value_error.missing");
+        return false;
+    }
+    struct str text = member->value.text;
+    for (*kind = CREATE; *kind < KINDS; (*kind)++)
+        if (member->value.kind == JSON_STRING && text.len == kind_names[*kind].len + 2 &&
+            memcmp(text.data + 1, kind_names[*kind].data, text.len - 2) == 0)
+            return true;
+    append_fault(batch, "op", "value is not one of create, put, patch, delete",
+                 "value_error.const");
+    return false;
+}
+
+/* A string; false if it is there and none. */
+static bool read_string(struct batch *batch, const struct json_member *member, const char *name,
+                        struct str *text)
+{
+    *text = STR("");
+    if (!member->present)
+        return true;
+    if (member->value.kind != JSON_STRING || (member->value.flaws & JSON_FLAW_SURROGATE) != 0) {
+        append_fault(batch, name, "str type expected", "type_error.str");
+        return false;
+    }
+    *text = json_decode_string(batch->arena, member->value.text);
+    return true;
+}
+
+static void read_if_match(struct batch *batch, const struct json_member *member,
+                          struct operation_read *operation)
+{
+    struct http_tag tag;
+    struct str text;
+    if (!read_string(batch, member, "if_match", &text) || !member->present)
+        return;
+    if (!http_next_tag(&text, &tag) || text.len > 0 || tag.weak ||
+        !str_to_u64(tag.opaque, &operation->if_revision) || operation->if_revision == 0)
+        append_fault(batch, "if_match", "value is no ETag of an integration", "value_error.etag");
+}
+
+/* Reads an integration's outcome into the change, or its faults. */
+static void take_outcome(struct batch *batch, enum integration_outcome outcome,
+                         const struct integration *integration, struct buffer *detail,
+                         struct store_change *change)
+{
+    if (outcome == INTEGRATION_OK) {
+        change->id = integration->id;
+        change->document = integration->document;
+    } else if (outcome == INTEGRATION_INVALID) {
+        append_faults(batch, buffer_str(detail));
+    } else {
+        batch->arena->failed = true; /* the whole body was read before: there is no other reason */
+    }
+    buffer_release(detail);
+}
+
+static struct integration_rules rules_at(const struct batch *batch, const char *member,
+                                         struct str id, char place[PLACE_SIZE])
+{
+    snprintf(place, PLACE_SIZE, "%s,\"%s\"", batch->place, member);
+    return (struct integration_rules){.is_json = true, .path_id = id, .place = str_from(place)};
+}
+
+static void read_integration(struct batch *batch, const struct json_member *member,
+                             const struct operation_read *operation, struct store_change *change)
+{
+    char place[PLACE_SIZE];
+    struct integration_rules rules = rules_at(batch, "integration", operation->id, place);
+    struct integration integration;
+    struct buffer detail = {0};
+    if (!member->present) {
+        append_fault(batch, "integration", "field required", "value_error.missing");
+        return;
+    }
+    enum integration_outcome outcome =
+        integration_parse(batch->arena, member->value.text, &rules, &integration, &detail);
+    take_outcome(batch, outcome, &integration, &detail, change);
+}
+
+static void read_operation(struct batch *batch, struct str text, struct operation_read *operation,
+                           struct store_change *change)
+{
+    static const enum store_operation operations[KINDS] = {[CREATE] = STORE_CREATE,
+                                                           [PUT] = STORE_REPLACE,
+                                                           [PATCH] = STORE_REPLACE,
+                                                           [DELETE] = STORE_REMOVE};
+    struct json_member members[MEMBERS];
+    struct json_value root;
+    struct json_error error;
+    for (size_t i = 0; i < MEMBERS; i++)
+        members[i].name = member_names[i];
+    if (json_scan(batch->arena, text, &root, members, MEMBERS, &error) != JSON_OK) {
+        batch->arena->failed = true; /* it was read before */
+        return;
+    }
+    if (root.kind != JSON_OBJECT) {
+        append_fault(batch, NULL, "value is not a valid dict", "type_error.dict");
+        return;
+    }
+    if (!read_kind(batch, &members[MEMBER_OP], &operation->kind) ||
+        !read_string(batch, &members[MEMBER_ID], "id", &operation->id))
+        return;
+    read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
+    change->operation = operations[operation->kind];
+    change->id = operation->id;
+    if (operation->kind == CREATE || operation->kind == PUT)
+        read_integration(batch, &members[MEMBER_INTEGRATION], operation, change);
+    else if (!integration_id_is_valid(operation->id))
+        append_fault(batch, "id",
+                     operation->id.len == 0 ? "field required" : "no integration can have this id",
+                     operation->id.len == 0 ? "value_error.missing" : "value_error.id");
+    if (operation->kind == PATCH && !members[MEMBER_PATCH].present)
+        append_fault(batch, "patch", "field required", "value_error.missing");
+    operation->patch = members[MEMBER_PATCH].value.text;
+}
+
+/* Finds the list of operations; answers what is wrong with it. */
+static bool read_list(struct batch *batch, struct json_value *list)
+{
+    const struct http_request *request = batch->call->request;
+    struct json_member member = {.name = STR("operations")};
+    struct json_value root = {.kind = JSON_NULL};
+    struct json_error error;
+    enum json_status status = JSON_OK;
+    if (request->body.len > 0 && http_content_type_is_json(request->content_type))
+        status = json_scan(batch->arena, request->body, &root, &member, 1, &error);
+    else if (request->body.len > 0)
+        root.kind = JSON_STRING; /* whatever it is, it is no object */
+    if (status == JSON_NO_MEMORY)
+        return false; /* the arena says so */
+    if (status == JSON_ENCODING || status == JSON_TOO_DEEP) {
+        answer_detail(&batch->call->session->response, 400,
+                      STR("There was an error parsing the body"));
+        return false;
+    }
+    if (status == JSON_SYNTAX) {
+        snprintf(batch->place, sizeof batch->place, ",%zu", error.offset);
+        append_fault(batch, NULL, error.message, "value_error.jsondecode");
+    } else if (root.kind == JSON_NULL) {
+        append_fault(batch, NULL, "field required", "value_error.missing");
+    } else if (root.kind != JSON_OBJECT) {
+        append_fault(batch, NULL, "value is not a valid dict", "type_error.dict");
+    } else if (!member.present) {
+        append_fault(batch, "operations", "field required", "value_error.missing");
+    } else if (member.value.kind != JSON_ARRAY) {
+        append_fault(batch, "operations", "value is not a valid list", "type_error.list");
+    }
+    *list = member.value;
+    if (batch->faults->len > 0)
+        answer_faults(batch, 422);
+    return batch->faults->len == 0;
+}
+
+static bool read_batch(struct batch *batch)
+{
+    struct json_value list;
+    struct str name;
+    struct str element;
+    if (!read_list(batch, &list))
+        return false;
+    for (struct str rest = list.text; json_next(&rest, &name, &element);)
+        batch->len++;
+    if (batch->len > OPERATIONS_MAX) {
+        append_fault(batch, "operations", "ensure this value has at most 1000 items",
+                     "value_error.list.max_items");
+        answer_faults(batch, 422);
+        return false;
+    }
+    size_t room = batch->len + 1; /* an arena gives nothing for nothing */
+    batch->operations = arena_alloc(batch->arena, room * sizeof *batch->operations);
+    batch->changes = arena_alloc(batch->arena, room * sizeof *batch->changes);
+    if (batch->arena->failed)
+        return false;
+    struct str rest = list.text;
+    for (size_t i = 0; json_next(&rest, &name, &element); i++) {
+        snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", i);
+        batch->operations[i] = (struct operation_read){.id = STR("")};
+        batch->changes[i] = (struct store_change){.id = STR("")};
+        read_operation(batch, element, &batch->operations[i], &batch->changes[i]);
+        batch->changes[i].if_revision = batch->operations[i].if_revision;
+    }
+    if (batch->faults->len > 0)
+        answer_faults(batch, 422);
+    return batch->faults->len == 0 && !batch->arena->failed;
+}
+
+/* ---- patches ---- */
+
+/* What an operation before number `at` makes of the same integration; NULL: none touches it. */
+static const struct store_change *find_earlier(const struct batch *batch, size_t at)
+{
+    for (size_t i = at; i-- > 0;)
+        if (str_equal(batch->changes[i].id, batch->changes[at].id))
+            return &batch->changes[i];
+    return NULL;
+}
+
+/* The document that a patch is for: as an operation before leaves it, or as the store has it. */
+static enum store_status find_document(struct batch *batch, size_t at, bool fresh,
+                                       struct str *document)
+{
+    const struct store_change *earlier = find_earlier(batch, at);
+    struct operation_read *operation = &batch->operations[at];
+    struct store_record record;
+    struct buffer text = {0};
+    if (earlier != NULL) {
+        *document = earlier->document;
+        return earlier->operation == STORE_REMOVE ? STORE_NOT_FOUND : STORE_OK;
+    }
+    struct call call = *batch->call;
+    struct store_read read = storage_begin_read(&call);
+    call.id = operation->id;
+    read.fresh |= fresh;
+    enum store_status status = storage_get(&call, &read, &record, &text);
+    *document = arena_copy(batch->arena, buffer_str(&text));
+    buffer_release(&text);
+    if (status != STORE_OK)
+        return status;
+    operation->guarded = operation->if_revision == 0 || !fresh;
+    batch->changes[at].if_revision = record.revision;
+    return operation->if_revision == 0 || operation->if_revision == record.revision ? STORE_OK
+                                                                                    : STORE_CHANGED;
+}
+
+static void apply_patch(struct batch *batch, size_t at, struct str document)
+{
+    char place[PLACE_SIZE];
+    const struct operation_read *operation = &batch->operations[at];
+    struct integration_rules rules;
+    struct integration integration;
+    struct buffer detail = {0};
+    snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", at);
+    rules = rules_at(batch, "patch", operation->id, place);
+    enum integration_outcome outcome =
+        integration_patch(batch->arena, document, operation->patch, &rules, &integration, &detail);
+    take_outcome(batch, outcome, &integration, &detail, &batch->changes[at]);
+    if (outcome == INTEGRATION_OK &&
+        integration.document.len > batch->call->session->app->config->max_body_bytes)
+        append_fault(batch, "patch", "the integration would become too large",
+                     "value_error.too_large");
+}
+
+/* Makes documents of the patches. *failed: of which that could not be done. */
+static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *failed)
+{
+    for (size_t i = 0; i < batch->len; i++) {
+        struct str document;
+        if (batch->operations[i].kind != PATCH)
+            continue;
+        *failed = i;
+        enum store_status status = find_document(batch, i, fresh, &document);
+        if (status != STORE_OK)
+            return status;
+        if (batch->arena->failed)
+            return STORE_AWAY;
+        apply_patch(batch, i, document);
+    }
+    return STORE_OK;
+}
+
+/* ---- the answer ---- */
+
+static void answer_results(const struct batch *batch, uint64_t revision)
+{
+    static const unsigned statuses[KINDS] = {
+        [CREATE] = 201, [PUT] = 200, [PATCH] = 200, [DELETE] = 204};
+    struct buffer *body = answer_json(&batch->call->session->response, 200);
+    buffer_append_str(body, STR("{\"results\":["));
+    for (size_t i = 0; i < batch->len; i++) {
+        enum kind kind = batch->operations[i].kind;
+        buffer_append_str(body, i == 0 ? STR("{\"status\":") : STR(",{\"status\":"));
+        buffer_append_u64(body, statuses[kind]);
+        buffer_append_str(body, STR(",\"id\":"));
+        text_append_json(body, batch->changes[i].id);
+        if (kind != DELETE) {
+            buffer_append_str(body, STR(",\"etag\":\"\\\""));
+            buffer_append_u64(body, revision - (batch->len - 1 - i));
+            buffer_append_str(body, STR("\\\"\""));
+        }
+        buffer_append_char(body, '}');
+    }
+    buffer_append_str(body, STR("]}"));
+}
+
+/* Answers that one operation cannot be made, so that none was. */
+static void answer_failed(struct batch *batch, enum store_status status, size_t failed)
+{
+    snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", failed);
+    if (status == STORE_NOT_FOUND)
+        append_fault(batch, NULL, "not found", "value_error.not_found");
+    else if (status == STORE_EXISTS)
+        append_fault(batch, NULL, "integration id already exists", "value_error.exists");
+    else if (status == STORE_CHANGED)
+        append_fault(batch, NULL, "the integration has been changed meanwhile",
+                     "value_error.changed");
+    if (batch->faults->len > 0)
+        answer_faults(batch, 409);
+    else
+        answer_failure(batch->call, status);
+}
+
+/* Makes the changes. STORE_CHANGED with *again: what a patch was applied to has changed. */
+static enum store_status make_changes(struct batch *batch, bool fresh, uint64_t deadline_ns,
+                                      struct store_batch *made, bool *again)
+{
+    *made = (struct store_batch){
+        .changes = batch->changes, .len = batch->len, .deadline_ns = deadline_ns};
+    enum store_status status = apply_patches(batch, fresh, &made->failed);
+    if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
+        status = storage_change(batch->call, made);
+    *again = status == STORE_CHANGED && batch->operations[made->failed].guarded &&
+             clock_steady_ns() < deadline_ns;
+    return status;
+}
+
+static bool lacks_condition(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->len; i++)
+        if (batch->operations[i].kind != CREATE && batch->operations[i].if_revision == 0)
+            return batch->call->session->app->config->require_if_match;
+    return false;
+}
+
+void handle_batch(const struct call *call)
+{
+    struct app_session *session = call->session;
+    struct batch batch = {
+        .call = call, .arena = &session->arena, .faults = &session->response.body};
+    struct store_batch made;
+    uint64_t deadline_ns = storage_deadline(call, session->app->config->db_timeout_ms);
+    enum store_status status;
+    bool again = false;
+    if (!read_batch(&batch))
+        return;
+    if (lacks_condition(&batch)) {
+        answer_detail(&session->response, 428, STR("if_match is required in each operation"));
+        return;
+    }
+    bool fresh = false;
+    do {
+        status = make_changes(&batch, fresh, deadline_ns, &made, &again);
+        fresh = true;
+    } while (again);
+    if (batch.faults->len > 0) {
+        answer_faults(&batch, 422);
+    } else if (status == STORE_OK) {
+        if (batch.len > 0)
+            storage_tell_revision(call, made.revision);
+        answer_results(&batch, made.revision);
+    } else {
+        answer_failed(&batch, status, made.failed);
+    }
+}

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/query.h"
+
+#include "app/answer.h"
+#include "base/text.h"
+#include "model/json.h"
+
+/* ---- reading ---- */
+
+struct reader {
+    const struct call *call;
+    struct query *query;
+    struct buffer *faults; /* the contract's list */
+};
+
+static void fault(struct reader *reader, const char *name, const char *message, const char *type)
+{
+    struct buffer *faults = reader->faults;
+    buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
+    buffer_append_str(faults, STR("{\"loc\":[\"query\","));
+    text_append_json(faults, str_from(name));
+    buffer_append_str(faults, STR("],\"msg\":"));
+    text_append_json(faults, str_from(message));
+    buffer_append_str(faults, STR(",\"type\":"));
+    text_append_json(faults, str_from(type));
+    buffer_append_char(faults, '}');
+}
+
+static void read_limit(struct reader *reader, struct str value)
+{
+    uint64_t limit;
+    if (!str_to_u64(value, &limit))
+        fault(reader, "limit", "value is not a valid integer", "type_error.integer");
+    else if (limit < 1)
+        fault(reader, "limit", "ensure this value is greater than or equal to 1",
+              "value_error.number.not_ge");
+    else if (limit > QUERY_LIMIT_MAX)
+        fault(reader, "limit", "ensure this value is less than or equal to 1000",
+              "value_error.number.not_le");
+    else
+        reader->query->limit = limit;
+}
+
+static void read_after(struct reader *reader, struct str value)
+{
+    uint64_t after = 0; /* an empty value: from the start */
+    if (value.len == 0 || (str_to_u64(value, &after) && after <= INT64_MAX))
+        reader->query->after = after;
+    else
+        fault(reader, "after", "value is none that a Link gave", "value_error.cursor");
+}
+
+static void read_status(struct reader *reader, struct str value)
+{
+    reader->query->has_status = integration_status_from(value, &reader->query->status);
+    if (!reader->query->has_status)
+        fault(reader, "status", "value could not be parsed to a boolean", "type_error.bool");
+}
+
+static void read_text(struct reader *reader, struct str value)
+{
+    struct buffer folded = {0};
+    text_append_folded(&folded, value);
+    reader->query->text = arena_copy(&reader->call->session->arena, buffer_str(&folded));
+    buffer_release(&folded);
+}
+
+static void read_id(struct reader *reader, struct str value)
+{
+    struct query *query = reader->query;
+    if (query->ids == NULL)
+        query->ids = arena_alloc(&reader->call->session->arena, STORE_IDS_MAX * sizeof *query->ids);
+    if (query->ids == NULL)
+        return; /* the arena says so */
+    if (query->ids_len == STORE_IDS_MAX)
+        fault(reader, "id", "ensure this value has at most 100 items",
+              "value_error.list.max_items");
+    else
+        query->ids[query->ids_len++] = value;
+}
+
+static void read_fields(struct reader *reader, struct str value)
+{
+    struct str name;
+    unsigned fields = 0;
+    while (str_split(&value, ',', &name)) {
+        unsigned field = 0;
+        name = str_trim(name);
+        while (field < INTEGRATION_FIELDS && !str_equal(name, integration_field_names[field]))
+            field++;
+        if (field == INTEGRATION_FIELDS && !str_equal(name, STR("etag"))) {
+            fault(reader, "fields",
+                  "value is not a list of id, name, description, status, settings and etag",
+                  "value_error.fields");
+            return;
+        }
+        fields |= 1U << field;
+    }
+    reader->query->fields = fields;
+}
+
+static const struct parameter {
+    struct str name;
+    void (*read)(struct reader *reader, struct str value);
+} parameters[] = {
+    {STR_INIT("limit"), read_limit},   {STR_INIT("after"), read_after},
+    {STR_INIT("status"), read_status}, {STR_INIT("q"), read_text},
+    {STR_INIT("id"), read_id},         {STR_INIT("fields"), read_fields},
+};
+
+static void read_parameter(struct reader *reader, struct str pair)
+{
+    struct arena *arena = &reader->call->session->arena;
+    struct str name;
+    (void)str_split(&pair, '=', &name);
+    name = http_decode_form(arena, name);
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        if (str_equal(name, parameters[i].name))
+            parameters[i].read(reader, http_decode_form(arena, pair));
+}
+
+bool query_read(const struct call *call, struct query *query)
+{
+    struct http_response *response = &call->session->response;
+    struct reader reader = {call, query, &response->body};
+    struct str rest = http_target_query(call->request->target);
+    struct str pair;
+    while (str_split(&rest, '&', &pair))
+        read_parameter(&reader, pair);
+    if (response->body.len == 0)
+        return true;
+    buffer_append_str(answer_json(response, 422), STR("]}"));
+    return false;
+}
+
+/* ---- what was asked for ---- */
+
+/* Whether a JSON string has the folded text in it. */
+static bool has_text(const struct call *call, struct str string, struct str text,
+                     struct buffer *scratch)
+{
+    struct str value = {string.data + 1, string.len - 2};
+    if (memchr(string.data, '\\', string.len) != NULL)
+        value = json_decode_string(&call->session->arena, string);
+    buffer_reset(scratch, SIZE_MAX);
+    text_append_folded(scratch, value);
+    return memmem(scratch->data, scratch->len, text.data, text.len) != NULL;
+}
+
+bool query_wants(const struct call *call, const struct query *query,
+                 const struct store_record *record, struct buffer *scratch)
+{
+    struct str values[INTEGRATION_FIELDS];
+    if (!query->has_status && query->text.len == 0)
+        return true;
+    if (!integration_split(&call->session->arena, record->document, values))
+        return false;
+    if (query->has_status && (values[INTEGRATION_STATUS].data[0] == 't') != query->status)
+        return false;
+    return query->text.len == 0 || has_text(call, values[INTEGRATION_NAME], query->text, scratch) ||
+           has_text(call, values[INTEGRATION_DESCRIPTION], query->text, scratch);
+}
+
+void query_append(const struct call *call, const struct query *query,
+                  const struct store_record *record, struct buffer *out)
+{
+    struct str values[INTEGRATION_FIELDS];
+    char separator = '{';
+    if (query->fields == 0 || !integration_split(&call->session->arena, record->document, values)) {
+        buffer_append_str(out, record->document);
+        return;
+    }
+    for (unsigned field = 0; field < INTEGRATION_FIELDS; field++)
+        if ((query->fields & 1U << field) != 0) {
+            buffer_append_char(out, separator);
+            text_append_json(out, integration_field_names[field]);
+            buffer_append_char(out, ':');
+            buffer_append_str(out, values[field]);
+            separator = ',';
+        }
+    if ((query->fields & 1U << QUERY_ETAG) != 0) {
+        buffer_append_char(out, separator);
+        buffer_append_str(out, STR("\"etag\":\"\\\""));
+        buffer_append_u64(out, record->revision);
+        buffer_append_str(out, STR("\\\"\""));
+    }
+    buffer_append_char(out, '}');
+}
+
+void query_tell_next(const struct call *call, uint64_t last)
+{
+    struct arena *arena = &call->session->arena;
+    const struct http_request *request = call->request;
+    struct str rest = http_target_query(request->target);
+    struct str pair;
+    struct buffer link = {0};
+    buffer_append_char(&link, '<');
+    http_append_uri(&link, request->prefix);
+    http_append_uri(&link, http_target_path(request->target));
+    buffer_append_char(&link, '?');
+    while (str_split(&rest, '&', &pair)) {
+        struct str value = pair;
+        struct str name;
+        (void)str_split(&value, '=', &name);
+        if (str_equal(http_decode_form(arena, name), STR("after")) || pair.len == 0)
+            continue;
+        http_append_uri(&link, pair);
+        buffer_append_char(&link, '&');
+    }
+    buffer_append_str(&link, STR("after="));
+    buffer_append_u64(&link, last);
+    buffer_append_str(&link, STR(">; rel=\"next\""));
+    struct str kept = arena_copy(arena, buffer_str(&link));
+    arena->failed |= link.failed;
+    buffer_release(&link);
+    http_response_header(&call->session->response, STR("Link"), kept);
+}
