@@ -9,9 +9,11 @@ export THREADS=1
 # Other settings (the README's table of them), as NAME=value lines in a file outside of the web site,
 # for this one is in it: DATABASE_URL, for example.   CHANGE
 settings=/home/USER/integration-service.env
-if [ -r "$settings" ]; then
-    set -a
-    . "$settings"
+if [ -e "$settings" ]; then
+    [ -r "$settings" ] || { echo "cannot read $settings" >&2; exit 1; }
+    while IFS= read -r line || [ -n "$line" ]; do # as it stands there: no quotes, nothing is expanded
+        case $line in [A-Z]*=*) export "$line" ;; esac
+    done <"$settings"
 fi
 
 # The program.   CHANGE

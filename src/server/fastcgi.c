@@ -68,14 +68,14 @@ enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned cha
         return errno == EAGAIN || errno == EINTR ? FASTCGI_WAITING : FASTCGI_GONE;
     if (seen == 0)
         return FASTCGI_GONE;
-    bool full = seen == FASTCGI_LOOK_SIZE;
     switch (frame_look(scratch, (size_t)seen)) {
     case FRAME_COMPLETE:
         return FASTCGI_COMPLETE;
     case FRAME_HEADED:
-        return full ? FASTCGI_STREAMING : FASTCGI_WAITING;
+        return seen >= FASTCGI_STREAM_SIZE ? FASTCGI_STREAMING : FASTCGI_WAITING;
     case FRAME_PARTIAL:
-        return full ? FASTCGI_GONE : FASTCGI_WAITING; /* parameters beyond any server's limit */
+        /* Parameters beyond any server's limit. */
+        return seen == FASTCGI_LOOK_SIZE ? FASTCGI_GONE : FASTCGI_WAITING;
     case FRAME_BAD:
         break;
     }

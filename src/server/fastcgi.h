@@ -16,7 +16,10 @@
 #include "server/cgi.h"
 
 enum {
-    FASTCGI_LOOK_SIZE = 64 * 1024 /* bytes of a request that fastcgi_look can see */
+    FASTCGI_LOOK_SIZE = 64 * 1024, /* bytes of a request that fastcgi_look can see */
+    /* So many of them, and a handler reads the rest as it comes: a peer may send nothing more
+     * before some are taken (Apache waits while a quarter of the socket's buffer is full). */
+    FASTCGI_STREAM_SIZE = 16 * 1024
 };
 
 enum fastcgi_arrival {

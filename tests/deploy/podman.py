@@ -53,4 +53,6 @@ class Podman:
         os.unlink(archive)
 
     def remove(self):
+        subprocess.run(["umount", "-l", os.path.join(self.directory, "root", "overlay")],
+                       check=False, stderr=subprocess.DEVNULL)
         shutil.rmtree(self.directory, ignore_errors=True)

@@ -3,25 +3,16 @@
 
 import json
 import subprocess
-import threading
 import time
 import unittest
 
 from engine import Engine
 
 import test_golden  # found by engine
-from service import Client, integration, wait_for
+from service import Client, answers, integration, wait_for
 from test_load import Outcomes, in_threads, join
 
 PORT = 8000
-
-
-def replay(test):
-    with open(test_golden.RECORDING, encoding="utf-8") as file:
-        scenarios = json.load(file)["scenarios"]
-    client = Client(PORT)
-    test.assertEqual(test_golden.Golden.replay(test, client, scenarios), 664)
-    client.close()
 
 
 def ask(path):
@@ -30,13 +21,6 @@ def ask(path):
         return client.request("GET", path)
     finally:
         client.close()
-
-
-def answers():
-    try:
-        return ask("/readiness").status == 200
-    except OSError:
-        return False
 
 
 class Docker(unittest.TestCase):
@@ -110,9 +94,9 @@ class Docker(unittest.TestCase):
 
     def check_stack(self, *services):
         self.engine.compose("up", "-d", "--no-build", *services, timeout=180)
-        wait_for("the service", answers, 60)
+        wait_for("the service", lambda: answers(PORT, "/readiness"), 60)
         self.expect_healthy()
-        replay(self)
+        test_golden.replay_all(self, Client(PORT))
         for container in self.containers():
             if self.inspect(container, ".Config.Image") == "integration-service":
                 self.expect_confined(container)
@@ -120,7 +104,7 @@ class Docker(unittest.TestCase):
         codes = {self.inspect(container, ".State.ExitCode") for container in self.containers()}
         self.assertEqual(codes, {0})
         self.engine.compose("up", "-d", "--no-build", *services, timeout=180)
-        wait_for("the service", answers, 60)
+        wait_for("the service", lambda: answers(PORT, "/readiness"), 60)
         # What was answered is there; what was made when its client had gone may be.
         self.assertEqual(set(acknowledged) - self.stored(), set())
 

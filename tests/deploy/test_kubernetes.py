@@ -14,7 +14,7 @@ import packages
 import test_golden  # found by engine
 from podman import Podman
 from postgres import Postgres
-from service import Client, wait_for
+from service import Client, answers, wait_for
 
 WORKLOADS = {"embedded": "StatefulSet", "postgres": "Deployment"}
 
@@ -153,12 +153,8 @@ class Pods(Rendered):
         path = podman.put("pod.json", self.as_pod(name, database_url))
         try:
             podman("play", "kube", path)
-            wait_for("the pod", self.answers, 60)
-            with open(test_golden.RECORDING, encoding="utf-8") as file:
-                scenarios = json.load(file)["scenarios"]
-            client = Client(8000)
-            self.assertEqual(test_golden.Golden.replay(self, client, scenarios), 664)
-            client.close()
+            wait_for("the pod", lambda: answers(8000, "/readiness"), 60)
+            test_golden.replay_all(self, Client(8000))
             metrics = Client(8001)
             self.assertEqual(metrics.request("GET", "/metrics").status, 200)
             self.assertEqual(metrics.request("GET", "/integrations").status, 404)
@@ -173,16 +169,6 @@ class Pods(Rendered):
             self.assertEqual(json.loads(podman("inspect", "tested-service"))[0]["State"]["ExitCode"], 0)
         finally:
             podman("pod", "rm", "-f", "tested", check=False)
-
-    @staticmethod
-    def answers():
-        client = Client(8000, 5)
-        try:
-            return client.request("GET", "/readiness").status == 200
-        except OSError:
-            return False
-        finally:
-            client.close()
 
     def test_the_stateful_set_s_pod(self):
         self.run_pod("embedded")

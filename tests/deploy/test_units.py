@@ -2,7 +2,6 @@
 """The systemd units as `make install` installs them, under a real systemd as process 1, behind the
 nginx of the distribution with the files that are installed for it."""
 
-import json
 import time
 import unittest
 
@@ -10,7 +9,7 @@ from engine import Engine
 
 import test_golden  # found by engine
 from podman import Podman
-from service import Client, free_port, integration, wait_for
+from service import Client, answers, free_port, integration, wait_for
 from test_load import Outcomes, in_threads, join
 
 IMAGE = """FROM integration-build AS build
@@ -60,7 +59,7 @@ class Machine:
                     "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined",
                     "--security-opt", "unmask=ALL", "integration-machine", "/sbin/init")
         try:
-            wait_for("the machine to answer", self.answers, 30)
+            wait_for("the machine to answer", lambda: answers(self.port, "/readiness"), 30)
         except BaseException:
             print(self.podman("exec", "machine", "journalctl", "--no-pager", "-n", "30", check=False))
             self.__exit__()
@@ -71,24 +70,13 @@ class Machine:
         self.podman("rm", "-f", "-t", "5", "machine", check=False)
         self.podman.remove()
 
-    def answers(self):
-        client = Client(self.port, 5)
-        try:
-            return client.request("GET", "/readiness").status == 200
-        except OSError:
-            return False
-        finally:
-            client.close()
-
 
 class Units(unittest.TestCase):
     def test_under_a_real_systemd(self):
         with Machine() as machine:
-            with open(test_golden.RECORDING, encoding="utf-8") as file:
-                scenarios = json.load(file)["scenarios"]
+            test_golden.replay_all(self, Client(machine.port))
             client = Client(machine.port)
             self.addCleanup(client.close)
-            self.assertEqual(test_golden.Golden.replay(self, client, scenarios), 664)
             outcomes = Outcomes()
             acknowledged = []
             stopped, killed = [], []

@@ -36,6 +36,17 @@ def free_port():
         return probe.getsockname()[1]
 
 
+def answers(port, path):
+    """Whether a GET is answered 200 now."""
+    client = Client(port)
+    try:
+        return client.request("GET", path).status == 200
+    except OSError:
+        return False
+    finally:
+        client.close()
+
+
 class Answer:
     def __init__(self, response, body):
         self.status = response.status

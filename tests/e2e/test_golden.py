@@ -37,38 +37,44 @@ def compare(test, exchange, answer):
         test.assertEqual(strictly(answer.body), strictly(json.dumps(expected["json"])), place)
 
 
+def scenarios():
+    with open(RECORDING, encoding="utf-8") as file:
+        return json.load(file)["scenarios"]
+
+
+def replay(test, client, some=None):
+    """Replays scenarios, all of them unless told otherwise; returns how many exchanges those are."""
+    exchanges = 0
+    for scenario in scenarios() if some is None else some:
+        created = set()
+        for exchange in scenario:
+            answer = client.request(exchange["method"], exchange["path"], exchange.get("body"),
+                                    exchange["headers"])
+            compare(test, exchange, answer)
+            if answer.status == 201:
+                created.add(answer.json["id"])
+            exchanges += 1
+        # The recording leaves some behind; the next replay starts without them.
+        for identity in created:
+            client.request("DELETE", "/integrations/" + quote(identity))
+    return exchanges
+
+
+def replay_all(test, client):
+    test.assertEqual(replay(test, client), 664)
+    client.close()
+
+
 class Golden(unittest.TestCase):
     environment = {}
 
-    def replay(self, client, scenarios):
-        exchanges = 0
-        for scenario in scenarios:
-            created = set()
-            for exchange in scenario:
-                answer = client.request(exchange["method"], exchange["path"],
-                                        exchange.get("body"), exchange["headers"])
-                compare(self, exchange, answer)
-                if answer.status == 201:
-                    created.add(answer.json["id"])
-                exchanges += 1
-            # The recording leaves some behind; the next replay starts without them.
-            for identity in created:
-                client.request("DELETE", "/integrations/" + quote(identity))
-        return exchanges
-
     def test_three_times_and_again_after_a_restart(self):
-        with open(RECORDING, encoding="utf-8") as file:
-            scenarios = json.load(file)["scenarios"]
         with Service(**self.environment) as service:
-            client = service.client()
             for _ in range(3):
-                self.assertEqual(self.replay(client, scenarios), 664)
-            client.close()
+                replay_all(self, service.client())
             service.stop()
             service.start()
-            client = service.client()
-            self.assertEqual(self.replay(client, scenarios), 664)
-            client.close()
+            replay_all(self, service.client())
 
 
 if __name__ == "__main__":

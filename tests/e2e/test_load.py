@@ -15,7 +15,8 @@ import time
 import unittest
 
 import fastcgi
-from service import LOAD_SECONDS, PATIENCE, PROGRAM, Client, Service, integration, wait_for
+from service import (LOAD_SECONDS, PATIENCE, PROGRAM, Client, Service, answers, integration,
+                     wait_for)
 
 
 class Outcomes:
@@ -298,7 +299,7 @@ class Load(unittest.TestCase):
             try:
                 service.nginx = False
                 service.start()
-                wait_for("nginx", lambda: self.answers(service))
+                wait_for("nginx", lambda: answers(service.port, "/health"))
                 answered, worked, took = self.stop_under_load(service, service.stop)
                 self.assertEqual(answered.unexpected, [])
                 self.assertEqual(answered[201], len(worked))
@@ -312,13 +313,6 @@ class Load(unittest.TestCase):
             finally:
                 nginx.terminate()
                 nginx.wait()
-
-    @staticmethod
-    def answers(service):
-        try:
-            return service.request("GET", "/health").status == 200
-        except OSError:
-            return False
 
     def test_nobody_waits_among_many_clients(self):
         with self.service(LOG_LEVEL="warning") as service:

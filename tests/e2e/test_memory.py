@@ -2,7 +2,6 @@
 """A run under valgrind: no error, no leak, no descriptor left."""
 
 import glob
-import json
 import os
 import re
 import shutil
@@ -24,10 +23,8 @@ class Memory(unittest.TestCase):
         self.addCleanup(setattr, running, "PATIENCE", patience)
 
     def exercise(self, service):
-        with open(test_golden.RECORDING, encoding="utf-8") as file:
-            scenarios = json.load(file)["scenarios"]
         client = service.client()
-        replayed = test_golden.Golden().replay(client, scenarios[:20])
+        replayed = test_golden.replay(self, client, test_golden.scenarios()[:20])
         self.assertGreater(replayed, 150)
         for size in 10, 70000, 1000000:
             body = integration("large", settings={"pad": "x" * size})

@@ -21,7 +21,7 @@ import test_api
 import test_golden
 import test_load
 from postgres import Postgres
-from service import LOAD_SECONDS, PATIENCE, PROGRAM, Service, integration, wait_for
+from service import PATIENCE, PROGRAM, Service, integration, wait_for
 from test_load import Outcomes, in_threads, join
 
 NO_CACHE = {"Cache-Control": "no-cache"}
