@@ -341,7 +341,8 @@ static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *
             return status;
         if (batch->arena->failed)
             return STORE_AWAY;
-        apply_patch(batch, i, document);
+        if (document.data != NULL) /* else an earlier patch of it has faults, which are told */
+            apply_patch(batch, i, document);
     }
     return STORE_OK;
 }

@@ -34,6 +34,9 @@ const struct endpoint endpoints[] = {
     {"/readiness", {[HTTP_GET] = {.handle = handle_readiness, .may_wait = true, .asks = true}}},
     {"/ready", {[HTTP_GET] = {.handle = handle_ready, .may_wait = true, .asks = true}}},
     {"/metrics", {[HTTP_GET] = {.handle = handle_metrics, .may_wait = true}}},
+    {"/openapi.json", {[HTTP_GET] = {.handle = handle_openapi}}},
+    {"/docs", {[HTTP_GET] = {.handle = handle_docs}}},
+    {"/redoc", {[HTTP_GET] = {.handle = handle_docs}}},
 };
 const size_t endpoints_len = ARRAY_LEN(endpoints);
 
@@ -47,6 +50,9 @@ const char *const endpoint_labels[] = {
     "/readiness",
     "/ready",
     "/metrics",
+    "/openapi.json",
+    "/docs",
+    "/redoc",
     "unmatched",
 };
 static_assert(ARRAY_LEN(endpoint_labels) == ARRAY_LEN(endpoints) + 1,

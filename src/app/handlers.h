@@ -18,5 +18,7 @@ handler handle_health;
 handler handle_readiness;
 handler handle_ready;
 handler handle_metrics;
+handler handle_openapi;
+handler handle_docs;
 
 #endif

@@ -76,7 +76,8 @@ static void read_id(struct reader *reader, struct str value)
         fault(reader, "id", "ensure this value has at most 100 items",
               "value_error.list.max_items");
     else
-        query->ids[query->ids_len++] = value;
+        /* What can be no id is asked for as one that none has: stores take nothing else. */
+        query->ids[query->ids_len++] = integration_id_is_valid(value) ? value : STR("..");
 }
 
 static void read_fields(struct reader *reader, struct str value)
@@ -96,7 +97,7 @@ static void read_fields(struct reader *reader, struct str value)
         }
         fields |= 1U << field;
     }
-    reader->query->fields = fields;
+    reader->query->fields |= fields; /* named with commas between, or one by one */
 }
 
 static const struct parameter {

@@ -57,6 +57,9 @@ static const struct option options[] = {
      "Apache or lighttpd, in its script's directory)"},
     {"SOCKET_MODE", KIND_MODE, AT(socket_mode), "0660", 0, 0777, NULL,
      "permissions of the unix socket"},
+    {"WWW_DIR", KIND_TEXT, AT(www_dir), "", 0, 0, NULL,
+     "the files of the admin page and of `/docs`, for `serve --with-nginx`; empty: where they were "
+     "installed"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

@@ -20,7 +20,8 @@ struct config {
     const char *listen; /* "unix:PATH" or "ADDRESS:PORT"; empty: a socket in state_dir */
     uint64_t socket_mode;
     const char *state_dir;
-    uint64_t workers; /* 0: one a CPU; config_workers tells */
+    const char *www_dir; /* empty: where it was installed */
+    uint64_t workers;    /* 0: one a CPU; config_workers tells */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */
     uint64_t max_body_bytes;

@@ -119,6 +119,8 @@ static bool write_configuration(const struct config *config, const char *directo
         {"@IDLE_TIMEOUT@", idle},
         /* Only root can change users; a directory of root's is closed to nginx's usual one. */
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
+        {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
+        {"@ROOT@", config->root_path},
     };
     for (size_t i = 0; i < nginx_templates_len; i++) {
         struct buffer content = {0};

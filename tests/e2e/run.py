@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Runs the tests of the running service; a skipped test is a failed one. Arguments: names of tests
 or modules, else all modules but those that TEST_WITHOUT names, with commas between."""

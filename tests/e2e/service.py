@@ -131,6 +131,7 @@ class Service:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "STATE_DIR": self.state_dir,
             "PORT": str(self.port),
+            "WWW_DIR": os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "www"),
             **{name: value for name, value in os.environ.items()
                if name.startswith(("ASAN_", "UBSAN_", "LSAN_"))},
             **self.environment,

@@ -295,6 +295,17 @@ LogLevel fcgid:info"""
 
 
 class Hosted(unittest.TestCase):
+    def test_the_admin_page(self):
+        pages = os.path.join(DEPLOY, "..", "www", "ui")
+        for kind in Apache, ApacheCgi:
+            with kind() as site:
+                self.assertEqual(site.request("GET", "/ui/").status, 404)
+                shutil.copytree(pages, os.path.join(site.site, "ui"))
+                self.assertIn(b"<h1>Integrations</h1>", site.request("GET", "/ui/").body)
+                self.assertEqual(site.request("GET", "/ui/ui.js").status, 200)
+                self.assertEqual(site.request("GET", "/ui/none").status, 404)
+                self.assertEqual(site.request("GET", "/integrations").json, [])
+
     def test_settings_are_taken_as_they_stand(self):
         for kind in Apache, ApacheCgi:
             with kind(APP_NAME="""it's $HOME & `more`; "all" of\\it #5 """) as site:

@@ -397,9 +397,13 @@ Test(api, lists_what_is_asked_for)
     expect_ids("/integrations?q=", "abde", 0);
     expect_ids("/integrations?id=e&id=a&id=none&id=a", "ae", 0);
     expect_ids("/integrations?id=e&id=a&limit=1", "a", 1);
+    expect_ids("/integrations?id=", "", 0);
+    expect_ids("/integrations?id=%00&id=d", "d", 0);
     expect_ids("/integrations?%69d=b&q=rg", "b", 0);
     EXPECT(200, "[{\"id\":\"a\",\"status\":true,\"etag\":\"\\\"1\\\"\"}]", "\"6\"",
            TO("GET", "/integrations?fields=etag,status,id&limit=1"));
+    EXPECT(200, "{\"id\":\"d\",\"name\":\"z\"}", NULL,
+           TO("GET", "/integrations/d?fields=name&fields=id"));
     EXPECT(200, "{\"name\":\"z\"}", "\"4\"", TO("GET", "/integrations/d?fields=name"));
     EXPECT(200, "{\"settings\":{\"token\":\"Kebab\"}}", NULL,
            TO("GET", "/integrations/d?fields=%20settings%2Csettings"));
@@ -534,6 +538,9 @@ Test(api, reads_batches_strictly)
          AT(",0,\"integration\",\"id\"", "id does not match the path", "value_error.id_mismatch")},
         {"{\"op\":\"delete\",\"id\":\"a\",\"if_match\":\"7\"}",
          AT(",0,\"if_match\"", "value is no ETag of an integration", "value_error.etag")},
+        {CREATE("a", "1") ",{\"op\":\"patch\",\"id\":\"a\",\"patch\":{\"id\":\"b\"}},"
+                          "{\"op\":\"patch\",\"id\":\"a\",\"patch\":{}}",
+         AT(",1,\"patch\",\"id\"", "id does not match the path", "value_error.id_mismatch")},
         {CREATE("x", "1") ",{\"op\":\"create\",\"integration\":{\"id\":\"y\",\"name\":null}},[]",
          AT(",1,\"integration\",\"name\"", "none is not an allowed value",
             "type_error.none.not_allowed") "," AT(",1,\"integration\",\"description\"",

@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: MIT
+"""The API's document, held against itself and against the running service."""
+
+import unittest
+
+import openapi  # before Hypothesis: says where that one keeps what it finds
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from service import LOAD_SECONDS, PATIENCE, Service, integration, quote
+
+# What leads to each status of each operation: (status, method, path, body, headers).
+JSON = {"Content-Type": "application/json"}
+FACEBOOK = integration("facebook", status=True, settings={"secret": "x"})
+LARGE = integration("facebook", settings={"pad": "x" * 1048576})
+BAD = integration("facebook", status="perhaps")
+STATUSES = [
+    (200, "GET", "/integrations", None, {}),
+    (200, "GET", "/integrations?limit=1&fields=id,etag&status=true&q=n&id=facebook&after=0", None, {}),
+    (304, "GET", "/integrations", None, {"If-None-Match": "*"}),
+    (422, "GET", "/integrations?limit=0", None, {}),
+    (201, "POST", "/integrations", integration("new"), {}),
+    (400, "POST", "/integrations", FACEBOOK, {}),
+    (413, "POST", "/integrations", LARGE, {}),
+    (422, "POST", "/integrations", BAD, {}),
+    (200, "GET", "/integrations/facebook", None, {}),
+    (304, "GET", "/integrations/facebook", None, {"If-None-Match": "*"}),
+    (404, "GET", "/integrations/none", None, {}),
+    (422, "GET", "/integrations/facebook?fields=x", None, {}),
+    (200, "PUT", "/integrations/facebook", FACEBOOK, {}),
+    (201, "PUT", "/integrations/new", integration("new"), {"If-None-Match": "*"}),
+    (400, "PUT", "/integrations/facebook", b'"\xff"', JSON),
+    (404, "PUT", "/integrations/none", integration("none"), {}),
+    (412, "PUT", "/integrations/facebook", FACEBOOK, {"If-Match": '"99"'}),
+    (413, "PUT", "/integrations/facebook", LARGE, {}),
+    (422, "PUT", "/integrations/facebook", BAD, {}),
+    (200, "PATCH", "/integrations/facebook", {"status": None}, {}),
+    (400, "PATCH", "/integrations/facebook", b'"\xff"', JSON),
+    (404, "PATCH", "/integrations/none", {}, {}),
+    (412, "PATCH", "/integrations/facebook", {}, {"If-Match": '"99"'}),
+    (413, "PATCH", "/integrations/facebook", LARGE, {}),
+    (415, "PATCH", "/integrations/facebook", b"x", {"Content-Type": "text/plain"}),
+    (422, "PATCH", "/integrations/facebook", {"name": None}, {}),
+    (204, "DELETE", "/integrations/facebook", None, {}),
+    (404, "DELETE", "/integrations/none", None, {}),
+    (412, "DELETE", "/integrations/facebook", None, {"If-Match": '"99"'}),
+    (200, "POST", "/integrations:batch", {"operations": [{"op": "delete", "id": "facebook"}]}, {}),
+    (400, "POST", "/integrations:batch", b'"\xff"', JSON),
+    (409, "POST", "/integrations:batch", {"operations": [{"op": "delete", "id": "none"}]}, {}),
+    (413, "POST", "/integrations:batch", LARGE, {}),
+    (422, "POST", "/integrations:batch", {"operations": [{}]}, {}),
+    (200, "GET", "/health", None, {}),
+    (200, "GET", "/readiness", None, {}),
+    (200, "GET", "/ready", None, {}),
+    (200, "GET", "/metrics", None, {}),
+    (200, "GET", "/metrics", None, {"Accept": "application/openmetrics-text"}),
+    (200, "GET", "/openapi.json", None, {}),
+    (200, "GET", "/docs", None, {}),
+    (200, "GET", "/redoc", None, {}),
+]
+# These are nginx's, or tell that something is broken: tests of nginx, and of each failure of a store,
+# have them.
+ELSEWHERE = {"403", "500", "503", "507"}
+
+
+class Documented(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.service = Service(LOG_LEVEL="critical").__enter__()
+        cls.addClassCleanup(cls.service.__exit__, None, None, None)
+        cls.document = openapi.Document(cls.service.request("GET", "/openapi.json").json)
+
+    def setUp(self):
+        for item in self.service.request("GET", "/integrations?fields=id").json:
+            self.service.request("DELETE", "/integrations/" + quote(item["id"]))
+        self.assertEqual(self.service.request("POST", "/integrations", FACEBOOK).status, 201)
+
+    def test_examples_fit_their_schemas(self):
+        examples = list(self.document.examples())
+        self.assertGreater(len(examples), 20)
+        for where, schema, value in examples:
+            with self.subTest(where):
+                self.assertEqual(self.document.faults(schema, value), [])
+
+    def operation(self, method, path):
+        path = path.partition("?")[0]
+        item = self.document.document["paths"].get(path)
+        if item is None:
+            item = self.document.document["paths"][path.rpartition("/")[0] + "/{id}"]
+        return item[method.lower()]
+
+    def test_every_status_is_as_described(self):
+        seen = {}
+        for prefix in "", "/admin":
+            for status, method, path, body, headers in STATUSES:
+                if prefix and (not path.startswith("/integrations") or ":" in path):
+                    continue
+                self.setUp()
+                client = self.service.client()
+                for accept in {}, {"Accept": "application/problem+json"}:
+                    if accept and (status < 400 or "Accept" in headers):
+                        continue
+                    answer = client.request(method, prefix + path, body, {**headers, **accept})
+                    place = f"{method} {prefix}{path} {headers}: {answer!r}"
+                    self.assertEqual(answer.status, status, place)
+                    self.assertEqual(self.document.faults_of_answer(
+                        self.operation(method, prefix + path), answer), [], place)
+                client.close()
+                name = self.operation(method, prefix + path)["operationId"]
+                seen.setdefault(name, set()).add(str(status))
+        for _, _, operation, _ in self.document.operations():
+            described = set(operation["responses"]) - ELSEWHERE - {"400", "428"}
+            name = operation["operationId"]
+            self.assertEqual(described - seen.get(name, set()), set(), name)
+
+    def test_a_condition_that_is_required(self):
+        with Service(REQUIRE_IF_MATCH="on") as service:
+            for method, path, body in (("PUT", "/integrations/facebook", FACEBOOK),
+                                       ("PATCH", "/integrations/facebook", {}),
+                                       ("DELETE", "/integrations/facebook", None),
+                                       ("POST", "/integrations:batch",
+                                        {"operations": [{"op": "delete", "id": "facebook"}]})):
+                answer = service.request(method, path, body)
+                self.assertEqual(answer.status, 428)
+                self.assertEqual(
+                    self.document.faults_of_answer(self.operation(method, path), answer), [])
+
+    def test_any_request_is_answered_as_described(self):
+        client = self.service.client()
+        statuses = {}
+
+        def check(operation, request):
+            method, target, headers, body = request
+            answer = client.request(method, target, body, headers)
+            statuses[answer.status] = statuses.get(answer.status, 0) + 1
+            self.assertLess(answer.status, 500, (request, answer))
+            self.assertEqual(self.document.faults_of_answer(operation, answer), [],
+                             (request, answer))
+
+        # So many requests an operation: the number does not depend on how fast they are answered.
+        examples = int(max(30, 20 * LOAD_SECONDS) / PATIENCE)
+        for method, path, operation, parameters in self.document.operations():
+            @seed(1)
+            @settings(max_examples=examples, deadline=None, database=None, print_blob=False,
+                      phases=[Phase.generate, Phase.shrink],
+                      suppress_health_check=list(HealthCheck))
+            @given(openapi.requests(self.document, method, path, operation, parameters))
+            def run(request):
+                check(operation, request)
+
+            with self.subTest(f"{method} {path}"):
+                run()
+        client.close()
+        self.assertLessEqual({200, 201, 204, 304, 400, 404, 409, 412, 422}, set(statuses), statuses)
+
+
+if __name__ == "__main__":
+    unittest.main()

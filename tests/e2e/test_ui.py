@@ -1,0 +1,325 @@
+# SPDX-License-Identifier: MIT
+"""The admin page, and the one that shows the API's document, in a real browser."""
+
+import os
+import unittest
+
+from browser import Browser
+from selenium.webdriver.common.keys import Keys
+from service import PROGRAM, Service, integration, wait_for
+
+PICTURES = os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "pictures")
+BIG = "123456789012345678901234567890"
+
+
+class Page(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.browser = Browser().__enter__()
+        cls.addClassCleanup(cls.browser.__exit__)
+        os.makedirs(PICTURES, exist_ok=True)
+
+    def setUp(self):
+        self.service = Service(LOG_LEVEL="warning")
+        self.service.__enter__()
+        self.addCleanup(self.service.__exit__, None, None, None)
+        self.url = f"http://127.0.0.1:{self.service.port}"
+        self.browser.get("about:blank")
+        self.browser.console()  # what other tests left
+        self.browser.requests()
+        self.create("facebook", name="Facebook Messenger", description="Connect with it",
+                    settings={"page_access_token": "planted-token"})
+        self.create("chat_widget", name="Chat Widget", description="On your web site", status=True)
+
+    # ---- what a person does and sees ----
+
+    def create(self, identity, **members):
+        answer = self.service.request("POST", "/integrations", integration(identity, **members))
+        self.assertEqual(answer.status, 201)
+
+    def stored(self, identity):
+        return self.service.request("GET", f"/integrations/{identity}")
+
+    def open(self, width=1280, scheme="light"):
+        self.browser.show(width, scheme=scheme)
+        self.browser.get(self.url + "/ui/")
+        self.browser.wait("the list", lambda: self.ids())
+
+    def ids(self):
+        return self.browser.run("return [...document.querySelectorAll('#list li')].map(r => r.dataset.id)")
+
+    def row(self, identity, selector):
+        return self.browser.find(f'#list li[data-id="{identity}"] {selector}')
+
+    def write(self, field, text):
+        element = self.browser.find(f"#f-{field}")
+        element.send_keys(Keys.CONTROL, "a")
+        element.send_keys(Keys.DELETE)
+        element.send_keys(text)
+
+    def click(self, selector):
+        self.browser.find(selector).click()
+
+    def text(self, selector):
+        return self.browser.find(selector).text
+
+    def expect_text(self, selector, part):
+        self.browser.wait(f"{part!r} in {selector}", lambda: part in self.text(selector))
+
+    def edit(self, identity):
+        self.row(identity, ".edit").click()
+        self.browser.wait("the editor", lambda: self.browser.find("#editor").is_displayed())
+
+    def editor_is_closed(self):
+        self.browser.wait("the editor's end",
+                          lambda: not self.browser.find("#editor").is_displayed())
+
+    def looks_right(self, name, width):
+        """Nobody is shut out, nothing sticks out, and a picture of it is kept to be looked at."""
+        self.browser.driver.save_screenshot(os.path.join(PICTURES, f"{name}-{width}.png"))
+        self.assertEqual(self.browser.accessibility(), [], name)
+        self.assertLessEqual(
+            self.browser.run("return document.documentElement.scrollWidth"), width, name)
+
+    def nothing_went_wrong(self, *expected):
+        """On the console stands only what the browser says of answers that are expected."""
+        told = [line for line in self.browser.console()
+                if not any(f"status of {status}" in line for status in expected)]
+        self.assertEqual(told, [])
+        for method, host, path, _, _ in self.browser.requests():
+            self.assertEqual(host, f"127.0.0.1:{self.service.port}", (method, path))
+        self.assertEqual(self.browser.run(
+            "return [localStorage.length, sessionStorage.length, document.cookie]"), [0, 0, ""])
+
+    # ---- the tests ----
+
+    def test_looks(self):
+        for width in 360, 1280:
+            for scheme in "light", "dark":
+                self.open(width, scheme)
+                self.looks_right(f"list-{scheme}", width)
+                self.edit("facebook")
+                self.click("#show")
+                self.browser.wait("the settings",
+                                  lambda: self.browser.find("#f-settings").is_displayed())
+                self.looks_right(f"editor-{scheme}", width)
+                self.click("#cancel")
+                self.editor_is_closed()
+        self.nothing_went_wrong()
+
+    def test_it_is_small_and_quick(self):
+        self.browser.requests()
+        self.open()
+        asked = self.browser.requests()
+        self.assertLess(sum(size for *_, size in asked), 60000, asked)
+        self.assertEqual([(method, path) for method, _, path, _, _ in asked
+                          if "integrations" in path], [("GET", "/integrations")])
+        for method, path in ("GET", "/ui"), ("GET", "/docs/"):
+            self.assertEqual(self.service.request(method, path).status, 308)
+        policy = self.service.request("GET", "/ui/").headers["Content-Security-Policy"]
+        self.assertIn("default-src 'none'; script-src 'self'", policy)
+        self.assertNotIn("unsafe", policy)
+
+    def test_create(self):
+        for width in 360, 1280:
+            self.open(width)
+            self.click("#new")
+            self.write("id", f"new/{width}")
+            self.write("name", "Neu: ü & <b>")
+            self.write("settings", '{"n": ' + BIG + ', "a": [1, {}]')
+            self.click("#save")
+            self.expect_text("#e-settings", "This is not JSON")
+            self.looks_right("faults", width)
+            self.browser.find("#f-settings").send_keys("}")
+            self.browser.wait("no fault", lambda: self.text("#e-settings") == "")
+            self.click("#f-status")
+            self.click("#save")
+            self.editor_is_closed()
+            self.browser.wait("the row", lambda: f"new/{width}" in self.ids())
+            self.assertEqual(self.row(f"new/{width}", "h2").text, "Neu: ü & <b>")
+            self.assertIn(BIG.encode(), self.stored(f"new%2F{width}").body)
+            self.click("#new")
+            self.write("id", f"new/{width}")
+            self.click("#save")
+            self.expect_text("#form-trouble", "There is an integration with this id already")
+            self.write("id", "..")
+            self.click("#save")
+            self.expect_text("#e-id", "id must have 1 to 255 bytes")
+            self.click("#cancel")
+        self.nothing_went_wrong(400, 422)
+
+    def test_search_and_filter(self):
+        for width in 360, 1280:
+            self.open(width)
+            self.browser.find("#q").send_keys("MESSENGER")
+            self.browser.wait("one", lambda: self.ids() == ["facebook"])
+            self.browser.find("#q").send_keys("x")
+            self.expect_text("#empty", "No integration is like that")
+            self.browser.find("#q").send_keys(Keys.CONTROL, "a", Keys.DELETE)
+            self.browser.find("#status").send_keys("on")
+            self.browser.wait("the other", lambda: self.ids() == ["chat_widget"])
+        self.nothing_went_wrong()
+
+    def test_long_lists(self):
+        for number in range(150):
+            self.create(f"i{number}", name=f"number {number}")
+        self.open()
+        self.assertEqual(len(self.ids()), 100)
+        self.click("#more")
+        self.browser.wait("all", lambda: len(self.ids()) == 152)
+        self.assertFalse(self.browser.find("#more").is_displayed())
+
+    def test_switch_by_click_and_key(self):
+        for width, status in (360, True), (1280, False):
+            self.open(width)
+            switch = self.row("facebook", ".switch")
+            switch.click()
+            self.browser.wait("the switch", lambda: self.row(
+                "facebook", ".switch").get_attribute("aria-checked") == "true")
+            self.assertTrue(self.stored("facebook").json["status"])
+            self.browser.driver.switch_to.active_element.send_keys(Keys.SPACE)
+            wait_for("the service", lambda: not self.stored("facebook").json["status"])
+            self.expect_text("#message", "is off now")
+        self.assertEqual(self.stored("facebook").json["settings"],
+                         {"page_access_token": "planted-token"})
+        self.nothing_went_wrong()
+
+    def test_edit(self):
+        self.service.request("PATCH", "/integrations/facebook",
+                             '{"settings":{"big":' + BIG + "}}", {"Content-Type": "application/json"})
+        before = self.stored("facebook").body
+        for width in 360, 1280:
+            self.open(width)
+            self.assertNotIn("planted", self.browser.driver.page_source)
+            self.edit("facebook")
+            self.assertNotIn("planted", self.browser.run(
+                "return document.body.innerText + document.querySelector('#f-settings').value"))
+            self.write("name", f"at {width}")
+            self.click("#save")
+            self.editor_is_closed()
+            self.expect_text("#list", f"at {width}")
+            self.assertEqual(self.stored("facebook").body,
+                             before.replace(b"Facebook Messenger", b"at %d" % width))
+            self.edit("facebook")
+            self.click("#show")
+            self.browser.wait("the token", lambda: "planted-token" in self.browser.find(
+                "#f-settings").get_attribute("value"))
+            self.browser.run("const s = document.querySelector('#f-settings');"
+                             "s.value = s.value.replace('planted', 'changed')")
+            self.click("#save")
+            self.editor_is_closed()
+            self.assertIn(b"changed-token", self.stored("facebook").body)
+            self.assertIn(BIG.encode(), self.stored("facebook").body)
+            self.service.request("PUT", "/integrations/facebook", before.decode(),
+                                 {"Content-Type": "application/json"})
+        self.nothing_went_wrong()
+
+    def test_escape_keeps_what_was_typed(self):
+        self.open()
+        self.edit("facebook")
+        self.write("name", "typed")
+        for _ in range(3):
+            self.browser.find("#f-name").send_keys(Keys.ESCAPE)
+        self.expect_text("#form-trouble", "You have changed something")
+        self.assertEqual(self.browser.find("#f-name").get_attribute("value"), "typed")
+        self.write("name", "Facebook Messenger")
+        self.browser.find("#f-name").send_keys(Keys.ESCAPE)
+        self.editor_is_closed()
+
+    def test_delete_and_undo(self):
+        before = self.stored("facebook").body
+        for width in 360, 1280:
+            self.open(width)
+            self.row("facebook", ".delete").click()
+            self.browser.wait("it is gone", lambda: self.ids() == ["chat_widget"])
+            self.assertEqual(self.stored("facebook").status, 404)
+            self.looks_right("deleted", width)
+            self.click("#undo")
+            self.browser.wait("it is back", lambda: self.ids() == ["chat_widget", "facebook"])
+            self.assertEqual(self.stored("facebook").body, before)
+        self.nothing_went_wrong(404)
+
+    def test_what_others_do_is_seen(self):
+        self.open()
+        self.service.request("PATCH", "/integrations/facebook", {"name": "by another"})
+        self.create("newest", name="Newest")
+        self.browser.wait("both", lambda: self.row("facebook", "h2").text == "by another"
+                          and self.ids()[-1] == "newest")
+        self.browser.requests()
+        self.browser.wait("a poll", lambda: any(
+            status == 304 for *_, status, _ in self.browser.requests()))
+        self.nothing_went_wrong()
+
+    def test_two_people_edit(self):
+        for width in 360, 1280:
+            self.open(width)
+            self.edit("facebook")
+            self.write("name", "mine")
+            self.service.request("PATCH", "/integrations/facebook",
+                                 {"name": "theirs", "description": f"theirs {width}"})
+            self.expect_text("#form-trouble", "Somebody else has changed")
+            self.click("#save")
+            self.browser.wait("the dialogue",
+                              lambda: self.browser.find("#conflict").is_displayed())
+            self.assertEqual(self.stored("facebook").json["name"], "theirs")
+            for part in "theirs", "mine", f"theirs {width}":
+                self.assertIn(part, self.text("#differences"))
+            self.looks_right("conflict", width)
+            self.click("#keep-editing")
+            self.assertEqual(self.browser.find("#f-name").get_attribute("value"), "mine")
+            self.click("#save")
+            self.browser.wait("it again", lambda: self.browser.find("#conflict").is_displayed())
+            self.click("#save-mine")
+            self.editor_is_closed()
+            self.assertEqual(self.stored("facebook").json["name"], "mine")
+            self.edit("facebook")
+            self.write("name", "mine again")
+            self.service.request("PATCH", "/integrations/facebook", {"name": "theirs again"})
+            self.click("#save")
+            self.browser.wait("the dialogue",
+                              lambda: self.browser.find("#conflict").is_displayed())
+            self.click("#take-theirs")
+            self.assertEqual(self.browser.find("#f-name").get_attribute("value"), "theirs again")
+            self.click("#cancel")
+            self.assertEqual(self.stored("facebook").json["name"], "theirs again")
+        self.nothing_went_wrong(412)
+
+    def test_a_service_that_stops_takes_no_text_along(self):
+        self.open()
+        self.edit("facebook")
+        self.write("name", "typed for long")
+        self.service.stop()
+        self.click("#save")
+        self.expect_text("#form-trouble", "Nothing is lost; try again")
+        self.assertEqual(self.browser.find("#f-name").get_attribute("value"), "typed for long")
+        self.browser.wait("the list says so",
+                          lambda: self.browser.find("#trouble").get_attribute("hidden") is None)
+        self.service.start()
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertEqual(self.stored("facebook").json["name"], "typed for long")
+        self.browser.wait("all is well",
+                          lambda: self.browser.find("#trouble").get_attribute("hidden") is not None)
+
+    def test_the_document_is_shown(self):
+        self.browser.show(1280)
+        for path in "/docs", "/redoc":
+            self.browser.get(self.url + path)
+            self.browser.wait("the viewer", lambda: "listIntegrations" in
+                              self.browser.driver.page_source)
+            self.assertNotIn("are not here", self.text("body"))
+        self.nothing_went_wrong()
+
+    def test_a_document_without_its_viewer(self):
+        with Service(WWW_DIR="/nowhere") as service:
+            self.browser.get(f"http://127.0.0.1:{service.port}/docs")
+            self.assertIn("are not here", self.text("body"))
+            self.click("a")
+            self.browser.wait("the document", lambda: "listIntegrations" in
+                              self.browser.driver.page_source)
+        self.browser.console()
+        self.browser.requests()
+
+
+if __name__ == "__main__":
+    unittest.main()

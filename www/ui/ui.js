@@ -1,0 +1,527 @@
+// SPDX-License-Identifier: MIT
+// The admin page. It keeps nothing in the browser, and shows settings only when asked. What it changes is
+// guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
+
+const API = "../integrations";
+const POLL_MS = 3000;
+const PAGE = 100;
+const MERGE_PATCH = "application/merge-patch+json";
+const FIELDS = ["name", "description", "status"];
+
+const $ = (id) => document.getElementById(id);
+
+// ---- the service ----
+
+/** What went wrong, in words; `faults` are the contract's, by member. */
+class Trouble extends Error {
+  constructor(message, { status = 0, faults = {}, tag = null } = {}) {
+    super(message);
+    Object.assign(this, { status, faults, tag });
+  }
+}
+
+function explain(status, detail) {
+  const words = {
+    400: detail === "integration id already exists" ? "There is an integration with this id already." : detail,
+    401: "You are not let in: sign in, and try again.",
+    403: "You are not let in.",
+    404: "There is no such integration any more: somebody has deleted it.",
+    412: "Somebody else has changed this integration meanwhile.",
+    413: "This is too large.",
+    422: "The service does not take this; what is wrong is said below.",
+    502: "The service is not reachable now. Nothing is lost; try again.",
+    503: "The service cannot do this now. Nothing is lost; try again in a moment.",
+    504: "The service did not answer in time. Look whether it was done, and try again.",
+    507: "The service has no room for more: its administrator must make some.",
+  };
+  return words[status] ?? `The service answered ${status}${detail ? `: ${detail}` : ""}.`;
+}
+
+function faultsOf(detail) {
+  const faults = {};
+  for (const { loc, msg } of Array.isArray(detail) ? detail : []) {
+    const member = typeof loc[1] === "string" ? loc[1] : "settings";
+    faults[member] = (faults[member] ? faults[member] + "\n" : "") + msg;
+  }
+  return faults;
+}
+
+/** Asks the service; the answer is a success, or 304. */
+async function ask(method, path, { body, tag, known, type = "application/json" } = {}) {
+  const headers = {};
+  if (body !== undefined) headers["Content-Type"] = type;
+  if (tag) headers["If-Match"] = tag;
+  if (known) headers["If-None-Match"] = known;
+  let response;
+  try {
+    response = await fetch(API + path, { method, headers, body, cache: "no-store" });
+  } catch {
+    throw new Trouble("The service cannot be reached. Nothing is lost; try again.");
+  }
+  if (response.ok || response.status === 304) return response;
+  const detail = await response.json().then((json) => json.detail, () => "");
+  throw new Trouble(explain(response.status, typeof detail === "string" ? detail : ""), {
+    status: response.status,
+    faults: faultsOf(detail),
+    tag: response.headers.get("ETag"),
+  });
+}
+
+const pathOf = (id) => "/" + encodeURIComponent(id);
+
+/** An integration without its settings, and its tag. */
+async function load(id) {
+  const response = await ask("GET", pathOf(id) + "?fields=id,name,description,status");
+  return { ...(await response.json()), settings: null, tag: response.headers.get("ETag") };
+}
+
+/** Its settings, as the text that they are (no number is rounded), and the tag that they have. */
+async function loadSettings(id) {
+  const response = await ask("GET", pathOf(id) + "?fields=settings");
+  return { settings: (await response.text()).slice('{"settings":'.length, -1), tag: response.headers.get("ETag") };
+}
+
+/** Both, of one moment. */
+async function loadWhole(id) {
+  const values = await load(id);
+  const { settings, tag } = await loadSettings(id);
+  return tag === values.tag ? { ...values, settings } : loadWhole(id);
+}
+
+/** The JSON of an integration whose settings are a text. */
+function bodyOf(values) {
+  const head = JSON.stringify({ id: values.id, name: values.name, description: values.description, status: values.status });
+  return `${head.slice(0, -1)},"settings":${values.settings}}`;
+}
+
+// ---- JSON as text ----
+
+/** Indents JSON without touching its strings and numbers. */
+function indent(text) {
+  let out = "";
+  let depth = 0;
+  const line = () => "\n" + "  ".repeat(depth);
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/gsu)) {
+    if (token === "{" || token === "[") {
+      depth++;
+      out += token + line();
+    } else if (token === "}" || token === "]") {
+      depth--;
+      out = /[{[]\n *$/.test(out) ? out.trimEnd() + token : out + line() + token;
+    } else if (token === ",") {
+      out += token + line();
+    } else {
+      out += token === ":" ? ": " : token;
+    }
+  }
+  return out;
+}
+
+/** What is wrong with the text of settings; empty: nothing. */
+function faultOfSettings(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    return `This is not JSON: ${error.message}`;
+  }
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject ? "" : "Settings are an object: { … }";
+}
+
+// ---- the list ----
+
+const list = { items: [], tag: null, pages: 1, timer: 0, run: 0 };
+
+function query(after) {
+  const parameters = new URLSearchParams({ limit: PAGE, fields: "id,name,description,status,etag" });
+  if ($("q").value.trim()) parameters.set("q", $("q").value.trim());
+  if ($("status").value) parameters.set("status", $("status").value);
+  if (after) parameters.set("after", after);
+  return "?" + parameters;
+}
+
+const nextOf = (response) => /[?&]after=(\d+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
+
+/** Reads the pages that are shown; null: there is nothing new. */
+async function readList() {
+  const first = await ask("GET", query(), { known: list.tag });
+  if (first.status === 304) return null;
+  const items = await first.json();
+  let next = nextOf(first);
+  for (let page = 1; page < list.pages && next; page++) {
+    const response = await ask("GET", query(next));
+    items.push(...(await response.json()));
+    next = nextOf(response);
+  }
+  return { items, tag: first.headers.get("ETag"), next };
+}
+
+function fillRow(row, item) {
+  row.dataset.id = item.id;
+  row.querySelector("h2").textContent = item.name || item.id;
+  row.querySelector("code").textContent = item.id;
+  row.querySelector("p").textContent = item.description;
+  const control = row.querySelector(".switch");
+  control.setAttribute("aria-checked", String(item.status));
+  control.setAttribute("aria-label", `${item.name || item.id}: ${item.status ? "on" : "off"}`);
+  row.querySelector(".word").textContent = item.status ? "on" : "off";
+  row.querySelector(".edit").setAttribute("aria-label", `Edit ${item.name || item.id}`);
+  row.querySelector(".delete").setAttribute("aria-label", `Delete ${item.name || item.id}`);
+}
+
+/** Shows the list; rows that stay keep the focus. */
+function showList() {
+  const rows = new Map([...$("list").children].map((row) => [row.dataset.id, row]));
+  const shown = list.items.map((item) => {
+    const row = rows.get(item.id) ?? $("row").content.firstElementChild.cloneNode(true);
+    fillRow(row, item);
+    return row;
+  });
+  const kept = new Set(shown);
+  for (const row of rows.values()) if (!kept.has(row)) row.remove();
+  shown.forEach((row, place) => {
+    if ($("list").children[place] !== row) $("list").insertBefore(row, $("list").children[place] ?? null);
+  });
+  const filtered = $("q").value.trim() || $("status").value;
+  $("empty").textContent = filtered ? "No integration is like that." : "There are no integrations yet.";
+  $("empty").hidden = shown.length > 0;
+  $("more").hidden = !list.next;
+  tellOfChange();
+}
+
+/** Reads and shows what is new, now and then again. */
+async function refresh() {
+  const run = ++list.run;
+  clearTimeout(list.timer);
+  try {
+    const news = await readList();
+    if (run !== list.run) return; // another one has begun
+    if (news) {
+      Object.assign(list, news);
+      showList();
+    }
+    $("trouble").hidden = true;
+  } catch (trouble) {
+    if (run !== list.run) return;
+    $("trouble").textContent = `${trouble.message} The list may be old.`;
+    $("trouble").hidden = false;
+  }
+  list.timer = setTimeout(() => (document.hidden ? undefined : refresh()), POLL_MS);
+}
+
+function askAnew() {
+  list.tag = null;
+  list.pages = 1;
+  return refresh();
+}
+
+// ---- messages ----
+
+let undo = null;
+
+function say(text, undoing = null) {
+  $("message-text").textContent = text;
+  $("message").classList.toggle("empty", !text);
+  $("undo").hidden = undoing === null;
+  undo = undoing;
+}
+
+/** Does what a control is for, once at a time; it keeps the focus. */
+async function attempt(control, action) {
+  if (control.getAttribute("aria-busy") === "true") return;
+  control.setAttribute("aria-busy", "true");
+  try {
+    await action();
+  } catch (trouble) {
+    if (!(trouble instanceof Trouble)) throw trouble;
+    say(trouble.message);
+  } finally {
+    control.removeAttribute("aria-busy");
+  }
+}
+
+// ---- switching, deleting ----
+
+async function setStatus(item, status) {
+  let tag = item.etag;
+  for (;;) {
+    try {
+      await ask("PATCH", pathOf(item.id), { body: JSON.stringify({ status }), tag, type: MERGE_PATCH });
+      return;
+    } catch (trouble) {
+      // Whatever else was changed stays; only the status is ours.
+      if (trouble.status !== 412 || !trouble.tag || trouble.tag === tag) throw trouble;
+      tag = trouble.tag;
+    }
+  }
+}
+
+async function remove(item) {
+  const before = await loadWhole(item.id);
+  if (before.tag !== item.etag) {
+    await refresh();
+    throw new Trouble(`${item.name || item.id} has just been changed by somebody else. Look at it, then delete it if you still want to.`);
+  }
+  await ask("DELETE", pathOf(item.id), { tag: before.tag });
+  say(`${item.name || item.id} is deleted.`, async () => {
+    await ask("POST", "", { body: bodyOf(before) });
+    say(`${item.name || item.id} is back, at the end of the list.`);
+  });
+  await refresh();
+}
+
+$("list").addEventListener("click", (event) => {
+  const control = event.target.closest("button");
+  const item = list.items.find(({ id }) => id === control?.closest("li").dataset.id);
+  if (!item) return;
+  attempt(control, async () => {
+    if (control.classList.contains("switch")) {
+      await setStatus(item, !item.status);
+      say(`${item.name || item.id} is ${item.status ? "off" : "on"} now.`);
+      await refresh();
+    } else if (control.classList.contains("delete")) {
+      await remove(item);
+      $("undo").focus();
+    } else {
+      await edit(item.id);
+    }
+  });
+});
+
+$("undo").addEventListener("click", () => attempt($("undo"), async () => {
+  await undo();
+  await refresh();
+}));
+
+// ---- the editor ----
+
+// What was there when it was opened, with its tag (null: it is new), and its settings once they were asked for.
+let editing = null;
+
+function fill(values) {
+  $("f-id").value = values.id;
+  $("f-name").value = values.name;
+  $("f-description").value = values.description;
+  $("f-status").checked = values.status;
+  $("f-settings").value = values.settings === null ? "" : indent(values.settings);
+}
+
+function showSettings(visible) {
+  $("shown-settings").hidden = !visible;
+  $("hidden-settings").hidden = visible;
+}
+
+function showFaults(faults) {
+  const members = ["id", "name", "description", "settings"];
+  for (const member of members) {
+    $(`e-${member}`).textContent = faults[member] ?? "";
+    $(`f-${member}`).setAttribute("aria-invalid", String(Boolean(faults[member])));
+  }
+  const first = members.find((member) => faults[member]);
+  if (first === "settings" && editing.settings !== null) showSettings(true);
+  if (first) $(`f-${first}`).focus();
+}
+
+function complain(text) {
+  $("form-trouble").textContent = text;
+  $("form-trouble").hidden = !text;
+}
+
+/** Puts what is there into the form, in the place of what was. */
+function take(values) {
+  editing = values;
+  fill(values);
+  showSettings(values.settings !== null);
+  showFaults({});
+}
+
+function open(values, title) {
+  take(values);
+  complain("");
+  $("editor-title").textContent = title;
+  $("f-id").readOnly = values.tag !== null;
+  $("editor").showModal();
+  $(values.tag === null ? "f-id" : "f-name").focus();
+}
+
+function close() {
+  editing = null;
+  $("f-settings").value = ""; // secrets do not stay in the page
+  $("editor").close();
+}
+
+async function edit(id) {
+  const values = await load(id);
+  open(values, `Edit ${values.name || values.id}`);
+}
+
+/** What the form says; settings that were not asked for are null. */
+function written() {
+  return {
+    id: $("f-id").value,
+    name: $("f-name").value,
+    description: $("f-description").value,
+    status: $("f-status").checked,
+    settings: editing.settings === null ? null : $("f-settings").value.trim() || "{}",
+  };
+}
+
+const settingsDiffer = (one, other) =>
+  one.settings !== null && other.settings !== null && indent(one.settings) !== indent(other.settings);
+
+/** The names of what differs between two of them. */
+function differing(one, other) {
+  return [...FIELDS.filter((name) => one[name] !== other[name]), ...(settingsDiffer(one, other) ? ["settings"] : [])];
+}
+
+/** Only settings that were changed are sent: others stay byte for byte. */
+function send(values) {
+  const path = pathOf(values.id);
+  if (editing.tag === null) return ask("POST", "", { body: bodyOf(values) });
+  if (settingsDiffer(values, editing)) return ask("PUT", path, { body: bodyOf(values), tag: editing.tag });
+  const { name, description, status } = values;
+  return ask("PATCH", path, { body: JSON.stringify({ name, description, status }), tag: editing.tag, type: MERGE_PATCH });
+}
+
+async function save() {
+  const values = written();
+  const fault = values.settings === null ? "" : faultOfSettings(values.settings);
+  complain("");
+  showFaults(fault ? { settings: fault } : {});
+  if (fault) return;
+  try {
+    await send(values);
+  } catch (trouble) {
+    if (trouble.status === 412) {
+      await showConflict(values);
+      return;
+    }
+    complain(trouble.message);
+    showFaults(trouble.faults ?? {});
+    return;
+  }
+  close();
+  say(`${values.name || values.id} is saved.`);
+  await refresh();
+}
+
+/** Says early that somebody else has changed what is edited. */
+function tellOfChange() {
+  const item = editing?.tag && list.items.find(({ id }) => id === editing.id);
+  if (item && item.etag !== editing.tag && !$("conflict").open)
+    complain("Somebody else has changed this integration meanwhile. You can go on; when you save, you see what differs.");
+}
+
+$("new").addEventListener("click", () =>
+  open({ id: "", name: "", description: "", status: false, settings: "{}", tag: null }, "New integration"));
+$("form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  attempt($("save"), save);
+});
+$("cancel").addEventListener("click", close);
+$("editor").addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  event.preventDefault();
+  if (differing(written(), editing).length === 0) close();
+  else complain("You have changed something: save it, or cancel.");
+});
+$("show").addEventListener("click", () => attempt($("show"), async () => {
+  try {
+    if (editing.settings === null) {
+      const { settings } = await loadSettings(editing.id);
+      editing.settings = settings;
+      $("f-settings").value = indent(settings);
+    }
+    showSettings(true);
+    $("f-settings").focus();
+  } catch (trouble) {
+    complain(trouble.message);
+  }
+}));
+$("hide").addEventListener("click", () => {
+  showSettings(false);
+  $("show").focus();
+});
+$("f-settings").addEventListener("input", () => {
+  const fault = faultOfSettings($("f-settings").value.trim() || "{}");
+  $("e-settings").textContent = fault;
+  $("f-settings").setAttribute("aria-invalid", String(Boolean(fault)));
+});
+
+// ---- two people at once ----
+
+let theirs = null;
+
+function cell(text) {
+  const data = document.createElement("td");
+  data.textContent = text;
+  return data;
+}
+
+function describe(values, name) {
+  if (name === "status") return values.status ? "on" : "off";
+  return name === "settings" ? indent(values.settings) : values[name];
+}
+
+async function showConflict(values) {
+  try {
+    theirs = await (values.settings === null ? load : loadWhole)(values.id);
+  } catch (trouble) {
+    complain(trouble.status === 404
+      ? "Somebody has deleted this integration. To have it again, copy what you need, and create a new one."
+      : trouble.message);
+    return;
+  }
+  const names = differing(theirs, values);
+  if (names.length === 0) { // what differs was not asked for here, or they wrote the same
+    editing = theirs;
+    await save();
+    return;
+  }
+  $("differences").replaceChildren(...names.map((name) => {
+    const row = document.createElement("tr");
+    const head = document.createElement("th");
+    head.scope = "row";
+    head.textContent = name;
+    row.append(head, cell(describe(theirs, name)), cell(describe(values, name)));
+    return row;
+  }));
+  $("conflict").showModal();
+  $("keep-editing").focus();
+}
+
+$("keep-editing").addEventListener("click", () => {
+  $("conflict").close();
+  complain("This is not saved yet.");
+});
+$("take-theirs").addEventListener("click", () => {
+  $("conflict").close();
+  take(theirs);
+  complain("This is what they saved.");
+});
+$("save-mine").addEventListener("click", () => {
+  $("conflict").close();
+  editing = theirs;
+  attempt($("save"), save);
+});
+
+// ---- starting ----
+
+let typing = 0;
+$("q").addEventListener("input", () => {
+  clearTimeout(typing);
+  typing = setTimeout(askAnew, 200);
+});
+$("status").addEventListener("change", askAnew);
+$("filter").addEventListener("submit", (event) => {
+  event.preventDefault();
+  askAnew();
+});
+$("more").addEventListener("click", () => attempt($("more"), async () => {
+  list.pages++;
+  list.tag = null;
+  await refresh();
+}));
+document.addEventListener("visibilitychange", () => { if (!document.hidden) refresh(); });
+refresh();
