@@ -69,7 +69,7 @@ void handle_list(const struct call *call)
         return;
     }
     conditions_tell(call, read.revision, 0);
-    if (conditions_has(call, read.revision))
+    if (conditions_has(call, read.revision, 0))
         answer_not_modified(&session->response);
     else if (listing.more)
         query_tell_next(call, listing.last);

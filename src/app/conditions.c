@@ -47,20 +47,37 @@ uint64_t conditions_known(const struct call *call)
     return http_next_tag(&list, &tag) ? revision_of(&tag) : 0;
 }
 
-bool conditions_has(const struct call *call, uint64_t revision)
+/* Whether something has been changed since a date; true as well if that is none. */
+static bool changed_since(struct str date, uint64_t updated_us)
 {
-    struct str condition = call->request->if_none_match;
-    return http_is_any(condition) || names(condition, revision, true);
+    int64_t seconds;
+    return !http_read_date(date, &seconds) || (int64_t)(updated_us / 1000000) > seconds;
 }
 
-/* Whether a revision fulfills both conditions of a change. */
-static bool holds(const struct http_request *request, uint64_t revision)
+bool conditions_has(const struct call *call, uint64_t revision, uint64_t updated_us)
+{
+    const struct http_request *request = call->request;
+    if (request->if_none_match.len == 0)
+        return updated_us > 0 && !changed_since(request->if_modified_since, updated_us);
+    return http_is_any(request->if_none_match) || names(request->if_none_match, revision, true);
+}
+
+/* Whether a change is conditional by date. */
+static bool has_date(const struct http_request *request)
+{
+    int64_t seconds;
+    return request->if_match.len == 0 && http_read_date(request->if_unmodified_since, &seconds);
+}
+
+/* Whether what is there fulfills all conditions of a change. */
+static bool holds(const struct http_request *request, const struct store_record *record)
 {
     bool wanted = request->if_match.len == 0 || http_is_any(request->if_match) ||
-                  names(request->if_match, revision, false);
+                  names(request->if_match, record->revision, false);
     bool unwanted =
         http_is_any(request->if_none_match) ||
-        (request->if_none_match.len > 0 && names(request->if_none_match, revision, true));
+        (request->if_none_match.len > 0 && names(request->if_none_match, record->revision, true)) ||
+        (has_date(request) && changed_since(request->if_unmodified_since, record->updated_us));
     return wanted && !unwanted;
 }
 
@@ -75,7 +92,7 @@ static bool look(const struct call *call, uint64_t *if_revision)
     enum store_status status = storage_get(call, &read, &record, body);
     buffer_reset(body, SIZE_MAX);
     if (status == STORE_OK)
-        *if_revision = holds(call->request, record.revision) ? record.revision : NEVER;
+        *if_revision = holds(call->request, &record) ? record.revision : NEVER;
     else if (status != STORE_NOT_FOUND) /* the change itself will say that */
         answer_failure(call, status);
     return status == STORE_OK || status == STORE_NOT_FOUND;
@@ -112,7 +129,7 @@ bool conditions_read(const struct call *call, struct store_change *change)
         change->operation = STORE_CREATE;
         return true;
     }
-    if (request->if_none_match.len > 0)
+    if (request->if_none_match.len > 0 || has_date(request))
         return look(call, &change->if_revision);
     return read_if_match(call, &change->if_revision);
 }

@@ -38,7 +38,7 @@ void handle_get(const struct call *call)
         return;
     }
     conditions_tell(call, record.revision, record.updated_us);
-    if (conditions_has(call, record.revision))
+    if (conditions_has(call, record.revision, record.updated_us))
         answer_not_modified(response);
     else
         choose_fields(call, &query, &record, body);

@@ -301,3 +301,22 @@ void http_append_date(struct buffer *buffer, uint64_t us)
     size_t length = strftime(text, sizeof text, "%a, %d %b %Y %H:%M:%S GMT", &tm);
     buffer_append(buffer, text, length);
 }
+
+bool http_read_date(struct str text, int64_t *seconds)
+{
+    static const char *const forms[] = {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT",
+                                        "%a %b %d %H:%M:%S %Y"};
+    char date[40] = "";
+    if (text.len >= sizeof date || text.len == 0)
+        return false;
+    memcpy(date, text.data, text.len);
+    for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
+        struct tm tm = {0};
+        const char *end = strptime(date, forms[i], &tm);
+        if (end != date + text.len)
+            continue;
+        *seconds = timegm(&tm);
+        return true;
+    }
+    return false;
+}

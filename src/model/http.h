@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/base.h"
 #include "base/buffer.h"
 #include "base/str.h"
 
@@ -50,6 +51,8 @@ struct http_request {
     struct str accept;
     struct str if_match;
     struct str if_none_match;
+    struct str if_modified_since;
+    struct str if_unmodified_since;
     struct str traceparent;
     struct str cors_method;  /* Access-Control-Request-Method */
     struct str cors_headers; /* Access-Control-Request-Headers */
@@ -136,6 +139,10 @@ void http_append_uri(struct buffer *buffer, struct str uri);
 
 /* Appends `text` as one segment of a path. */
 void http_append_segment(struct buffer *buffer, struct str text);
+
+/* Reads a time in one of the three forms that HTTP has for it, in seconds since 1970. False: it is
+ * none (RFC 9110, section 5.6.7). */
+MUST_CHECK bool http_read_date(struct str text, int64_t *seconds);
 
 /* Appends a time, in microseconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7). */
 void http_append_date(struct buffer *buffer, uint64_t us);

@@ -27,6 +27,8 @@ static const struct variable {
     {STR_INIT("HTTP_ACCEPT"), offsetof(struct http_request, accept)},
     {STR_INIT("HTTP_IF_MATCH"), offsetof(struct http_request, if_match)},
     {STR_INIT("HTTP_IF_NONE_MATCH"), offsetof(struct http_request, if_none_match)},
+    {STR_INIT("HTTP_IF_MODIFIED_SINCE"), offsetof(struct http_request, if_modified_since)},
+    {STR_INIT("HTTP_IF_UNMODIFIED_SINCE"), offsetof(struct http_request, if_unmodified_since)},
     {STR_INIT("HTTP_TRACEPARENT"), offsetof(struct http_request, traceparent)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_METHOD"), offsetof(struct http_request, cors_method)},
     {STR_INIT("HTTP_ACCESS_CONTROL_REQUEST_HEADERS"), offsetof(struct http_request, cors_headers)},

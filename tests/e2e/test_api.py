@@ -53,6 +53,11 @@ class Api(unittest.TestCase):
                 self.assertEqual(refused.headers["ETag"], answer.headers["ETag"])
             self.assertEqual(client.request("GET", "/integrations", None,
                                             {"If-None-Match": every}).status, 200)
+            then = client.request("GET", path).headers["Last-Modified"]
+            self.assertEqual(client.request("GET", path, None, {"If-Modified-Since": then}).status,
+                             304)
+            self.assertEqual(client.request("DELETE", path, None, {
+                "If-Unmodified-Since": "Sun, 06 Nov 1994 08:49:37 GMT"}).status, 412)
             answer = client.request("GET", "/integrations/none", None,
                                     {"Accept": "application/problem+json"})
             self.assertEqual(answer.headers["Content-Type"], "application/problem+json")

@@ -37,6 +37,8 @@ struct sent {
     const char *if_match;
     const char *if_none_match;
     const char *accept;
+    const char *if_modified_since;
+    const char *if_unmodified_since;
 };
 
 static const struct http_response *send(const struct sent *sent)
@@ -48,7 +50,9 @@ static const struct http_response *send(const struct sent *sent)
                                    .content_type = str_from(sent->type),
                                    .if_match = str_from(sent->if_match),
                                    .if_none_match = str_from(sent->if_none_match),
-                                   .accept = str_from(sent->accept)};
+                                   .accept = str_from(sent->accept),
+                                   .if_modified_since = str_from(sent->if_modified_since),
+                                   .if_unmodified_since = str_from(sent->if_unmodified_since)};
     if (sent->type == NULL && sent->body != NULL)
         request.content_type = STR("application/json");
     return harness_call(&harness, &request);
@@ -198,6 +202,39 @@ Test(api, changes_under_conditions)
             close_service();
             open_service();
         }
+}
+
+Test(api, understands_dates)
+{
+    static const char *const past[] = {"Sun, 06 Nov 1994 08:49:37 GMT",
+                                       "Sunday, 06-Nov-94 08:49:37 GMT",
+                                       "Sun Nov  6 08:49:37 1994"};
+    static const char *const none[] = {"", "yesterday", "Sun, 06 Nov 1994 08:49:37 GMT+1"};
+    static const char future[] = "Tue, 31 Dec 2199 23:59:59 GMT";
+    EXPECT(201, NULL, NULL, TO("POST", "/integrations"), .body = DOCUMENT("a", "1"));
+    struct str modified = harness_header(&harness.session.response, "Last-Modified");
+    char now[40] = "";
+    memcpy(now, modified.data, modified.len);
+    EXPECT(304, "", "\"1\"", TO("GET", "/integrations/a"), .if_modified_since = now);
+    EXPECT(304, "", "\"1\"", TO("GET", "/integrations/a"), .if_modified_since = future);
+    EXPECT(200, NULL, NULL, TO("GET", "/integrations"), .if_modified_since = future);
+    EXPECT(200, NULL, NULL, TO("GET", "/integrations/a"), .if_modified_since = future,
+           .if_none_match = "\"7\"");
+    for (size_t i = 0; i < 3; i++) {
+        EXPECT(200, NULL, NULL, TO("GET", "/integrations/a"), .if_modified_since = past[i]);
+        EXPECT(200, NULL, NULL, TO("GET", "/integrations/a"), .if_modified_since = none[i]);
+        EXPECT(412, NULL, NULL, TO("PUT", "/integrations/a"), .body = DOCUMENT("a", "2"),
+               .if_unmodified_since = past[i]);
+        EXPECT(412, NULL, NULL, TO("PATCH", "/integrations/a"), .body = "{}",
+               .if_unmodified_since = past[i]);
+        EXPECT(412, NULL, NULL, TO("DELETE", "/integrations/a"), .if_unmodified_since = past[i]);
+        EXPECT(200, NULL, NULL, TO("PATCH", "/integrations/a"), .body = "{}",
+               .if_unmodified_since = none[i]);
+        EXPECT(200, NULL, NULL, TO("PATCH", "/integrations/a"), .body = "{}", .if_match = "*",
+               .if_unmodified_since = past[i]);
+    }
+    EXPECT(200, NULL, NULL, TO("PUT", "/integrations/a"), .body = DOCUMENT("a", "2"),
+           .if_unmodified_since = future);
 }
 
 Test(api, creates_by_put_if_asked)
