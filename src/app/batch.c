@@ -14,6 +14,7 @@
 #include "app/storage.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "model/fault.h"
 #include "model/integration.h"
 #include "model/json.h"
 
@@ -56,17 +57,11 @@ static void append_fault(struct batch *batch, const char *member, const char *me
 {
     struct buffer *faults = batch->faults;
     buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
-    buffer_append_str(faults, STR("{\"loc\":[\"body\""));
+    fault_begin(faults, "body");
     buffer_append_str(faults, str_from(batch->place));
-    if (member != NULL) {
-        buffer_append_char(faults, ',');
-        text_append_json(faults, str_from(member));
-    }
-    buffer_append_str(faults, STR("],\"msg\":"));
-    text_append_json(faults, str_from(message));
-    buffer_append_str(faults, STR(",\"type\":"));
-    text_append_json(faults, str_from(type));
-    buffer_append_char(faults, '}');
+    if (member != NULL)
+        fault_append_step(faults, str_from(member));
+    fault_end(faults, str_from(message), type);
 }
 
 /* Appends the entries of a list of faults. */

@@ -3,6 +3,7 @@
 
 #include "app/answer.h"
 #include "base/text.h"
+#include "model/fault.h"
 #include "model/json.h"
 
 /* ---- reading ---- */
@@ -17,13 +18,9 @@ static void fault(struct reader *reader, const char *name, const char *message, 
 {
     struct buffer *faults = reader->faults;
     buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
-    buffer_append_str(faults, STR("{\"loc\":[\"query\","));
-    text_append_json(faults, str_from(name));
-    buffer_append_str(faults, STR("],\"msg\":"));
-    text_append_json(faults, str_from(message));
-    buffer_append_str(faults, STR(",\"type\":"));
-    text_append_json(faults, str_from(type));
-    buffer_append_char(faults, '}');
+    fault_begin(faults, "query");
+    fault_append_step(faults, str_from(name));
+    fault_end(faults, str_from(message), type);
 }
 
 static void read_limit(struct reader *reader, struct str value)

@@ -2,6 +2,7 @@
 #include "model/integration.h"
 
 #include "base/text.h"
+#include "model/fault.h"
 #include "model/json.h"
 
 const struct str integration_field_names[INTEGRATION_FIELDS] = {
@@ -27,24 +28,15 @@ static void begin_fault(struct parser *parser)
 {
     buffer_append_char(parser->detail, parser->faulty ? ',' : '[');
     parser->faulty = true;
-    buffer_append_str(parser->detail, STR("{\"loc\":[\"body\""));
+    fault_begin(parser->detail, "body");
     buffer_append_str(parser->detail, parser->rules->place);
-}
-
-static void append_message(struct buffer *detail, struct str message, const char *type)
-{
-    buffer_append_str(detail, STR("],\"msg\":"));
-    text_append_json(detail, message);
-    buffer_append_str(detail, STR(",\"type\":"));
-    text_append_json(detail, str_from(type));
-    buffer_append_char(detail, '}');
 }
 
 /* A fault of the whole body. */
 static void body_fault(struct parser *parser, const char *message, const char *type)
 {
     begin_fault(parser);
-    append_message(parser->detail, str_from(message), type);
+    fault_end(parser->detail, str_from(message), type);
 }
 
 static void syntax_fault(struct parser *parser, const struct json_error *error)
@@ -52,16 +44,15 @@ static void syntax_fault(struct parser *parser, const struct json_error *error)
     begin_fault(parser);
     buffer_append_char(parser->detail, ',');
     buffer_append_u64(parser->detail, error->offset);
-    append_message(parser->detail, str_from(error->message), "value_error.jsondecode");
+    fault_end(parser->detail, str_from(error->message), "value_error.jsondecode");
 }
 
 static void field_fault_str(struct parser *parser, enum integration_field field, struct str message,
                             const char *type)
 {
     begin_fault(parser);
-    buffer_append_char(parser->detail, ',');
-    text_append_json(parser->detail, parser->members[field].name);
-    append_message(parser->detail, message, type);
+    fault_append_step(parser->detail, parser->members[field].name);
+    fault_end(parser->detail, message, type);
 }
 
 static void field_fault(struct parser *parser, enum integration_field field, const char *message,

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: MIT
 """The API's document, held against itself and against the running service."""
 
+import os
+import subprocess
+import tempfile
 import unittest
 
 import openapi  # before Hypothesis: says where that one keeps what it finds
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from service import LOAD_SECONDS, PATIENCE, Service, integration, quote
+
+ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
 # What leads to each status of each operation: (status, method, path, body, headers).
 JSON = {"Content-Type": "application/json"}
@@ -150,6 +155,30 @@ class Documented(unittest.TestCase):
                 run()
         client.close()
         self.assertLessEqual({200, 201, 204, 304, 400, 404, 409, 412, 422}, set(statuses), statuses)
+
+
+class Build(unittest.TestCase):
+    def check(self, change):
+        """What the build's check says of the program's routes, changed."""
+        with open(os.path.join(ROOT, "src", "app", "endpoints.c"), encoding="utf-8") as file:
+            table = file.read()
+        self.assertNotEqual(change(table), table)
+        with tempfile.NamedTemporaryFile("w", suffix=".c") as changed:
+            changed.write(change(table))
+            changed.flush()
+            return subprocess.run(
+                [os.path.join(ROOT, "build-aux", "openapi-json"),
+                 os.path.join(ROOT, "api", "openapi.yaml"), changed.name, "1"],
+                stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
+
+    def test_a_route_in_one_place_only_fails_it(self):
+        result = self.check(lambda table: table.replace('{"/ready"', '{"/steady"'))
+        self.assertEqual(result.returncode, 1)
+        self.assertIn("no word of GET /steady", result.stderr)
+        self.assertIn("there is no GET /ready", result.stderr)
+        result = self.check(lambda table: table.replace("[HTTP_PATCH]", "[HTTP_OTHER]"))
+        self.assertIn("there is no PATCH /integrations/{id}", result.stderr)
+        self.assertEqual(self.check(lambda table: table + "/* as it is */\n").returncode, 0)
 
 
 if __name__ == "__main__":
