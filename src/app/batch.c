@@ -18,7 +18,11 @@
 #include "model/integration.h"
 #include "model/json.h"
 
-enum { OPERATIONS_MAX = 1000, PLACE_SIZE = 96 /* room for a member more than in batch.place */ };
+enum {
+    OPERATIONS_MAX = 1000,
+    PATCHED_MAX = 8, /* times MAX_BODY_BYTES: what patches may make together */
+    PLACE_SIZE = 96  /* room for a member more than in batch.place */
+};
 
 enum kind { CREATE, PUT, PATCH, DELETE, KINDS };
 
@@ -42,6 +46,8 @@ struct operation_read {
 struct batch {
     const struct call *call;
     struct arena *arena;
+    struct arena patched; /* documents that patches make; of one attempt */
+    size_t patched_len;
     struct operation_read *operations;
     struct store_change *changes;
     size_t len;
@@ -170,6 +176,8 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     struct json_member members[MEMBERS];
     struct json_value root;
     struct json_error error;
+    *operation = (struct operation_read){.id = STR("")};
+    *change = (struct store_change){.id = STR("")};
     for (size_t i = 0; i < MEMBERS; i++)
         members[i].name = member_names[i];
     if (json_scan(batch->arena, text, &root, members, MEMBERS, &error) != JSON_OK) {
@@ -183,7 +191,10 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     if (!read_kind(batch, &members[MEMBER_OP], &operation->kind) ||
         !read_string(batch, &members[MEMBER_ID], "id", &operation->id))
         return;
-    read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
+    if (operation->kind == CREATE && members[MEMBER_IF_MATCH].present)
+        append_fault(batch, "if_match", "what is created has no ETag yet", "value_error.etag");
+    else
+        read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
     change->operation = operations[operation->kind];
     change->id = operation->id;
     if (operation->kind == CREATE || operation->kind == PUT)
@@ -242,7 +253,8 @@ static bool read_batch(struct batch *batch)
     if (!read_list(batch, &list))
         return false;
     for (struct str rest = list.text; json_next(&rest, &name, &element);)
-        batch->len++;
+        if (++batch->len > OPERATIONS_MAX)
+            break;
     if (batch->len > OPERATIONS_MAX) {
         append_fault(batch, "operations", "ensure this value has at most 1000 items",
                      "value_error.list.max_items");
@@ -257,8 +269,6 @@ static bool read_batch(struct batch *batch)
     struct str rest = list.text;
     for (size_t i = 0; json_next(&rest, &name, &element); i++) {
         snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", i);
-        batch->operations[i] = (struct operation_read){.id = STR("")};
-        batch->changes[i] = (struct store_change){.id = STR("")};
         read_operation(batch, element, &batch->operations[i], &batch->changes[i]);
         batch->changes[i].if_revision = batch->operations[i].if_revision;
     }
@@ -278,28 +288,27 @@ static const struct store_change *find_earlier(const struct batch *batch, size_t
     return NULL;
 }
 
-/* The document that a patch is for: as an operation before leaves it, or as the store has it. */
+/* Appends the document that a patch is for: as an operation before leaves it, or as the store has
+ * it. */
 static enum store_status find_document(struct batch *batch, size_t at, bool fresh,
-                                       struct str *document)
+                                       struct buffer *document)
 {
     const struct store_change *earlier = find_earlier(batch, at);
     struct operation_read *operation = &batch->operations[at];
     struct store_record record;
-    struct buffer text = {0};
     if (earlier != NULL) {
-        *document = earlier->document;
+        buffer_append_str(document, earlier->document);
         return earlier->operation == STORE_REMOVE ? STORE_NOT_FOUND : STORE_OK;
     }
     struct call call = *batch->call;
     struct store_read read = storage_begin_read(&call);
     call.id = operation->id;
     read.fresh |= fresh;
-    enum store_status status = storage_get(&call, &read, &record, &text);
-    *document = arena_copy(batch->arena, buffer_str(&text));
-    buffer_release(&text);
+    operation->guarded = !fresh; /* what was read may be old, or be gone from a replica only */
+    enum store_status status = storage_get(&call, &read, &record, document);
     if (status != STORE_OK)
         return status;
-    operation->guarded = operation->if_revision == 0 || !fresh;
+    operation->guarded |= operation->if_revision == 0;
     batch->changes[at].if_revision = record.revision;
     return operation->if_revision == 0 || operation->if_revision == record.revision ? STORE_OK
                                                                                     : STORE_CHANGED;
@@ -309,17 +318,22 @@ static void apply_patch(struct batch *batch, size_t at, struct str document)
 {
     char place[PLACE_SIZE];
     const struct operation_read *operation = &batch->operations[at];
-    struct integration_rules rules;
-    struct integration integration;
+    struct store_change *change = &batch->changes[at];
+    struct integration integration = {0};
+    struct arena scratch = {0};
     struct buffer detail = {0};
+    size_t most = batch->call->session->app->config->max_body_bytes;
     snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", at);
-    rules = rules_at(batch, "patch", operation->id, place);
+    struct integration_rules rules = rules_at(batch, "patch", operation->id, place);
     enum integration_outcome outcome =
-        integration_patch(batch->arena, document, operation->patch, &rules, &integration, &detail);
-    take_outcome(batch, outcome, &integration, &detail, &batch->changes[at]);
-    if (outcome == INTEGRATION_OK &&
-        integration.document.len > batch->call->session->app->config->max_body_bytes)
-        append_fault(batch, "patch", "the integration would become too large",
+        integration_patch(&scratch, document, operation->patch, &rules, &integration, &detail);
+    integration.id = operation->id;
+    integration.document = arena_copy(&batch->patched, integration.document);
+    take_outcome(batch, outcome, &integration, &detail, change);
+    arena_release(&scratch);
+    batch->patched_len += change->document.len;
+    if (change->document.len > most || batch->patched_len > PATCHED_MAX * most)
+        append_fault(batch, "patch", "the integrations would become too large",
                      "value_error.too_large");
 }
 
@@ -327,17 +341,21 @@ static void apply_patch(struct batch *batch, size_t at, struct str document)
 static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *failed)
 {
     for (size_t i = 0; i < batch->len; i++) {
-        struct str document;
+        struct buffer document = {0};
         if (batch->operations[i].kind != PATCH)
             continue;
         *failed = i;
         enum store_status status = find_document(batch, i, fresh, &document);
+        if (status == STORE_OK && document.len > 0) /* else an earlier patch has faults */
+            apply_patch(batch, i, buffer_str(&document));
+        batch->arena->failed |= document.failed | batch->patched.failed;
+        buffer_release(&document);
         if (status != STORE_OK)
             return status;
         if (batch->arena->failed)
             return STORE_AWAY;
-        if (document.data != NULL) /* else an earlier patch of it has faults, which are told */
-            apply_patch(batch, i, document);
+        if (batch->patched_len > PATCHED_MAX * batch->call->session->app->config->max_body_bytes)
+            break;
     }
     return STORE_OK;
 }
@@ -383,16 +401,19 @@ static void answer_failed(struct batch *batch, enum store_status status, size_t 
         answer_failure(batch->call, status);
 }
 
-/* Makes the changes. STORE_CHANGED with *again: what a patch was applied to has changed. */
+/* Makes the changes. *again: what a patch was applied to was not what is there. */
 static enum store_status make_changes(struct batch *batch, bool fresh, uint64_t deadline_ns,
                                       struct store_batch *made, bool *again)
 {
     *made = (struct store_batch){
         .changes = batch->changes, .len = batch->len, .deadline_ns = deadline_ns};
+    arena_reset(&batch->patched);
+    batch->patched_len = 0;
     enum store_status status = apply_patches(batch, fresh, &made->failed);
     if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
         status = storage_change(batch->call, made);
-    *again = status == STORE_CHANGED && batch->operations[made->failed].guarded &&
+    *again = (status == STORE_CHANGED || (status == STORE_NOT_FOUND && !fresh)) &&
+             batch->operations[made->failed].guarded && batch->faults->len == 0 &&
              clock_steady_ns() < deadline_ns;
     return status;
 }
@@ -400,7 +421,8 @@ static enum store_status make_changes(struct batch *batch, bool fresh, uint64_t 
 static bool lacks_condition(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->len; i++)
-        if (batch->operations[i].kind != CREATE && batch->operations[i].if_revision == 0)
+        if (batch->operations[i].kind != CREATE && batch->operations[i].if_revision == 0 &&
+            find_earlier(batch, i) == NULL) /* else its tag is not known yet */
             return batch->call->session->app->config->require_if_match;
     return false;
 }
@@ -434,4 +456,5 @@ void handle_batch(const struct call *call)
     } else {
         answer_failed(&batch, status, made.failed);
     }
+    arena_release(&batch.patched);
 }

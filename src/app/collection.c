@@ -9,21 +9,22 @@ struct listing {
     const struct call *call;
     const struct query *query;
     struct buffer *body;
+    struct arena arena; /* of one record */
     struct buffer scratch;
     uint64_t count;
     uint64_t last; /* sequence number of the last one shown */
     bool more;     /* than the limit */
-    bool elsewhere;
 };
 
 static bool append_to_list(void *context, const struct store_record *record)
 {
     struct listing *listing = context;
     if (listing->call->session->answer_max < SIZE_MAX) {
-        listing->elsewhere = true;
+        listing->call->session->elsewhere = true;
         return false;
     }
-    if (!query_wants(listing->call, listing->query, record, &listing->scratch))
+    arena_reset(&listing->arena);
+    if (!query_wants(listing->query, record, &listing->arena, &listing->scratch))
         return true;
     if (listing->query->limit > 0 && listing->count == listing->query->limit) {
         listing->more = true;
@@ -31,7 +32,7 @@ static bool append_to_list(void *context, const struct store_record *record)
     }
     if (listing->count > 0)
         buffer_append_char(listing->body, ',');
-    query_append(listing->call, listing->query, record, listing->body);
+    query_append(listing->query, record, &listing->arena, listing->body);
     listing->count++;
     listing->last = record->sequence;
     return true;
@@ -53,7 +54,7 @@ void handle_list(const struct call *call)
 {
     struct app_session *session = call->session;
     struct query query = {0};
-    if (!query_read(call, &query))
+    if (!query_read(call, QUERY_OF_LIST, &query))
         return;
     struct store_read read = begin_list(call, &query);
     struct listing listing = {
@@ -62,8 +63,8 @@ void handle_list(const struct call *call)
     enum store_status status = storage_each(call, &read, append_to_list, &listing);
     buffer_append_char(listing.body, ']');
     buffer_release(&listing.scratch);
+    arena_release(&listing.arena);
     storage_end_read(call, &read, status);
-    session->elsewhere = listing.elsewhere;
     if (status != STORE_OK) {
         answer_failure(call, status);
         return;

@@ -15,6 +15,8 @@ void conditions_tell(const struct call *call, uint64_t revision, uint64_t update
     buffer_append_u64(&tag, revision);
     buffer_append_char(&tag, '"');
     http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
+    /* A cache would else guess how long it may keep what has a date (RFC 9111, section 4.2.2). */
+    http_response_header(&session->response, STR("Cache-Control"), STR("private, no-cache"));
     if (updated_us == 0)
         return;
     http_append_date(&date, updated_us);
@@ -91,9 +93,10 @@ static bool look(const struct call *call, uint64_t *if_revision)
     read.fresh = true;
     enum store_status status = storage_get(call, &read, &record, body);
     buffer_reset(body, SIZE_MAX);
-    if (status == STORE_OK)
-        *if_revision = holds(call->request, &record) ? record.revision : NEVER;
-    else if (status != STORE_NOT_FOUND) /* the change itself will say that */
+    /* That there is none the change itself will say, unless somebody is faster. */
+    bool fulfilled = status == STORE_OK && holds(call->request, &record);
+    *if_revision = fulfilled ? record.revision : NEVER;
+    if (status != STORE_OK && status != STORE_NOT_FOUND)
         answer_failure(call, status);
     return status == STORE_OK || status == STORE_NOT_FOUND;
 }

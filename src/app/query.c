@@ -106,25 +106,32 @@ static const struct parameter {
     {STR_INIT("id"), read_id},         {STR_INIT("fields"), read_fields},
 };
 
-static void read_parameter(struct reader *reader, struct str pair)
+static const struct parameter *find_parameter(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
+        if (str_equal(name, parameters[i].name))
+            return &parameters[i];
+    return NULL;
+}
+
+static void read_parameter(struct reader *reader, enum query_kind kind, struct str pair)
 {
     struct arena *arena = &reader->call->session->arena;
     struct str name;
     (void)str_split(&pair, '=', &name);
-    name = http_decode_form(arena, name);
-    for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
-        if (str_equal(name, parameters[i].name))
-            parameters[i].read(reader, http_decode_form(arena, pair));
+    const struct parameter *parameter = find_parameter(http_decode_form(arena, name));
+    if (parameter != NULL && (kind == QUERY_OF_LIST || parameter->read == read_fields))
+        parameter->read(reader, http_decode_form(arena, pair));
 }
 
-bool query_read(const struct call *call, struct query *query)
+bool query_read(const struct call *call, enum query_kind kind, struct query *query)
 {
     struct http_response *response = &call->session->response;
     struct reader reader = {call, query, &response->body};
     struct str rest = http_target_query(call->request->target);
     struct str pair;
     while (str_split(&rest, '&', &pair))
-        read_parameter(&reader, pair);
+        read_parameter(&reader, kind, pair);
     if (response->body.len == 0)
         return true;
     buffer_append_str(answer_json(response, 422), STR("]}"));
@@ -134,37 +141,40 @@ bool query_read(const struct call *call, struct query *query)
 /* ---- what was asked for ---- */
 
 /* Whether a JSON string has the folded text in it. */
-static bool has_text(const struct call *call, struct str string, struct str text,
+static bool has_text(struct arena *arena, struct str string, struct str text,
                      struct buffer *scratch)
 {
+    if (string.len < 2 || string.data[0] != '"') /* this service has not written it */
+        return false;
     struct str value = {string.data + 1, string.len - 2};
     if (memchr(string.data, '\\', string.len) != NULL)
-        value = json_decode_string(&call->session->arena, string);
+        value = json_decode_string(arena, string);
     buffer_reset(scratch, SIZE_MAX);
     text_append_folded(scratch, value);
     return memmem(scratch->data, scratch->len, text.data, text.len) != NULL;
 }
 
-bool query_wants(const struct call *call, const struct query *query,
-                 const struct store_record *record, struct buffer *scratch)
+bool query_wants(const struct query *query, const struct store_record *record, struct arena *arena,
+                 struct buffer *scratch)
 {
     struct str values[INTEGRATION_FIELDS];
     if (!query->has_status && query->text.len == 0)
         return true;
-    if (!integration_split(&call->session->arena, record->document, values))
+    if (!integration_split(arena, record->document, values))
         return false;
     if (query->has_status && (values[INTEGRATION_STATUS].data[0] == 't') != query->status)
         return false;
-    return query->text.len == 0 || has_text(call, values[INTEGRATION_NAME], query->text, scratch) ||
-           has_text(call, values[INTEGRATION_DESCRIPTION], query->text, scratch);
+    return query->text.len == 0 ||
+           has_text(arena, values[INTEGRATION_NAME], query->text, scratch) ||
+           has_text(arena, values[INTEGRATION_DESCRIPTION], query->text, scratch);
 }
 
-void query_append(const struct call *call, const struct query *query,
-                  const struct store_record *record, struct buffer *out)
+void query_append(const struct query *query, const struct store_record *record, struct arena *arena,
+                  struct buffer *out)
 {
     struct str values[INTEGRATION_FIELDS];
     char separator = '{';
-    if (query->fields == 0 || !integration_split(&call->session->arena, record->document, values)) {
+    if (query->fields == 0 || !integration_split(arena, record->document, values)) {
         buffer_append_str(out, record->document);
         return;
     }
@@ -200,7 +210,8 @@ void query_tell_next(const struct call *call, uint64_t last)
         struct str value = pair;
         struct str name;
         (void)str_split(&value, '=', &name);
-        if (str_equal(http_decode_form(arena, name), STR("after")) || pair.len == 0)
+        const struct parameter *parameter = find_parameter(http_decode_form(arena, name));
+        if (parameter == NULL || parameter->read == read_after)
             continue;
         http_append_uri(&link, pair);
         buffer_append_char(&link, '&');

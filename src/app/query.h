@@ -12,6 +12,9 @@ enum {
     QUERY_ETAG = INTEGRATION_FIELDS /* a member that is asked for by name only: the entity tag */
 };
 
+/* Of one integration only `fields` is read. */
+enum query_kind { QUERY_OF_LIST, QUERY_OF_ONE };
+
 struct query {
     uint64_t limit; /* 0: no limit */
     uint64_t after; /* a sequence number: only what comes behind it; 0: all */
@@ -25,15 +28,16 @@ struct query {
 
 /* Reads the request's query into *query, which is zeroed; other parameters are left alone. False:
  * it has been answered (422). */
-MUST_CHECK bool query_read(const struct call *call, struct query *query);
+MUST_CHECK bool query_read(const struct call *call, enum query_kind kind, struct query *query);
 
-/* Whether an integration is among those asked for; `scratch` is the caller's to keep. */
-bool query_wants(const struct call *call, const struct query *query,
-                 const struct store_record *record, struct buffer *scratch);
+/* Whether an integration is among those asked for. `arena` and `scratch` are the caller's to keep,
+ * or to reset: nothing of them is needed later. */
+bool query_wants(const struct query *query, const struct store_record *record, struct arena *arena,
+                 struct buffer *scratch);
 
 /* Appends a document, or the members of it that are asked for. */
-void query_append(const struct call *call, const struct query *query,
-                  const struct store_record *record, struct buffer *out);
+void query_append(const struct query *query, const struct store_record *record, struct arena *arena,
+                  struct buffer *out);
 
 /* Adds the Link to the page that follows the sequence number `last` (RFC 8288). */
 void query_tell_next(const struct call *call, uint64_t last);

@@ -15,7 +15,7 @@ static void choose_fields(const struct call *call, const struct query *query,
         return;
     record->document = arena_copy(&call->session->arena, buffer_str(body));
     buffer_reset(body, SIZE_MAX);
-    query_append(call, query, record, body);
+    query_append(query, record, &call->session->arena, body);
 }
 
 void handle_get(const struct call *call)
@@ -23,7 +23,7 @@ void handle_get(const struct call *call)
     struct http_response *response = &call->session->response;
     struct store_record record;
     struct query query = {0};
-    if (!query_read(call, &query))
+    if (!query_read(call, QUERY_OF_ONE, &query))
         return;
     struct store_read read = storage_begin_read(call);
     struct buffer *body = answer_json(response, 200);
@@ -58,7 +58,7 @@ static enum store_status make_change(const struct call *call, const struct store
         if (change->operation != STORE_REMOVE)
             conditions_tell(call, batch.revision, batch.made_us);
     } else if (status == STORE_CHANGED ||
-               (status == STORE_EXISTS && call->request->if_none_match.len > 0)) {
+               (status == STORE_EXISTS && call->request->method == HTTP_PUT)) {
         conditions_tell(call, batch.found, 0);
         status = STORE_CHANGED;
     }
@@ -184,8 +184,8 @@ static bool is_patch(struct str content_type)
 
 /* Applies the body to what the store has, if it still has that then: STORE_CHANGED if not.
  * *answered: what is wrong with the body. */
-static enum store_status patch_once(const struct call *call, bool fresh, uint64_t if_revision,
-                                    bool *answered)
+static enum store_status patch_once(const struct call *call, struct arena *scratch, bool fresh,
+                                    uint64_t if_revision, bool *answered)
 {
     struct app_session *session = call->session;
     struct buffer *body = &session->response.body;
@@ -198,7 +198,7 @@ static enum store_status patch_once(const struct call *call, bool fresh, uint64_
     enum store_status status = storage_get(call, &read, &record, body);
     if (status != STORE_OK)
         return status;
-    struct str document = arena_copy(&session->arena, buffer_str(body));
+    struct str document = arena_copy(scratch, buffer_str(body));
     buffer_reset(body, SIZE_MAX);
     if (document.data == NULL)
         return STORE_AWAY;
@@ -207,9 +207,8 @@ static enum store_status patch_once(const struct call *call, bool fresh, uint64_
         return STORE_CHANGED;
     }
     buffer_append_str(body, STR("{\"detail\":"));
-    *answered =
-        !answer_outcome(call, integration_patch(&session->arena, document, call->request->body,
-                                                &rules, &integration, body));
+    *answered = !answer_outcome(call, integration_patch(scratch, document, call->request->body,
+                                                        &rules, &integration, body));
     if (*answered)
         return STORE_OK;
     if (integration.document.len > session->app->config->max_body_bytes) {
@@ -230,6 +229,7 @@ void handle_patch(const struct call *call)
     uint64_t deadline_ns = storage_deadline(call, session->app->config->db_timeout_ms);
     bool answered = false;
     bool fresh = false;
+    struct arena scratch = {0}; /* of one attempt */
     enum store_status status = STORE_NOT_FOUND;
     if (!is_patch(call->request->content_type)) {
         http_response_header(response, STR("Accept-Patch"), answer_patch_types);
@@ -241,7 +241,12 @@ void handle_patch(const struct call *call)
         return;
     while (exists) {
         response->headers_len = 0;
-        status = patch_once(call, fresh, change.if_revision, &answered);
+        arena_reset(&scratch);
+        status = patch_once(call, &scratch, fresh, change.if_revision, &answered);
+        if (status == STORE_NOT_FOUND && !fresh && session->app->backend->replicates) {
+            fresh = true; /* the replica may not have it yet */
+            continue;
+        }
         /* What it was read from may have been older than the condition; then only the client can
          * tell what to do. */
         if (status != STORE_CHANGED || (fresh && change.if_revision != 0))
@@ -252,6 +257,7 @@ void handle_patch(const struct call *call)
         }
         fresh = true;
     }
+    arena_release(&scratch);
     if (!answered && status != STORE_OK)
         answer_failure(call, status);
 }

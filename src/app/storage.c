@@ -71,6 +71,8 @@ enum store_status storage_each(const struct call *call, struct store_read *read,
     struct app_session *session = call->session;
     uint64_t started_ns = clock_steady_ns();
     enum store_status status = session->app->backend->each(session->store, read, visit, context);
+    if (session->elsewhere) /* that session will count it */
+        return status;
     return count_operation(call, APP_LIST, started_ns, status);
 }
 

@@ -107,7 +107,11 @@ static bool write_configuration(const struct config *config, const char *directo
     /* A draining worker waits for nginx to close its idle connections. */
     uint64_t idle_ms =
         config->drain_timeout_ms / 2 < IDLE_MS ? config->drain_timeout_ms / 2 : IDLE_MS;
+    char root[256];
     host_and_port(config, listen, sizeof listen);
+    snprintf(root, sizeof root, "%s", config->root_path);
+    for (size_t len = strlen(root); len > 0 && root[len - 1] == '/'; len--)
+        root[len - 1] = '\0';
     snprintf(body, sizeof body, "%" PRIu64, config->max_body_bytes);
     snprintf(drain, sizeof drain, "%" PRIu64 "ms", config->drain_timeout_ms + 1);
     snprintf(idle, sizeof idle, "%" PRIu64 "ms", idle_ms + 1);
@@ -120,7 +124,7 @@ static bool write_configuration(const struct config *config, const char *directo
         /* Only root can change users; a directory of root's is closed to nginx's usual one. */
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
         {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
-        {"@ROOT@", config->root_path},
+        {"@ROOT@", root},
     };
     for (size_t i = 0; i < nginx_templates_len; i++) {
         struct buffer content = {0};

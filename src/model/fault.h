@@ -7,8 +7,8 @@
 #include "base/buffer.h"
 #include "base/str.h"
 
-/* Appends the beginning of one: `where` is "body" or "query". Further steps of the place may follow,
- * each JSON behind a comma; then the end. */
+/* Appends the beginning of one: `where` is "body" or "query". Further steps of the place may
+ * follow, each JSON behind a comma; then the end. */
 void fault_begin(struct buffer *out, const char *where);
 
 /* Appends a member's name as such a step. */

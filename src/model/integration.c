@@ -351,6 +351,8 @@ static bool take_member(struct str *rest, struct str name, struct str *value)
     const char *end = rest->data + rest->len;
     const char *stop = json_element_end(rest->data + before, end);
     *value = (struct str){rest->data + before, (size_t)(stop - rest->data) - before};
+    if (value->len == 0 || value->data[0] == ' ') /* this service wrote no white space */
+        return false;
     *rest = (struct str){stop, (size_t)(end - stop)};
     return true;
 }

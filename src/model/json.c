@@ -476,15 +476,6 @@ const char *json_element_end(const char *at, const char *end)
     return end;
 }
 
-static struct str trim_space(const char *at, const char *end)
-{
-    while (at < end && is_space(*at))
-        at++;
-    while (at < end && is_space(end[-1]))
-        end--;
-    return (struct str){at, (size_t)(end - at)};
-}
-
 /* The end of the string at `at`. */
 static const char *string_end(const char *at)
 {
@@ -497,23 +488,28 @@ static const char *string_end(const char *at)
 bool json_next(struct str *rest, struct str *name, struct str *value)
 {
     const char *end = rest->data + rest->len;
-    const char *at = rest->data + 1; /* behind the bracket, or the comma */
+    const char *at = rest->data;
     bool in_object = end[-1] == '}';
-    struct str inside = trim_space(at, end - 1);
-    if (inside.len == 0)
+    if (*at == ']' || *at == '}') /* where the last element ended */
         return false;
-    at = inside.data;
+    do {
+        at++;
+    } while (is_space(*at));
+    if (*at == ']' || *at == '}')
+        return false;
     *name = (struct str){NULL, 0};
     if (in_object) {
         const char *colon = string_end(at);
         *name = (struct str){at, (size_t)(colon - at)};
         at = (const char *)memchr(colon, ':', (size_t)(end - colon)) + 1;
+        while (is_space(*at))
+            at++;
     }
     const char *stop = json_element_end(at, end);
-    *value = trim_space(at, stop);
-    if (stop == end - 1)
-        stop--; /* nothing is left between it and the closing bracket */
     *rest = (struct str){stop, (size_t)(end - stop)};
+    while (is_space(stop[-1]))
+        stop--;
+    *value = (struct str){at, (size_t)(stop - at)};
     return true;
 }
 

@@ -57,11 +57,17 @@ static struct str behind(struct str encoded, struct str plain)
     return ends ? encoded : (struct str){NULL, 0};
 }
 
-static bool skip_path(struct str *target, struct str path)
+/* A path without slashes at its end. */
+static struct str without_slashes(struct str path)
 {
     while (path.len > 0 && path.data[path.len - 1] == '/')
         path.len--;
-    struct str rest = behind(*target, path);
+    return path;
+}
+
+static bool skip_path(struct str *target, struct str path)
+{
+    struct str rest = behind(*target, without_slashes(path));
     if (rest.data != NULL)
         *target = rest;
     return rest.data != NULL;
@@ -110,7 +116,7 @@ void cgi_read(char *const *variables, const struct cgi_place *place, struct http
         skip_script(&request->target, script);
     request->prefix = (struct str){target.data, target.len - request->target.len};
     if (request->prefix.len == 0) /* a server in front has taken it off */
-        request->prefix = place->root;
+        request->prefix = without_slashes(place->root);
 }
 
 /* ---- the answer ---- */

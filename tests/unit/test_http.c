@@ -82,3 +82,15 @@ Test(http, knows_who_wants_no_copy)
     cr_expect(!http_wants_fresh(STR("")) && !http_wants_fresh(STR("no-cache=\"x\"")) &&
               !http_wants_fresh(STR("max-age=0")));
 }
+
+Test(http, writes_uris_that_fit_into_headers)
+{
+    struct buffer out = {0};
+    http_append_uri(&out, STR("/a%2F?q=\"<\xC3\xA9>\r\n{}&x=~"));
+    cr_expect(str_equal(buffer_str(&out), STR("/a%2F?q=%22%3C%C3%A9%3E%0D%0A%7B%7D&x=~")), "%.*s",
+              (int)out.len, out.data);
+    buffer_reset(&out, SIZE_MAX);
+    http_append_segment(&out, STR("a/b?#%\xC3\xA9.~"));
+    cr_expect(str_equal(buffer_str(&out), STR("a%2Fb%3F%23%25%C3%A9.~")));
+    buffer_release(&out);
+}

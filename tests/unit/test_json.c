@@ -259,6 +259,25 @@ Test(json, merges_patches)
     }
 }
 
+Test(json, walks_over_much_white_space_quickly, .timeout = 20)
+{
+    struct buffer text = {0};
+    struct str rest;
+    struct str name;
+    struct str value;
+    size_t count = 0;
+    buffer_append_char(&text, '[');
+    for (int i = 0; i < 200000; i++)
+        buffer_append(&text, i == 0 ? " 0 " : ", 0 ", i == 0 ? 3 : 4);
+    for (int i = 0; i < 1000000; i++)
+        buffer_append_char(&text, ' ');
+    buffer_append_char(&text, ']');
+    for (rest = buffer_str(&text); json_next(&rest, &name, &value); count++)
+        cr_assert(str_equal(value, STR("0")));
+    cr_expect(count == 200000);
+    buffer_release(&text);
+}
+
 Test(json, merges_many_members_quickly, .timeout = 20)
 {
     struct arena arena = {0};

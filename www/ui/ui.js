@@ -6,6 +6,7 @@ const API = "../integrations";
 const POLL_MS = 3000;
 const PAGE = 100;
 const MERGE_PATCH = "application/merge-patch+json";
+const UNREACHABLE = "The service cannot be reached. Nothing is lost; try again.";
 const FIELDS = ["name", "description", "status"];
 
 const $ = (id) => document.getElementById(id);
@@ -46,6 +47,10 @@ function faultsOf(detail) {
   return faults;
 }
 
+/** The text of an answer, whose end may be lost on the way. */
+const textOf = (response) => response.text().catch(() => { throw new Trouble(UNREACHABLE); });
+const jsonOf = async (response) => JSON.parse(await textOf(response));
+
 /** Asks the service; the answer is a success, or 304. */
 async function ask(method, path, { body, tag, known, type = "application/json" } = {}) {
   const headers = {};
@@ -54,9 +59,9 @@ async function ask(method, path, { body, tag, known, type = "application/json" }
   if (known) headers["If-None-Match"] = known;
   let response;
   try {
-    response = await fetch(API + path, { method, headers, body, cache: "no-store" });
+    response = await fetch(API + path, { method, headers, body, cache: "no-store", signal: AbortSignal.timeout(30000) });
   } catch {
-    throw new Trouble("The service cannot be reached. Nothing is lost; try again.");
+    throw new Trouble(UNREACHABLE);
   }
   if (response.ok || response.status === 304) return response;
   const detail = await response.json().then((json) => json.detail, () => "");
@@ -72,13 +77,13 @@ const pathOf = (id) => "/" + encodeURIComponent(id);
 /** An integration without its settings, and its tag. */
 async function load(id) {
   const response = await ask("GET", pathOf(id) + "?fields=id,name,description,status");
-  return { ...(await response.json()), settings: null, tag: response.headers.get("ETag") };
+  return { ...(await jsonOf(response)), settings: null, tag: response.headers.get("ETag") };
 }
 
 /** Its settings, as the text that they are (no number is rounded), and the tag that they have. */
 async function loadSettings(id) {
   const response = await ask("GET", pathOf(id) + "?fields=settings");
-  return { settings: (await response.text()).slice('{"settings":'.length, -1), tag: response.headers.get("ETag") };
+  return { settings: (await textOf(response)).slice('{"settings":'.length, -1), tag: response.headers.get("ETag") };
 }
 
 /** Both, of one moment. */
@@ -98,23 +103,21 @@ function bodyOf(values) {
 
 /** Indents JSON without touching its strings and numbers. */
 function indent(text) {
-  let out = "";
+  const parts = [];
   let depth = 0;
+  let opened = false; // the last token was an opening bracket
   const line = () => "\n" + "  ".repeat(depth);
   for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s"{}[\],:]+/gsu)) {
-    if (token === "{" || token === "[") {
-      depth++;
-      out += token + line();
-    } else if (token === "}" || token === "]") {
-      depth--;
-      out = /[{[]\n *$/.test(out) ? out.trimEnd() + token : out + line() + token;
-    } else if (token === ",") {
-      out += token + line();
-    } else {
-      out += token === ":" ? ": " : token;
-    }
+    const closes = token === "}" || token === "]";
+    if (closes) depth--;
+    if (closes ? !opened : opened) parts.push(line());
+    opened = token === "{" || token === "[";
+    if (opened) depth++;
+    parts.push(token);
+    if (token === ",") parts.push(line());
+    if (token === ":") parts.push(" ");
   }
-  return out;
+  return parts.join("");
 }
 
 /** What is wrong with the text of settings; empty: nothing. */
@@ -147,11 +150,11 @@ const nextOf = (response) => /[?&]after=(\d+)>; rel="next"/.exec(response.header
 async function readList() {
   const first = await ask("GET", query(), { known: list.tag });
   if (first.status === 304) return null;
-  const items = await first.json();
+  const items = await jsonOf(first);
   let next = nextOf(first);
   for (let page = 1; page < list.pages && next; page++) {
     const response = await ask("GET", query(next));
-    items.push(...(await response.json()));
+    items.push(...(await jsonOf(response)));
     next = nextOf(response);
   }
   return { items, tag: first.headers.get("ETag"), next };
@@ -220,11 +223,13 @@ function askAnew() {
 
 let undo = null;
 
-function say(text, undoing = null) {
+/** Tells something. What can be undone stays so, until that is done or the next thing can be. */
+function say(text, undoing = undo) {
   $("message-text").textContent = text;
   $("message").classList.toggle("empty", !text);
-  $("undo").hidden = undoing === null;
   undo = undoing;
+  $("undo").hidden = undo === null;
+  $("undo").textContent = undo === null ? "" : `Undo deleting ${undo.name}`;
 }
 
 /** Does what a control is for, once at a time; it keeps the focus. */
@@ -264,10 +269,8 @@ async function remove(item) {
     throw new Trouble(`${item.name || item.id} has just been changed by somebody else. Look at it, then delete it if you still want to.`);
   }
   await ask("DELETE", pathOf(item.id), { tag: before.tag });
-  say(`${item.name || item.id} is deleted.`, async () => {
-    await ask("POST", "", { body: bodyOf(before) });
-    say(`${item.name || item.id} is back, at the end of the list.`);
-  });
+  const name = item.name || item.id;
+  say(`${name} is deleted.`, { name, before });
   await refresh();
 }
 
@@ -290,7 +293,9 @@ $("list").addEventListener("click", (event) => {
 });
 
 $("undo").addEventListener("click", () => attempt($("undo"), async () => {
-  await undo();
+  const { name, before } = undo;
+  await ask("POST", "", { body: bodyOf(before) });
+  say(`${name} is back, at the end of the list.`, null);
   await refresh();
 }));
 
@@ -298,6 +303,7 @@ $("undo").addEventListener("click", () => attempt($("undo"), async () => {
 
 // What was there when it was opened, with its tag (null: it is new), and its settings once they were asked for.
 let editing = null;
+let held = null; // what the form made of it, as it was filled
 
 function fill(values) {
   $("f-id").value = values.id;
@@ -332,6 +338,7 @@ function complain(text) {
 function take(values) {
   editing = values;
   fill(values);
+  held = { name: $("f-name").value, description: $("f-description").value };
   showSettings(values.settings !== null);
   showFaults({});
 }
@@ -347,21 +354,27 @@ function open(values, title) {
 
 function close() {
   editing = null;
+  theirs = null;
+  ours = null;
   $("f-settings").value = ""; // secrets do not stay in the page
+  $("differences").replaceChildren();
   $("editor").close();
 }
 
 async function edit(id) {
   const values = await load(id);
+  if ($("editor").open) return; // something else was opened meanwhile
   open(values, `Edit ${values.name || values.id}`);
 }
 
-/** What the form says; settings that were not asked for are null. */
+/** What the form says; settings that were not asked for are null. A text that was not touched is what it
+ * was, whatever the form made of it. */
 function written() {
+  const text = (name) => ($(`f-${name}`).value === held[name] ? editing[name] : $(`f-${name}`).value);
   return {
     id: $("f-id").value,
-    name: $("f-name").value,
-    description: $("f-description").value,
+    name: text("name"),
+    description: text("description"),
     status: $("f-status").checked,
     settings: editing.settings === null ? null : $("f-settings").value.trim() || "{}",
   };
@@ -389,19 +402,25 @@ async function save() {
   const fault = values.settings === null ? "" : faultOfSettings(values.settings);
   complain("");
   showFaults(fault ? { settings: fault } : {});
-  if (fault) return;
+  if (!fault) await submit(values);
+}
+
+async function submit(values) {
+  const mine = editing;
   try {
     await send(values);
   } catch (trouble) {
-    if (trouble.status === 412) {
+    if (editing !== mine) { // it was cancelled meanwhile
+      say(`${values.name || values.id} was not saved: ${trouble.message}`);
+    } else if (trouble.status === 412) {
       await showConflict(values);
-      return;
+    } else {
+      complain(trouble.message);
+      showFaults(trouble.faults ?? {});
     }
-    complain(trouble.message);
-    showFaults(trouble.faults ?? {});
     return;
   }
-  close();
+  if (editing === mine) close();
   say(`${values.name || values.id} is saved.`);
   await refresh();
 }
@@ -420,23 +439,28 @@ $("form").addEventListener("submit", (event) => {
   attempt($("save"), save);
 });
 $("cancel").addEventListener("click", close);
-$("editor").addEventListener("keydown", (event) => {
-  if (event.key !== "Escape") return;
+/** Escape, or a step back: not over what was typed. */
+function leave(event) {
   event.preventDefault();
   if (differing(written(), editing).length === 0) close();
   else complain("You have changed something: save it, or cancel.");
-});
+}
+$("editor").addEventListener("keydown", (event) => { if (event.key === "Escape") leave(event); });
+$("editor").addEventListener("cancel", leave);
+$("editor").addEventListener("close", () => { if (editing) $("editor").showModal(); });
 $("show").addEventListener("click", () => attempt($("show"), async () => {
+  const mine = editing;
   try {
-    if (editing.settings === null) {
-      const { settings } = await loadSettings(editing.id);
-      editing.settings = settings;
+    if (mine.settings === null) {
+      const { settings } = await loadSettings(mine.id);
+      if (editing !== mine) return; // another one is in the form now
+      mine.settings = settings;
       $("f-settings").value = indent(settings);
     }
     showSettings(true);
     $("f-settings").focus();
   } catch (trouble) {
-    complain(trouble.message);
+    if (editing === mine) complain(trouble.message);
   }
 }));
 $("hide").addEventListener("click", () => {
@@ -452,6 +476,7 @@ $("f-settings").addEventListener("input", () => {
 // ---- two people at once ----
 
 let theirs = null;
+let ours = null;
 
 function cell(text) {
   const data = document.createElement("td");
@@ -465,18 +490,23 @@ function describe(values, name) {
 }
 
 async function showConflict(values) {
+  const mine = editing;
+  let found;
   try {
-    theirs = await (values.settings === null ? load : loadWhole)(values.id);
+    found = await (values.settings === null ? load : loadWhole)(values.id);
   } catch (trouble) {
-    complain(trouble.status === 404
+    if (editing === mine) complain(trouble.status === 404
       ? "Somebody has deleted this integration. To have it again, copy what you need, and create a new one."
       : trouble.message);
     return;
   }
-  const names = differing(theirs, values);
+  if (editing !== mine) return;
+  theirs = found;
+  ours = values;
+  const names = differing(theirs, ours);
   if (names.length === 0) { // what differs was not asked for here, or they wrote the same
     editing = theirs;
-    await save();
+    await submit(ours);
     return;
   }
   $("differences").replaceChildren(...names.map((name) => {
@@ -484,7 +514,7 @@ async function showConflict(values) {
     const head = document.createElement("th");
     head.scope = "row";
     head.textContent = name;
-    row.append(head, cell(describe(theirs, name)), cell(describe(values, name)));
+    row.append(head, cell(describe(theirs, name)), cell(describe(ours, name)));
     return row;
   }));
   $("conflict").showModal();
@@ -503,7 +533,7 @@ $("take-theirs").addEventListener("click", () => {
 $("save-mine").addEventListener("click", () => {
   $("conflict").close();
   editing = theirs;
-  attempt($("save"), save);
+  attempt($("save"), () => submit(ours));
 });
 
 // ---- starting ----
