@@ -151,7 +151,8 @@ static bool has_text(struct arena *arena, struct str string, struct str text,
         value = json_decode_string(arena, string);
     buffer_reset(scratch, SIZE_MAX);
     text_append_folded(scratch, value);
-    return memmem(scratch->data, scratch->len, text.data, text.len) != NULL;
+    return scratch->len >= text.len &&
+           memmem(scratch->data, scratch->len, text.data, text.len) != NULL;
 }
 
 bool query_wants(const struct query *query, const struct store_record *record, struct arena *arena,
