@@ -460,7 +460,7 @@ Test(api, searches_what_is_written_otherwise)
         {STORE_CREATE, STR_INIT("c"), STR_INIT("7"), 0}};
     struct store_batch batch = {.changes = foreign, .len = 3};
     cr_assert(harness.app.backend->change(harness.session.store, &batch) == STORE_OK);
-    create("d", "", "", true);
+    create("d", "", "", false);
     expect_ids("/integrations?q=zzz", "", 0);
     EXPECT(200, "[{\"name\":5}]", NULL, TO("GET", "/integrations?q=FOUND&fields=name"));
     EXPECT(200, "[{\"status\":true}]", NULL, TO("GET", "/integrations?status=1&fields=status"));
