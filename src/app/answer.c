@@ -22,6 +22,42 @@ void answer_detail(struct http_response *response, unsigned status, struct str d
     buffer_append_char(body, '}');
 }
 
+bool answer_outcome(const struct call *call, enum integration_outcome outcome)
+{
+    struct http_response *response = &call->session->response;
+    struct buffer *body = answer_json(response, 422);
+    buffer_append_char(body, '}');
+    if (outcome == INTEGRATION_INVALID)
+        return false;
+    buffer_reset(body, SIZE_MAX);
+    if (outcome == INTEGRATION_UNREADABLE)
+        answer_detail(response, 400, STR("There was an error parsing the body"));
+    else if (outcome == INTEGRATION_NO_MEMORY)
+        answer_detail(response, 500, STR("Internal Server Error"));
+    return outcome == INTEGRATION_OK;
+}
+
+struct buffer *answer_next_fault(struct http_response *response)
+{
+    bool first = response->body.len == 0;
+    buffer_append_str(&response->body, first ? STR("{\"detail\":[") : STR(","));
+    return &response->body;
+}
+
+void answer_faults(struct http_response *response, unsigned status)
+{
+    buffer_append_str(answer_json(response, status), STR("]}"));
+}
+
+void answer_header(const struct call *call, struct str name, struct buffer *value)
+{
+    struct arena *arena = &call->session->arena;
+    struct str kept = arena_copy(arena, buffer_str(value));
+    arena->failed |= value->failed;
+    buffer_release(value);
+    http_response_header(&call->session->response, name, kept);
+}
+
 void answer_not_modified(struct http_response *response)
 {
     buffer_reset(&response->body, SIZE_MAX);

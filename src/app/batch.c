@@ -61,8 +61,7 @@ struct batch {
 static void append_fault(struct batch *batch, const char *member, const char *message,
                          const char *type)
 {
-    struct buffer *faults = batch->faults;
-    buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
+    struct buffer *faults = answer_next_fault(&batch->call->session->response);
     fault_begin(faults, "body");
     buffer_append_str(faults, str_from(batch->place));
     if (member != NULL)
@@ -73,13 +72,8 @@ static void append_fault(struct batch *batch, const char *member, const char *me
 /* Appends the entries of a list of faults. */
 static void append_faults(struct batch *batch, struct str list)
 {
-    buffer_append_str(batch->faults, batch->faults->len == 0 ? STR("{\"detail\":[") : STR(","));
-    buffer_append(batch->faults, list.data + 1, list.len - 2);
-}
-
-static void answer_faults(const struct batch *batch, unsigned status)
-{
-    buffer_append_str(answer_json(&batch->call->session->response, status), STR("]}"));
+    struct buffer *faults = answer_next_fault(&batch->call->session->response);
+    buffer_append(faults, list.data + 1, list.len - 2);
 }
 
 /* ---- reading ---- */
@@ -212,36 +206,20 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
 static bool read_list(struct batch *batch, struct json_value *list)
 {
     const struct http_request *request = batch->call->request;
+    struct integration_rules rules = {.is_json = http_content_type_is_json(request->content_type)};
     struct json_member member = {.name = STR("operations")};
-    struct json_value root = {.kind = JSON_NULL};
-    struct json_error error;
-    enum json_status status = JSON_OK;
-    if (request->body.len > 0 && http_content_type_is_json(request->content_type))
-        status = json_scan(batch->arena, request->body, &root, &member, 1, &error);
-    else if (request->body.len > 0)
-        root.kind = JSON_STRING; /* whatever it is, it is no object */
-    if (status == JSON_NO_MEMORY)
-        return false; /* the arena says so */
-    if (status == JSON_ENCODING || status == JSON_TOO_DEEP) {
-        answer_detail(&batch->call->session->response, 400,
-                      STR("There was an error parsing the body"));
+    struct json_value root;
+    buffer_append_str(batch->faults, STR("{\"detail\":"));
+    if (!answer_outcome(batch->call, integration_read_object(batch->arena, request->body, &rules,
+                                                             &root, &member, 1, batch->faults)))
         return false;
-    }
-    if (status == JSON_SYNTAX) {
-        snprintf(batch->place, sizeof batch->place, ",%zu", error.offset);
-        append_fault(batch, NULL, error.message, "value_error.jsondecode");
-    } else if (root.kind == JSON_NULL) {
-        append_fault(batch, NULL, "field required", "value_error.missing");
-    } else if (root.kind != JSON_OBJECT) {
-        append_fault(batch, NULL, "value is not a valid dict", "type_error.dict");
-    } else if (!member.present) {
+    if (!member.present)
         append_fault(batch, "operations", "field required", "value_error.missing");
-    } else if (member.value.kind != JSON_ARRAY) {
+    else if (member.value.kind != JSON_ARRAY)
         append_fault(batch, "operations", "value is not a valid list", "type_error.list");
-    }
     *list = member.value;
     if (batch->faults->len > 0)
-        answer_faults(batch, 422);
+        answer_faults(&batch->call->session->response, 422);
     return batch->faults->len == 0;
 }
 
@@ -258,7 +236,7 @@ static bool read_batch(struct batch *batch)
     if (batch->len > OPERATIONS_MAX) {
         append_fault(batch, "operations", "ensure this value has at most 1000 items",
                      "value_error.list.max_items");
-        answer_faults(batch, 422);
+        answer_faults(&batch->call->session->response, 422);
         return false;
     }
     size_t room = batch->len + 1; /* an arena gives nothing for nothing */
@@ -273,7 +251,7 @@ static bool read_batch(struct batch *batch)
         batch->changes[i].if_revision = batch->operations[i].if_revision;
     }
     if (batch->faults->len > 0)
-        answer_faults(batch, 422);
+        answer_faults(&batch->call->session->response, 422);
     return batch->faults->len == 0 && !batch->arena->failed;
 }
 
@@ -300,15 +278,11 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
         buffer_append_str(document, earlier->document);
         return earlier->operation == STORE_REMOVE ? STORE_NOT_FOUND : STORE_OK;
     }
-    struct call call = *batch->call;
-    struct store_read read = storage_begin_read(&call);
-    call.id = operation->id;
-    read.fresh |= fresh;
-    operation->guarded = !fresh; /* what was read may be old, or be gone from a replica only */
-    enum store_status status = storage_get(&call, &read, &record, document);
+    enum store_status status =
+        storage_get_to_change(batch->call, operation->id, fresh, &record, document);
     if (status != STORE_OK)
         return status;
-    operation->guarded |= operation->if_revision == 0;
+    operation->guarded = !fresh || operation->if_revision == 0; /* what was read may be old */
     batch->changes[at].if_revision = record.revision;
     return operation->if_revision == 0 || operation->if_revision == record.revision ? STORE_OK
                                                                                     : STORE_CHANGED;
@@ -396,7 +370,7 @@ static void answer_failed(struct batch *batch, enum store_status status, size_t 
         append_fault(batch, NULL, "the integration has been changed meanwhile",
                      "value_error.changed");
     if (batch->faults->len > 0)
-        answer_faults(batch, 409);
+        answer_faults(&batch->call->session->response, 409);
     else
         answer_failure(batch->call, status);
 }
@@ -412,9 +386,8 @@ static enum store_status make_changes(struct batch *batch, bool fresh, uint64_t 
     enum store_status status = apply_patches(batch, fresh, &made->failed);
     if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
         status = storage_change(batch->call, made);
-    *again = (status == STORE_CHANGED || (status == STORE_NOT_FOUND && !fresh)) &&
-             batch->operations[made->failed].guarded && batch->faults->len == 0 &&
-             clock_steady_ns() < deadline_ns;
+    *again = status == STORE_CHANGED && batch->operations[made->failed].guarded &&
+             batch->faults->len == 0 && clock_steady_ns() < deadline_ns;
     return status;
 }
 
@@ -448,7 +421,7 @@ void handle_batch(const struct call *call)
         fresh = true;
     } while (again);
     if (batch.faults->len > 0) {
-        answer_faults(&batch, 422);
+        answer_faults(&session->response, 422);
     } else if (status == STORE_OK) {
         if (batch.len > 0)
             storage_tell_revision(call, made.revision);

@@ -87,11 +87,9 @@ static bool holds(const struct http_request *request, const struct store_record 
  * fails them. */
 static bool look(const struct call *call, uint64_t *if_revision)
 {
-    struct store_read read = storage_begin_read(call);
     struct store_record record;
     struct buffer *body = &call->session->response.body;
-    read.fresh = true;
-    enum store_status status = storage_get(call, &read, &record, body);
+    enum store_status status = storage_get_to_change(call, call->id, true, &record, body);
     buffer_reset(body, SIZE_MAX);
     /* That there is none the change itself will say, unless somebody is faster. */
     bool fulfilled = status == STORE_OK && holds(call->request, &record);

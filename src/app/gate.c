@@ -81,9 +81,7 @@ static void answer_allow(const struct call *call, const struct endpoint *endpoin
 {
     struct buffer allow = {0};
     endpoint_allow(endpoint, &allow);
-    struct str kept = arena_copy(&call->session->arena, buffer_str(&allow));
-    buffer_release(&allow);
-    http_response_header(&call->session->response, STR("Allow"), kept);
+    answer_header(call, STR("Allow"), &allow);
 }
 
 static void pass(const struct call *call, const struct endpoint *endpoint)

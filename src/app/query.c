@@ -11,13 +11,11 @@
 struct reader {
     const struct call *call;
     struct query *query;
-    struct buffer *faults; /* the contract's list */
 };
 
 static void fault(struct reader *reader, const char *name, const char *message, const char *type)
 {
-    struct buffer *faults = reader->faults;
-    buffer_append_str(faults, faults->len == 0 ? STR("{\"detail\":[") : STR(","));
+    struct buffer *faults = answer_next_fault(&reader->call->session->response);
     fault_begin(faults, "query");
     fault_append_step(faults, str_from(name));
     fault_end(faults, str_from(message), type);
@@ -127,14 +125,14 @@ static void read_parameter(struct reader *reader, enum query_kind kind, struct s
 bool query_read(const struct call *call, enum query_kind kind, struct query *query)
 {
     struct http_response *response = &call->session->response;
-    struct reader reader = {call, query, &response->body};
+    struct reader reader = {call, query};
     struct str rest = http_target_query(call->request->target);
     struct str pair;
     while (str_split(&rest, '&', &pair))
         read_parameter(&reader, kind, pair);
     if (response->body.len == 0)
         return true;
-    buffer_append_str(answer_json(response, 422), STR("]}"));
+    answer_faults(response, 422);
     return false;
 }
 
@@ -220,8 +218,5 @@ void query_tell_next(const struct call *call, uint64_t last)
     buffer_append_str(&link, STR("after="));
     buffer_append_u64(&link, last);
     buffer_append_str(&link, STR(">; rel=\"next\""));
-    struct str kept = arena_copy(arena, buffer_str(&link));
-    arena->failed |= link.failed;
-    buffer_release(&link);
-    http_response_header(&call->session->response, STR("Link"), kept);
+    answer_header(call, STR("Link"), &link);
 }

@@ -30,7 +30,7 @@ void handle_get(const struct call *call)
     enum store_status status = STORE_NOT_FOUND;
     read.known = conditions_known(call);
     if (integration_id_is_valid(call->id)) {
-        status = storage_get(call, &read, &record, body);
+        status = storage_get(call, call->id, &read, &record, body);
         storage_end_read(call, &read, status);
     }
     if (status != STORE_OK) {
@@ -68,7 +68,6 @@ static enum store_status make_change(const struct call *call, const struct store
 /* Tells where the new integration is. */
 static void tell_location(const struct call *call, struct str id)
 {
-    struct arena *arena = &call->session->arena;
     struct str path = http_target_path(call->request->target);
     struct buffer location = {0};
     http_append_uri(&location, call->request->prefix);
@@ -79,10 +78,7 @@ static void tell_location(const struct call *call, struct str id)
         buffer_append_char(&location, '/');
         http_append_segment(&location, id);
     }
-    struct str kept = arena_copy(arena, buffer_str(&location));
-    arena->failed |= location.failed;
-    buffer_release(&location);
-    http_response_header(&call->session->response, STR("Location"), kept);
+    answer_header(call, STR("Location"), &location);
 }
 
 /* Makes the change and answers with the integration as it is then. */
@@ -100,22 +96,6 @@ static enum store_status write(const struct call *call, const struct store_chang
     if (status == STORE_OK && creates)
         tell_location(call, change->id);
     return status;
-}
-
-/* Answers what became of reading an integration; `detail` is in the body. */
-static bool answer_outcome(const struct call *call, enum integration_outcome outcome)
-{
-    struct http_response *response = &call->session->response;
-    struct buffer *body = answer_json(response, 422);
-    buffer_append_char(body, '}');
-    if (outcome == INTEGRATION_INVALID)
-        return false;
-    buffer_reset(body, SIZE_MAX);
-    if (outcome == INTEGRATION_UNREADABLE)
-        answer_detail(response, 400, STR("There was an error parsing the body"));
-    else if (outcome == INTEGRATION_NO_MEMORY)
-        answer_detail(response, 500, STR("Internal Server Error"));
-    return outcome == INTEGRATION_OK;
 }
 
 static struct integration_rules rules_of(const struct call *call)
@@ -190,12 +170,10 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
     struct app_session *session = call->session;
     struct buffer *body = &session->response.body;
     struct integration_rules rules = rules_of(call);
-    struct store_read read = storage_begin_read(call);
     struct integration integration;
     struct store_record record;
-    read.fresh |= fresh;
     buffer_reset(body, SIZE_MAX); /* of what an earlier attempt left */
-    enum store_status status = storage_get(call, &read, &record, body);
+    enum store_status status = storage_get_to_change(call, call->id, fresh, &record, body);
     if (status != STORE_OK)
         return status;
     struct str document = arena_copy(scratch, buffer_str(body));
@@ -243,10 +221,6 @@ void handle_patch(const struct call *call)
         response->headers_len = 0;
         arena_reset(&scratch);
         status = patch_once(call, &scratch, fresh, change.if_revision, &answered);
-        if (status == STORE_NOT_FOUND && !fresh && session->app->backend->replicates) {
-            fresh = true; /* the replica may not have it yet */
-            continue;
-        }
         /* What it was read from may have been older than the condition; then only the client can
          * tell what to do. */
         if (status != STORE_CHANGED || (fresh && change.if_revision != 0))

@@ -55,14 +55,25 @@ static enum store_status count_operation(const struct call *call, enum app_opera
     return status;
 }
 
-enum store_status storage_get(const struct call *call, struct store_read *read,
+enum store_status storage_get(const struct call *call, struct str id, struct store_read *read,
                               struct store_record *record, struct buffer *out)
 {
     struct app_session *session = call->session;
     uint64_t started_ns = clock_steady_ns();
-    enum store_status status =
-        session->app->backend->get(session->store, read, call->id, record, out);
+    enum store_status status = session->app->backend->get(session->store, read, id, record, out);
     return count_operation(call, APP_GET, started_ns, status);
+}
+
+enum store_status storage_get_to_change(const struct call *call, struct str id, bool fresh,
+                                        struct store_record *record, struct buffer *out)
+{
+    struct store_read read = storage_begin_read(call);
+    read.fresh |= fresh;
+    enum store_status status = storage_get(call, id, &read, record, out);
+    if (status != STORE_NOT_FOUND || read.fresh || !call->session->app->backend->replicates)
+        return status;
+    read.fresh = true;
+    return storage_get(call, id, &read, record, out);
 }
 
 enum store_status storage_each(const struct call *call, struct store_read *read, store_visit *visit,

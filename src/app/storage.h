@@ -21,8 +21,14 @@ void storage_end_read(const struct call *call, const struct store_read *read,
 void storage_tell_revision(const struct call *call, uint64_t revision);
 
 /* What struct store_backend promises. */
-enum store_status storage_get(const struct call *call, struct store_read *read,
+enum store_status storage_get(const struct call *call, struct str id, struct store_read *read,
                               struct store_record *record, struct buffer *out);
+
+/* Gets what a change is to be based on. It may come from a replica that is behind, unless it shall
+ * be `fresh` or is not in there. */
+enum store_status storage_get_to_change(const struct call *call, struct str id, bool fresh,
+                                        struct store_record *record, struct buffer *out);
+
 enum store_status storage_each(const struct call *call, struct store_read *read, store_visit *visit,
                                void *context);
 enum store_status storage_change(const struct call *call, struct store_batch *batch);

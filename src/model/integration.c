@@ -255,8 +255,9 @@ static struct parser parser_of(struct arena *arena, const struct integration_rul
 }
 
 /* Reads the body as a JSON object. */
-static enum integration_outcome read_body(struct parser *parser, struct str body,
-                                          struct json_value *root)
+static enum integration_outcome read_object(struct parser *parser, struct str body,
+                                            struct json_value *root, struct json_member *members,
+                                            size_t members_len)
 {
     struct json_error error;
     if (body.len == 0) {
@@ -267,7 +268,7 @@ static enum integration_outcome read_body(struct parser *parser, struct str body
         body_fault(parser, "value is not a valid dict", "type_error.dict");
         return INTEGRATION_INVALID;
     }
-    switch (json_scan(parser->arena, body, root, parser->members, INTEGRATION_FIELDS, &error)) {
+    switch (json_scan(parser->arena, body, root, members, members_len, &error)) {
     case JSON_OK:
         break;
     case JSON_SYNTAX:
@@ -292,7 +293,8 @@ static enum integration_outcome parse_body(struct parser *parser, struct str bod
                                            struct integration *integration)
 {
     struct json_value root;
-    enum integration_outcome outcome = read_body(parser, body, &root);
+    enum integration_outcome outcome =
+        read_object(parser, body, &root, parser->members, INTEGRATION_FIELDS);
     return outcome == INTEGRATION_OK ? parse_object(parser, integration) : outcome;
 }
 
@@ -307,11 +309,25 @@ enum integration_outcome integration_parse(struct arena *arena, struct str body,
     return outcome;
 }
 
+enum integration_outcome integration_read_object(struct arena *arena, struct str body,
+                                                 const struct integration_rules *rules,
+                                                 struct json_value *root,
+                                                 struct json_member *members, size_t members_len,
+                                                 struct buffer *detail)
+{
+    struct parser parser = parser_of(arena, rules, detail);
+    enum integration_outcome outcome = read_object(&parser, body, root, members, members_len);
+    if (outcome == INTEGRATION_INVALID)
+        buffer_append_char(detail, ']');
+    return outcome;
+}
+
 /* Reads the patch: what is wrong with it whatever it is applied to. */
 static enum integration_outcome check_patch(struct parser *parser, struct str patch,
                                             struct json_value *root)
 {
-    enum integration_outcome outcome = read_body(parser, patch, root);
+    enum integration_outcome outcome =
+        read_object(parser, patch, root, parser->members, INTEGRATION_FIELDS);
     const struct json_member *settings = &parser->members[INTEGRATION_SETTINGS];
     if (outcome != INTEGRATION_OK)
         return outcome;

@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/buffer.h"
 #include "base/str.h"
+#include "model/json.h"
 
 enum {
     INTEGRATION_ID_MAX = 255 /* bytes */
@@ -55,6 +56,12 @@ MUST_CHECK enum integration_outcome integration_parse(struct arena *arena, struc
                                                       const struct integration_rules *rules,
                                                       struct integration *integration,
                                                       struct buffer *detail);
+
+/* Reads a body that is no integration but an object with these members, with the same outcomes. */
+MUST_CHECK enum integration_outcome
+integration_read_object(struct arena *arena, struct str body, const struct integration_rules *rules,
+                        struct json_value *root, struct json_member *members, size_t members_len,
+                        struct buffer *detail);
 
 /* Reads what a merge patch (RFC 7396) makes of the integration that `document` is. It and its
  * faults are as integration_parse would say of the result. */
