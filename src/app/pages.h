@@ -4,14 +4,9 @@
 #ifndef APP_PAGES_H
 #define APP_PAGES_H
 
-#include <stddef.h>
+#include "base/embedded.h"
 
-struct page {
-    const char *name; /* of the file */
-    const char *text;
-};
-
-extern const struct page pages[];
+extern const struct embedded_file pages[];
 extern const size_t pages_len;
 
 #endif

@@ -4,14 +4,9 @@
 #ifndef MAIN_NGINX_TEMPLATES_H
 #define MAIN_NGINX_TEMPLATES_H
 
-#include <stddef.h>
+#include "base/embedded.h"
 
-struct nginx_template {
-    const char *name; /* of the file, without ".in" */
-    const char *text;
-};
-
-extern const struct nginx_template nginx_templates[];
+extern const struct embedded_file nginx_templates[];
 extern const size_t nginx_templates_len;
 
 #endif

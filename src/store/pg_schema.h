@@ -4,14 +4,10 @@
 #ifndef STORE_PG_SCHEMA_H
 #define STORE_PG_SCHEMA_H
 
+#include "base/embedded.h"
 #include "store/pg.h"
 
-struct pg_migration {
-    const char *name; /* of the file */
-    const char *text;
-};
-
-extern const struct pg_migration pg_migrations[];
+extern const struct embedded_file pg_migrations[];
 extern const size_t pg_migrations_len;
 
 enum pg_schema {
