@@ -6,8 +6,6 @@
 
 #include "base/clock.h"
 
-#define NS_PER_MS 1000000ULL
-
 uint64_t storage_deadline(const struct call *call, uint64_t ms)
 {
     return call->request->started_ns + ms * NS_PER_MS;

@@ -188,10 +188,7 @@ static int compare_places(const void *a, const void *b)
 {
     const struct place *one = a;
     const struct place *other = b;
-    size_t len = one->id.len < other->id.len ? one->id.len : other->id.len;
-    int order = memcmp(one->id.data, other->id.data, len);
-    if (order == 0 && one->id.len != other->id.len)
-        order = one->id.len < other->id.len ? -1 : 1;
+    int order = str_compare(one->id, other->id);
     if (order == 0)
         order = one->line < other->line ? -1 : 1;
     return order;

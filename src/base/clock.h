@@ -6,8 +6,16 @@
 
 #include <stdint.h>
 
+#define NS_PER_MS ((uint64_t)1000000)
+
 /* Nanoseconds of a clock that never goes back (CLOCK_MONOTONIC). */
 uint64_t clock_steady_ns(void);
+
+/* The time `ms` milliseconds from now, of that clock. */
+static inline uint64_t clock_after_ms(uint64_t ms)
+{
+    return clock_steady_ns() + ms * NS_PER_MS;
+}
 
 /* Milliseconds until a time of that clock as poll(2) takes them: 0 when it has passed, otherwise at
  * least 1 and at most an hour. */

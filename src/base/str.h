@@ -33,6 +33,9 @@ static inline struct str str_from(const char *text)
 
 bool str_equal(struct str a, struct str b);
 
+/* Negative, 0 or positive, as memcmp(3): by bytes, a prefix before what it begins. */
+int str_compare(struct str a, struct str b);
+
 /* Equal but for the case of ASCII letters. */
 bool str_equal_ignore_case(struct str a, struct str b);
 

@@ -15,7 +15,6 @@
 #include "main/address.h"
 
 enum {
-    NS_PER_MS = 1000000,
     GRACE_MS = 1000, /* beyond READINESS_TIMEOUT, for the answer's way */
     CHUNK = 4096,
     ANSWER_MAX = 65536,
@@ -117,7 +116,7 @@ static int judge(struct buffer *output)
 
 static int ask(int fd, const char *path, uint64_t timeout_ms)
 {
-    uint64_t deadline_ns = clock_steady_ns() + timeout_ms * NS_PER_MS;
+    uint64_t deadline_ns = clock_after_ms(timeout_ms);
     struct buffer answer = {0};
     struct buffer output = {0};
     bool complete = false;

@@ -29,7 +29,6 @@
 
 enum {
     CHILDREN_MAX = TAKEOVER_WORKERS_MAX, /* workers that serve, start and retire at the same time */
-    NS_PER_MS = 1000000,
     US_PER_MS = 1000,
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_LONGEST_MS = 5000,
@@ -246,8 +245,7 @@ static void fork_follower(struct supervisor *supervisor)
     if (fork_child(supervisor, &supervisor->follower))
         LOG(LOG_INFO, "follower started", LOG_NUMBER("follower", supervisor->follower.pid));
     else
-        supervisor->follow_not_before_ns =
-            clock_steady_ns() + (uint64_t)BACK_OFF_FIRST_MS * NS_PER_MS;
+        supervisor->follow_not_before_ns = clock_after_ms(BACK_OFF_FIRST_MS);
 }
 
 static void back_off(struct supervisor *supervisor)
@@ -258,7 +256,7 @@ static void back_off(struct supervisor *supervisor)
         delay_ms *= 2;
     if (delay_ms > BACK_OFF_LONGEST_MS)
         delay_ms = BACK_OFF_LONGEST_MS;
-    supervisor->fork_not_before_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
+    supervisor->fork_not_before_ns = clock_after_ms(delay_ms);
 }
 
 /* Forks what the current generation lacks, unless workers die as soon as they serve. While nginx
@@ -273,8 +271,7 @@ static void fork_workers(struct supervisor *supervisor)
                supervisor->workers &&
            clock_steady_ns() >= supervisor->fork_not_before_ns)
         if (!fork_worker(supervisor)) {
-            supervisor->fork_not_before_ns =
-                clock_steady_ns() + (uint64_t)BACK_OFF_FIRST_MS * NS_PER_MS;
+            supervisor->fork_not_before_ns = clock_after_ms(BACK_OFF_FIRST_MS);
             return;
         }
 }
@@ -328,7 +325,7 @@ static void upgrade(struct supervisor *supervisor)
     if (!supervisor->upgrade_wanted || supervisor->rehearsal > 0 || !has_room(supervisor))
         return;
     supervisor->upgrade_wanted = false;
-    supervisor->rehearsal_until_ns = clock_steady_ns() + (uint64_t)REHEARSAL_MS * NS_PER_MS;
+    supervisor->rehearsal_until_ns = clock_after_ms(REHEARSAL_MS);
     supervisor->rehearsal = takeover_rehearse();
     if (supervisor->rehearsal < 0) {
         LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
@@ -458,8 +455,7 @@ static void bury_follower(struct supervisor *supervisor, int status)
     close_ready(child);
     child->state = CHILD_NONE;
     supervisor->follow_not_before_ns =
-        clock_steady_ns() +
-        (uint64_t)(was_ready ? BACK_OFF_FIRST_MS : BACK_OFF_LONGEST_MS) * NS_PER_MS;
+        clock_after_ms(was_ready ? BACK_OFF_FIRST_MS : BACK_OFF_LONGEST_MS);
     if (unusable && !supervisor->follower_was_ready && !supervisor->took_over) {
         supervisor->failed = true;
         end(supervisor);
@@ -504,8 +500,7 @@ static void end(struct supervisor *supervisor)
     bool first = supervisor->phase < PHASE_ENDING_NGINX;
     atomic_store(&supervisor->shared->stopping, true);
     if (first)
-        supervisor->end_by_ns =
-            clock_steady_ns() + supervisor->options->config->drain_timeout_ms * NS_PER_MS;
+        supervisor->end_by_ns = clock_after_ms(supervisor->options->config->drain_timeout_ms);
     if (supervisor->nginx > 0) {
         if (first)
             kill(supervisor->nginx, SIGQUIT);
@@ -527,7 +522,7 @@ static void enforce_end(struct supervisor *supervisor)
         return;
     if (supervisor->phase == PHASE_ENDING_NGINX)
         kill(supervisor->nginx, SIGTERM);
-    if (now_ns < supervisor->end_by_ns + (uint64_t)KILL_AFTER_MS * NS_PER_MS)
+    if (now_ns < supervisor->end_by_ns + KILL_AFTER_MS * NS_PER_MS)
         return;
     log_message(LOG_ERROR, "the time to end is over: killing what is left");
     supervisor->failed = true;
@@ -548,7 +543,7 @@ static void leave(struct supervisor *supervisor)
     sd_notifyf(0, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%" PRIu64,
                (delay_ms + supervisor->options->config->drain_timeout_ms + END_SLACK_MS) *
                    US_PER_MS);
-    supervisor->leave_at_ns = clock_steady_ns() + delay_ms * NS_PER_MS;
+    supervisor->leave_at_ns = clock_after_ms(delay_ms);
     if (delay_ms == 0)
         end(supervisor);
 }
@@ -560,9 +555,9 @@ static void on_end_signal(struct supervisor *supervisor, const char *name)
         LOG(LOG_INFO, "ending", LOG_TEXT("signal", name));
         supervisor->end_asked_ns = now_ns;
         leave(supervisor);
-    } else if (now_ns - supervisor->end_asked_ns > (uint64_t)REPEAT_AFTER_MS * NS_PER_MS) {
+    } else if (now_ns - supervisor->end_asked_ns > REPEAT_AFTER_MS * NS_PER_MS) {
         end(supervisor);
-        supervisor->end_by_ns = now_ns - (uint64_t)KILL_AFTER_MS * NS_PER_MS;
+        supervisor->end_by_ns = now_ns - KILL_AFTER_MS * NS_PER_MS;
     }
 }
 

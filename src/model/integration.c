@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "model/fault.h"
 #include "model/json.h"
+#include "model/merge.h"
 
 const struct str integration_field_names[INTEGRATION_FIELDS] = {
     [INTEGRATION_ID] = STR_INIT("id"),
@@ -345,7 +346,7 @@ enum integration_outcome integration_patch(struct arena *arena, struct str docum
     struct json_value root;
     enum integration_outcome outcome = check_patch(&parser, patch, &root);
     if (outcome == INTEGRATION_OK) {
-        json_merge(arena, document, root.text, &merged);
+        merge_patch(arena, document, root.text, &merged);
         outcome = merged.failed || arena->failed
                       ? INTEGRATION_NO_MEMORY
                       : parse_body(&parser, buffer_str(&merged), integration);

@@ -88,9 +88,4 @@ const char *json_element_end(const char *at, const char *end);
  * in an object, its name as it stands there. False at the end. */
 bool json_next(struct str *rest, struct str *name, struct str *value);
 
-/* Appends what a merge patch (RFC 7396) makes of `target`; both are checked, and in `patch` no
- * object has a member twice but the outermost one, where the last counts. What the patch does not
- * name stays byte for byte, and in its place; new members follow in the patch's order. */
-void json_merge(struct arena *arena, struct str target, struct str patch, struct buffer *out);
-
 #endif

@@ -23,9 +23,8 @@ enum {
     POLLER_ANSWER_MAX = 64 * 1024, /* surely fits into a socket's buffer */
     EVENTS = 64,                   /* taken from epoll at a time */
     BODY_KEPT = 256 * 1024,        /* memory a thread keeps for the next request's body */
-    NS_PER_MS = 1000000,
-    CPU_COUNT_NS = 100000000, /* how often the CPU time is counted, at most */
-    STUCK_CHECK_MS = 1000,    /* how often half-sent requests are looked at, while there are any */
+    CPU_COUNT_NS = 100000000,      /* how often the CPU time is counted, at most */
+    STUCK_CHECK_MS = 1000, /* how often half-sent requests are looked at, while there are any */
 };
 
 /* Each kind of work that may wait has handlers of its own: a list or a scrape shall not wait for a
@@ -109,7 +108,7 @@ static void *accept_connections(void *argument)
             poll(&(struct pollfd){worker->options->listen_fd, POLLIN, 0}, 1, -1);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             LOG(LOG_ERROR, "cannot accept a connection", LOG_TEXT("error", strerror(errno)));
-            nanosleep(&(struct timespec){.tv_nsec = 50L * NS_PER_MS}, NULL);
+            nanosleep(&(struct timespec){.tv_nsec = 50 * (long)NS_PER_MS}, NULL);
         }
     }
     return NULL;
@@ -135,7 +134,7 @@ static void stop_acceptor(struct worker *worker)
      */
     while (pthread_tryjoin_np(worker->acceptor, NULL) == EBUSY) {
         pthread_kill(worker->acceptor, WAKE_ACCEPTOR);
-        nanosleep(&(struct timespec){.tv_nsec = NS_PER_MS}, NULL);
+        nanosleep(&(struct timespec){.tv_nsec = (long)NS_PER_MS}, NULL);
     }
 }
 
@@ -293,7 +292,7 @@ static void drop_stuck(struct worker *worker, uint64_t now_ns)
     struct connection *stuck[EVENTS];
     uint64_t timeout_ns = worker->options->config->request_timeout_ms * NS_PER_MS;
     if (worker->partial == 0 || now_ns < timeout_ns ||
-        now_ns - worker->stuck_checked_ns < (uint64_t)STUCK_CHECK_MS * NS_PER_MS)
+        now_ns - worker->stuck_checked_ns < STUCK_CHECK_MS * NS_PER_MS)
         return;
     worker->stuck_checked_ns = now_ns;
     size_t len =
@@ -311,8 +310,7 @@ static void start_draining(struct worker *worker, bool take_queue)
     atomic_store(&worker->draining, true);
     atomic_store(&worker->app.stopping,
                  take_queue); /* else others stay, and the service is ready */
-    worker->drain_until_ns =
-        clock_steady_ns() + worker->options->config->drain_timeout_ms * NS_PER_MS;
+    worker->drain_until_ns = clock_after_ms(worker->options->config->drain_timeout_ms);
     stop_acceptor(worker);
     app_retire(&worker->app);
     if (take_queue)

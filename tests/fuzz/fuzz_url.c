@@ -3,7 +3,7 @@
  * Any text as DATABASE_URL: taken, or refused with a sentence. */
 #include <stdlib.h>
 
-#include "store/pg_target.h"
+#include "store/pg/target.h"
 #include "store/store.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "model/json.h"
+#include "model/merge.h"
 
 /* Texts that json-c or a lenient reader lets through, and others, with what a strict one says. */
 static const struct {
@@ -251,7 +252,7 @@ Test(json, merges_patches)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct arena arena = {0};
         struct buffer out = {0};
-        json_merge(&arena, str_from(rows[i][0]), str_from(rows[i][1]), &out);
+        merge_patch(&arena, str_from(rows[i][0]), str_from(rows[i][1]), &out);
         cr_expect(str_equal(buffer_str(&out), str_from(rows[i][2])), "%s + %s: %.*s", rows[i][0],
                   rows[i][1], (int)out.len, out.data);
         buffer_release(&out);
@@ -290,7 +291,7 @@ Test(json, merges_many_members_quickly, .timeout = 20)
     }
     buffer_append_str(&target, STR(",\"last\":1}"));
     buffer_append_char(&patch, '}');
-    json_merge(&arena, buffer_str(&target), buffer_str(&patch), &out);
+    merge_patch(&arena, buffer_str(&target), buffer_str(&patch), &out);
     cr_expect(str_equal(buffer_str(&out), STR("{\"last\":1}")));
     buffer_release(&out);
     buffer_release(&patch);

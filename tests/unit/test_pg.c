@@ -12,10 +12,10 @@
 #include "base/clock.h"
 #include "harness.h"
 #include "postgres.h"
-#include "store/pg_area.h"
-#include "store/pg_pool.h"
-#include "store/pg_target.h"
-#include "store/pg_url.h"
+#include "store/pg/area.h"
+#include "store/pg/pool.h"
+#include "store/pg/target.h"
+#include "store/pg/url.h"
 
 static const struct {
     const char *url;

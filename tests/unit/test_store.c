@@ -20,7 +20,7 @@
 #include "follower.h"
 #include "harness.h"
 #include "postgres.h"
-#include "store/documents.h"
+#include "store/lmdb/documents.h"
 #include "stores.h"
 
 static const struct store_backend *const backends[] = {&store_lmdb, &store_memory, &store_pg};
@@ -584,7 +584,7 @@ enum { WRITERS = 3, WRITER_THREADS = 4, KILLS = 150 };
 /* What processes of this test share. */
 struct turns {
     atomic_bool stop;
-    struct documents documents; /* each process opens its own */
+    struct environment environment; /* each process opens its own */
 };
 
 static void *take_turns(void *argument)
@@ -592,7 +592,7 @@ static void *take_turns(void *argument)
     struct turns *turns = argument;
     struct documents_change change;
     while (!atomic_load(&turns->stop))
-        if (documents_begin(&turns->documents, &change) == STORE_OK)
+        if (documents_begin(&turns->environment, &change) == STORE_OK)
             documents_cancel(&change);
     return NULL;
 }
@@ -600,10 +600,10 @@ static void *take_turns(void *argument)
 static void be_writer(struct turns *shared, const char *path)
 {
     static struct turns turns;
-    const struct documents_options options = {.max_bytes = 1 << 20};
+    const struct environment_options options = {.max_bytes = 1 << 20};
     pthread_t threads[WRITER_THREADS];
     char error[512];
-    if (!documents_open(&turns.documents, path, &options, error, sizeof error))
+    if (!environment_open(&turns.environment, path, &options, error, sizeof error))
         _exit(1);
     for (size_t i = 0; i < WRITER_THREADS; i++)
         pthread_create(&threads[i], NULL, take_turns, &turns);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_area.h"
+#include "store/pg/area.h"
 
 #include <errno.h>
 #include <fcntl.h>

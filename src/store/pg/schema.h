@@ -5,7 +5,7 @@
 #define STORE_PG_SCHEMA_H
 
 #include "base/embedded.h"
-#include "store/pg.h"
+#include "store/pg/connection.h"
 
 extern const struct embedded_file pg_migrations[];
 extern const size_t pg_migrations_len;

@@ -1,51 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * Documents in an LMDB environment, mapped by every process of the host. Reads take no lock and no
- * system call; a change is on disk when it is committed.
- *
- *   meta       "store" -> struct documents_meta
- *              "replica" -> the tag of the revision; only in a replica of a database
- *   ids        id -> sequence number
- *   documents  sequence number -> struct record and the document, so a list is one scan
- *
- * What LMDB asks of its users (lmdb.h): open after fork, once a process; a value is gone with its
- * transaction, so it is copied out. */
-#ifndef STORE_DOCUMENTS_H
-#define STORE_DOCUMENTS_H
+ * Documents in an LMDB environment. Reads take no lock and no system call; a change is on disk when
+ * it is committed. A value is gone with its transaction (lmdb.h), so it is copied out. */
+#ifndef STORE_LMDB_DOCUMENTS_H
+#define STORE_LMDB_DOCUMENTS_H
 
-#include <lmdb.h>
-#include <pthread.h>
-
-#include "store/store.h"
-
-struct documents {
-    MDB_env *env;
-    /* Who writes: a lock of this process, then one of all. LMDB's own, a robust mutex, can leave
-     * its waiters asleep when the one that was woken is killed. */
-    pthread_mutex_t turn;
-    int turn_fd;
-    MDB_dbi meta;
-    MDB_dbi ids;
-    MDB_dbi documents;
-};
-
-struct documents_meta {
-    uint64_t format;
-    uint64_t revision;
-    uint64_t sequence; /* the last one given */
-};
+#include "store/lmdb/environment.h"
 
 /* What one thread reads with. */
 struct documents_reader {
-    struct documents *documents;
+    struct environment *environment;
     MDB_txn *txn; /* renewed for each read */
 };
 
 /* Changes under way, in LMDB's one write transaction. */
 struct documents_change {
-    struct documents *documents;
+    struct environment *environment;
     MDB_txn *txn;
-    struct documents_meta meta;
+    struct environment_meta meta;
 };
 
 /* Where a replica stands in the history of its database (sql/001_initial.sql). */
@@ -54,20 +26,9 @@ struct documents_mark {
     uint64_t tag;
 };
 
-struct documents_options {
-    uint64_t max_bytes;
-    bool replica; /* the last commit may be lost with the power (nothing else): it comes again */
-};
-
-/* Opens the environment in the directory `path`, and creates it when missing. False with a sentence
- * in `error`, and nothing to close. */
-MUST_CHECK bool documents_open(struct documents *documents, const char *path,
-                               const struct documents_options *options, char *error,
-                               size_t error_size);
-void documents_close(struct documents *documents);
-
 /* False: there is no memory or place for a reader. */
-MUST_CHECK bool documents_reader_open(struct documents *documents, struct documents_reader *reader);
+MUST_CHECK bool documents_reader_open(struct environment *environment,
+                                      struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
 /* What struct store_backend promises, by one reader. `with_revision`: read->revision is wanted. */
@@ -81,8 +42,8 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
 /* STORE_NOT_FOUND: nothing was ever copied from a database. */
 enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark);
 
-/* Waits for LMDB's write lock: nobody changes anything until the end. */
-enum store_status documents_begin(struct documents *documents, struct documents_change *change);
+/* Waits for the turn to write: nobody changes anything until the end. */
+enum store_status documents_begin(struct environment *environment, struct documents_change *change);
 /* Commits, or undoes what was done if `status` is not STORE_OK; returns what became of it. */
 enum store_status documents_end(struct documents_change *change, enum store_status status);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_url.h"
+#include "store/pg/url.h"
 
 #include <libpq-fe.h>
 #include <stdio.h>

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_replica.h"
+#include "store/pg/replica.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "base/clock.h"
 #include "core/log.h"
-
-#define NS_PER_MS 1000000ULL
 
 /* The first row is the replica's own revision, if the histories are the same. A document that a
  * later change changed again comes with that one. */
@@ -38,11 +36,6 @@ static enum replica_status of_store(enum store_status status)
     if (status == STORE_OK)
         return REPLICA_CURRENT;
     return status == STORE_FULL ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
-}
-
-static uint64_t in_ms(uint64_t ms)
-{
-    return clock_steady_ns() + ms * NS_PER_MS;
 }
 
 /* ---- what has been received ---- */
@@ -97,7 +90,7 @@ static enum replica_status receive(struct pg *pg, struct buffer *rows, uint64_t 
 {
     PGresult *result;
     enum pg_status status;
-    while ((status = pg_next(pg, in_ms(row_ms), &result)) == PG_ROW) {
+    while ((status = pg_next(pg, clock_after_ms(row_ms), &result)) == PG_ROW) {
         keep_row(rows, result);
         PQclear(result);
     }
@@ -147,13 +140,13 @@ static bool find_place(struct str *rest, const struct documents_mark *mark)
 }
 
 /* Applies the rows behind the replica's own revision, which others may have moved on meanwhile. */
-static enum replica_status apply_rows(struct documents *documents, struct str rows)
+static enum replica_status apply_rows(struct environment *environment, struct str rows)
 {
     struct documents_change to;
     struct documents_mark mark;
     struct replica_change change;
     bool superseded;
-    enum store_status status = documents_begin(documents, &to);
+    enum store_status status = documents_begin(environment, &to);
     if (status != STORE_OK)
         return of_store(status);
     status = documents_find_mark(&to, &mark);
@@ -177,7 +170,7 @@ static enum replica_status ask(struct pg *pg, const struct documents_mark *mark,
 {
     struct pg_value revision;
     pg_set_number(&revision, mark->revision);
-    enum pg_status sent = pg_send(pg, &select_changes, &revision, 1, in_ms(row_ms));
+    enum pg_status sent = pg_send(pg, &select_changes, &revision, 1, clock_after_ms(row_ms));
     return sent == PG_OK ? receive(pg, rows, row_ms) : of_status(sent);
 }
 
@@ -194,7 +187,7 @@ static enum replica_status catch_up_once(struct pg *pg, struct documents_reader 
     if (status == REPLICA_CURRENT && !find_place(&rest, &mark))
         status = REPLICA_DIVERGED;
     else if (status == REPLICA_CURRENT && rest.len > 0)
-        status = apply_rows(reader->documents, buffer_str(&rows));
+        status = apply_rows(reader->environment, buffer_str(&rows));
     buffer_release(&rows);
     return status;
 }
@@ -214,7 +207,7 @@ enum replica_status pg_replica_apply(struct documents_reader *reader,
 {
     struct documents_change to;
     struct documents_mark mark;
-    enum store_status begun = documents_begin(reader->documents, &to);
+    enum store_status begun = documents_begin(reader->environment, &to);
     if (begun != STORE_OK)
         return of_store(begun);
     if (documents_find_mark(&to, &mark) != STORE_OK || mark.revision + 1 != change->revision ||
@@ -250,26 +243,27 @@ static enum replica_status receive_all(struct pg *pg, struct documents_mark *mar
              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0;"
              "SET LOCAL lock_timeout = %" PRIu64,
              row_ms);
-    enum pg_status status = pg_run(pg, sql, in_ms(row_ms));
+    enum pg_status status = pg_run(pg, sql, clock_after_ms(row_ms));
     if (status == PG_OK)
-        status = query_mark(pg, in_ms(row_ms), mark);
+        status = query_mark(pg, clock_after_ms(row_ms), mark);
     if (status == PG_OK)
-        status = pg_send(pg, &select_documents, NULL, 0, in_ms(row_ms));
+        status = pg_send(pg, &select_documents, NULL, 0, clock_after_ms(row_ms));
     enum replica_status received = status == PG_OK ? receive(pg, rows, row_ms) : of_status(status);
     if (received == REPLICA_LOST)
         return received;
-    status = pg_run(pg, received == REPLICA_CURRENT ? "COMMIT" : "ROLLBACK", in_ms(row_ms));
+    status =
+        pg_run(pg, received == REPLICA_CURRENT ? "COMMIT" : "ROLLBACK", clock_after_ms(row_ms));
     return status == PG_OK ? received : of_status(status);
 }
 
 /* Puts the rows in the place of all there is. */
-static enum replica_status replace_all(struct documents *documents,
+static enum replica_status replace_all(struct environment *environment,
                                        const struct documents_mark *mark, struct str rows)
 {
     struct documents_change to;
     struct replica_change change;
     bool superseded;
-    enum store_status status = documents_begin(documents, &to);
+    enum store_status status = documents_begin(environment, &to);
     if (status != STORE_OK)
         return of_store(status);
     status = documents_clear(&to);
@@ -286,7 +280,7 @@ enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *read
     struct buffer rows = {0};
     enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
     if (status == REPLICA_CURRENT)
-        status = replace_all(reader->documents, &mark, buffer_str(&rows));
+        status = replace_all(reader->environment, &mark, buffer_str(&rows));
     buffer_release(&rows);
     return status;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_change.h"
+#include "store/pg/change.h"
 
 #include <sys/random.h>
 

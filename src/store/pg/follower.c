@@ -10,9 +10,9 @@
 
 #include "base/clock.h"
 #include "core/log.h"
-#include "store/pg_change.h"
-#include "store/pg_schema.h"
-#include "store/pg_store.h"
+#include "store/pg/change.h"
+#include "store/pg/schema.h"
+#include "store/pg/shared.h"
 
 enum {
     HEARTBEAT_MS = 1000,
@@ -24,8 +24,7 @@ enum {
     PRUNE_AFTER = 1000 /* changes */
 };
 
-#define CHANGES_KEPT 10000 /* a replica that is further behind is copied anew */
-#define NS_PER_MS 1000000ULL
+#define CHANGES_KEPT 10000         /* a replica that is further behind is copied anew */
 #define STOOD_NS (100 * NS_PER_MS) /* a connection that stood for so long was a good one */
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
@@ -89,7 +88,7 @@ static uint64_t deadline(const struct follower *follower)
     uint64_t ms = follower->store.options.database.timeout_ms;
     if (!follower->told_ready && follower->has_replica && ms > FIRST_LOOK_MS)
         ms = FIRST_LOOK_MS;
-    return clock_steady_ns() + ms * NS_PER_MS;
+    return clock_after_ms(ms);
 }
 
 /* ---- following ---- */
@@ -202,7 +201,7 @@ static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *sto
 /* Follows until told to stop, or the connection is lost. */
 static enum attempt follow_changes(struct follower *follower)
 {
-    uint64_t beat_ns = clock_steady_ns() + HEARTBEAT_MS * NS_PER_MS;
+    uint64_t beat_ns = clock_after_ms(HEARTBEAT_MS);
     bool stop = false;
     bool lost = false;
     prune(follower);
@@ -217,7 +216,7 @@ static enum attempt follow_changes(struct follower *follower)
             return ATTEMPT_AWAY;
         if (beat) {
             prune(follower);
-            beat_ns = clock_steady_ns() + HEARTBEAT_MS * NS_PER_MS;
+            beat_ns = clock_after_ms(HEARTBEAT_MS);
         }
     }
 }

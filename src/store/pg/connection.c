@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg.h"
+#include "store/pg/connection.h"
 
 #include <endian.h>
 #include <inttypes.h>
@@ -11,7 +11,6 @@
 #include "core/log.h"
 
 enum {
-    NS_PER_MS = 1000000,
     VALUES_MAX = 8,
     /* OIDs of types (pg_type.dat) */
     TYPE_INT8 = 20,

@@ -6,9 +6,9 @@
 
 #include <pthread.h>
 
-#include "store/pg.h"
-#include "store/pg_area.h"
-#include "store/pg_target.h"
+#include "store/pg/area.h"
+#include "store/pg/connection.h"
+#include "store/pg/target.h"
 
 struct pg_pooled {
     struct pg pg;

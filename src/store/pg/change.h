@@ -4,7 +4,7 @@
 #ifndef STORE_PG_CHANGE_H
 #define STORE_PG_CHANGE_H
 
-#include "store/pg_replica.h"
+#include "store/pg/replica.h"
 
 struct pg_outcome {
     enum pg_status asked;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_schema.h"
+#include "store/pg/schema.h"
 
 #include <stdio.h>
 

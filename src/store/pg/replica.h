@@ -11,8 +11,8 @@
 #ifndef STORE_PG_REPLICA_H
 #define STORE_PG_REPLICA_H
 
-#include "store/documents.h"
-#include "store/pg.h"
+#include "store/lmdb/documents.h"
+#include "store/pg/connection.h"
 
 enum replica_status {
     REPLICA_CURRENT,   /* it has all that the database had when it was asked */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The embedded store: documents in LMDB, changed by whoever holds its write lock. */
+ * The embedded store: documents in LMDB, changed by whoever has the turn to write. */
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "store/documents.h"
+#include "store/lmdb/documents.h"
 
 enum { PATH_SIZE = 512 };
 
 struct store {
-    struct documents documents;
+    struct environment environment;
 };
 
 struct store_session {
@@ -20,14 +20,14 @@ struct store_session {
 static struct store *lmdb_open(const struct store_options *options, char *error, size_t error_size)
 {
     char path[PATH_SIZE];
-    struct documents_options documents = {.max_bytes = options->max_bytes};
+    struct environment_options environment = {.max_bytes = options->max_bytes};
     struct store *store = calloc(1, sizeof *store);
     int length = snprintf(path, sizeof path, "%s/store", options->directory);
     if (store == NULL)
         snprintf(error, error_size, "no memory for the store");
     else if (length < 0 || (size_t)length >= sizeof path)
         snprintf(error, error_size, "STATE_DIR: the path is too long");
-    else if (documents_open(&store->documents, path, &documents, error, error_size))
+    else if (environment_open(&store->environment, path, &environment, error, error_size))
         return store;
     free(store);
     return NULL;
@@ -35,14 +35,14 @@ static struct store *lmdb_open(const struct store_options *options, char *error,
 
 static void lmdb_close(struct store *store)
 {
-    documents_close(&store->documents);
+    environment_close(&store->environment);
     free(store);
 }
 
 static struct store_session *lmdb_session_open(struct store *store)
 {
     struct store_session *session = calloc(1, sizeof *session);
-    if (session != NULL && documents_reader_open(&store->documents, &session->reader))
+    if (session != NULL && documents_reader_open(&store->environment, &session->reader))
         return session;
     free(session);
     return NULL;
@@ -110,7 +110,7 @@ static enum store_status make(struct documents_change *to, const struct store_ch
 static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
 {
     struct documents_change change;
-    enum store_status status = documents_begin(session->reader.documents, &change);
+    enum store_status status = documents_begin(session->reader.environment, &change);
     if (status != STORE_OK)
         return status;
     if (batch->first && change.meta.revision > 0) {

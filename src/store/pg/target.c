@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_target.h"
+#include "store/pg/target.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -8,9 +8,9 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
-#include "store/pg_url.h"
+#include "store/pg/url.h"
 
-enum { PARAMETERS_MAX = 64, NS_PER_MS = 1000000 };
+enum { PARAMETERS_MAX = 64 };
 
 /* What a connection has unless the URL says otherwise. libpq sees a peer that is gone only by the
  * TCP timeouts. */

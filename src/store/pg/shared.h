@@ -2,18 +2,18 @@
  *
  * What store_pg and its follower have in common: the database, the replica, and the area that the
  * processes share. */
-#ifndef STORE_PG_STORE_H
-#define STORE_PG_STORE_H
+#ifndef STORE_PG_SHARED_H
+#define STORE_PG_SHARED_H
 
-#include "store/documents.h"
-#include "store/pg_area.h"
-#include "store/pg_target.h"
+#include "store/lmdb/documents.h"
+#include "store/pg/area.h"
+#include "store/pg/target.h"
 
 struct pg_store {
     struct store_options options;
     struct pg_target target;
     struct pg_area area;
-    struct documents replica;
+    struct environment replica;
 };
 
 /* False with a sentence in `error`, and nothing to close. */

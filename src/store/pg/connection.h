@@ -2,8 +2,8 @@
  *
  * One connection to PostgreSQL, used by one thread at a time. Everything has a deadline: a server
  * that hangs is seen by no keepalive, so libpq is only ever waited for with poll(2). */
-#ifndef STORE_PG_H
-#define STORE_PG_H
+#ifndef STORE_PG_CONNECTION_H
+#define STORE_PG_CONNECTION_H
 
 #include <libpq-fe.h>
 #include <stdbool.h>

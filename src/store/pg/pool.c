@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-#include "store/pg_pool.h"
+#include "store/pg/pool.h"
 
 #include <stdlib.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "core/log.h"
-#include "store/pg_schema.h"
+#include "store/pg/schema.h"
 
 enum { REASON_SIZE = 400, PLACE_LOOK_MS = 5 };
 
-#define NS_PER_MS 1000000ULL
 #define IDLE_NS (30000 * NS_PER_MS)
 
 bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area *area,

@@ -1,0 +1,336 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/lmdb/documents.h"
+
+#include <stdlib.h>
+
+/* Stands before each document. */
+struct record {
+    uint64_t revision; /* of its last change */
+    uint64_t created_us;
+    uint64_t updated_us;
+};
+
+static MDB_val id_key(struct str id)
+{
+    return environment_value(id.data, id.len);
+}
+
+static MDB_val tag_key(void)
+{
+    return environment_value("replica", 7);
+}
+
+/* ---- reads ---- */
+
+bool documents_reader_open(struct environment *environment, struct documents_reader *reader)
+{
+    reader->environment = environment;
+    int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &reader->txn);
+    if (code != MDB_SUCCESS) {
+        (void)environment_status(environment, code, "opening a session");
+        return false;
+    }
+    mdb_txn_reset(reader->txn);
+    return true;
+}
+
+void documents_reader_close(struct documents_reader *reader)
+{
+    mdb_txn_abort(reader->txn);
+}
+
+static struct store_record record_of(MDB_val key, MDB_val value)
+{
+    struct record head;
+    struct store_record record;
+    memcpy(&head, value.mv_data, sizeof head);
+    memcpy(&record.sequence, key.mv_data, sizeof record.sequence);
+    record.revision = head.revision;
+    record.created_us = head.created_us;
+    record.updated_us = head.updated_us;
+    record.document =
+        (struct str){(const char *)value.mv_data + sizeof head, value.mv_size - sizeof head};
+    return record;
+}
+
+static int read_revision(struct documents_reader *reader, uint64_t *revision)
+{
+    struct environment_meta meta;
+    int code = environment_read_meta(reader->environment, reader->txn, &meta);
+    if (code == MDB_SUCCESS)
+        *revision = meta.revision;
+    return code;
+}
+
+enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
+                                bool with_revision, struct str id, struct store_record *record,
+                                struct buffer *out)
+{
+    struct environment *environment = reader->environment;
+    MDB_val key = id_key(id);
+    MDB_val sequence;
+    MDB_val value;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "reading");
+    if (with_revision)
+        code = read_revision(reader, &read->revision);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(reader->txn, environment->ids, &key, &sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(reader->txn, environment->documents, &sequence, &value);
+    if (code == MDB_SUCCESS) {
+        *record = record_of(sequence, value);
+        if (record->revision != read->known)
+            buffer_append_str(out, record->document);
+        record->document = (struct str){NULL, 0}; /* it is gone with the transaction */
+    }
+    mdb_txn_reset(reader->txn);
+    return environment_status(environment, code, "reading");
+}
+
+/* Shows all documents behind read->after. */
+static int visit_all(struct documents_reader *reader, const struct store_read *read,
+                     store_visit *visit, void *context)
+{
+    MDB_cursor *cursor;
+    uint64_t first = read->after + 1;
+    MDB_val key = environment_value(&first, sizeof first);
+    MDB_val value;
+    int code = mdb_cursor_open(reader->txn, reader->environment->documents, &cursor);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    while (code == MDB_SUCCESS) {
+        struct store_record record = record_of(key, value);
+        if (!visit(context, &record))
+            break;
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+static int compare_sequences(const void *a, const void *b)
+{
+    uint64_t one = *(const uint64_t *)a;
+    uint64_t other = *(const uint64_t *)b;
+    return one < other ? -1 : one > other;
+}
+
+/* Shows the documents of some ids, each once. */
+static int visit_some(struct documents_reader *reader, const struct store_read *read,
+                      store_visit *visit, void *context)
+{
+    uint64_t sequences[STORE_IDS_MAX] = {0};
+    size_t len = 0;
+    MDB_val key;
+    MDB_val value;
+    int code = MDB_SUCCESS;
+    for (size_t i = 0; i < read->ids_len && code == MDB_SUCCESS; i++) {
+        key = id_key(read->ids[i]);
+        code = mdb_get(reader->txn, reader->environment->ids, &key, &value);
+        if (code == MDB_SUCCESS)
+            memcpy(&sequences[len++], value.mv_data, sizeof sequences[0]);
+        else if (code == MDB_NOTFOUND)
+            code = MDB_SUCCESS;
+    }
+    qsort(sequences, len, sizeof sequences[0], compare_sequences);
+    uint64_t last = read->after;
+    bool more = true;
+    for (size_t i = 0; i < len && more && code == MDB_SUCCESS; i++) {
+        if (sequences[i] <= last)
+            continue;
+        last = sequences[i];
+        key = environment_value(&last, sizeof last);
+        code = mdb_get(reader->txn, reader->environment->documents, &key, &value);
+        if (code == MDB_SUCCESS) {
+            struct store_record record = record_of(key, value);
+            more = visit(context, &record);
+        }
+    }
+    return code;
+}
+
+enum store_status documents_each(struct documents_reader *reader, struct store_read *read,
+                                 store_visit *visit, void *context)
+{
+    struct environment *environment = reader->environment;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "listing");
+    code = read_revision(reader, &read->revision);
+    if (code == MDB_SUCCESS && (read->known == 0 || read->revision != read->known))
+        code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
+                                 : visit_all(reader, read, visit, context);
+    mdb_txn_reset(reader->txn);
+    return environment_status(environment, code, "listing");
+}
+
+enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats)
+{
+    struct environment *environment = reader->environment;
+    struct environment_meta meta;
+    MDB_stat pages;
+    MDB_envinfo info;
+    int code = mdb_txn_renew(reader->txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "reading the revision");
+    code = environment_read_meta(environment, reader->txn, &meta);
+    if (code == MDB_SUCCESS)
+        code = mdb_stat(reader->txn, environment->documents, &pages);
+    mdb_txn_reset(reader->txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "reading the revision");
+    mdb_env_info(environment->env, &info);
+    *stats = (struct store_stats){.revision = meta.revision,
+                                  .integrations = pages.ms_entries,
+                                  .used_bytes = (info.me_last_pgno + 1) * pages.ms_psize,
+                                  .max_bytes = info.me_mapsize,
+                                  .readers = info.me_numreaders};
+    return STORE_OK;
+}
+
+static int read_mark(struct environment *environment, MDB_txn *txn, struct documents_mark *mark)
+{
+    struct environment_meta meta = {0};
+    MDB_val key = tag_key();
+    MDB_val value;
+    int code = mdb_get(txn, environment->meta, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size != sizeof mark->tag)
+        return MDB_INVALID;
+    if (code == MDB_SUCCESS) {
+        memcpy(&mark->tag, value.mv_data, sizeof mark->tag);
+        code = environment_read_meta(environment, txn, &meta);
+    }
+    if (code == MDB_SUCCESS)
+        mark->revision = meta.revision;
+    return code;
+}
+
+enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark)
+{
+    int code = mdb_txn_renew(reader->txn);
+    if (code == MDB_SUCCESS) {
+        code = read_mark(reader->environment, reader->txn, mark);
+        mdb_txn_reset(reader->txn);
+    }
+    return environment_status(reader->environment, code, "reading where the replica stands");
+}
+
+/* ---- changes ---- */
+
+enum store_status documents_begin(struct environment *environment, struct documents_change *change)
+{
+    change->environment = environment;
+    int code = environment_take_turn(environment);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "taking the writer's turn");
+    code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
+    if (code == MDB_SUCCESS) {
+        code = environment_read_meta(environment, change->txn, &change->meta);
+        if (code != MDB_SUCCESS)
+            mdb_txn_abort(change->txn);
+    }
+    if (code != MDB_SUCCESS)
+        environment_give_turn(environment);
+    return environment_status(environment, code, "beginning a change");
+}
+
+void documents_cancel(struct documents_change *change)
+{
+    mdb_txn_abort(change->txn);
+    environment_give_turn(change->environment);
+}
+
+enum store_status documents_end(struct documents_change *change, enum store_status status)
+{
+    struct environment *environment = change->environment;
+    if (status == STORE_OK)
+        status = environment_status(environment,
+                                    environment_write_meta(environment, change->txn, &change->meta),
+                                    "writing the revision");
+    if (status != STORE_OK) {
+        documents_cancel(change);
+        return status;
+    }
+    int code = mdb_txn_commit(change->txn);
+    environment_give_turn(environment);
+    return environment_status(environment, code, "committing");
+}
+
+enum store_status documents_find(struct documents_change *change, struct str id,
+                                 struct store_record *record)
+{
+    struct environment *environment = change->environment;
+    MDB_val key = id_key(id);
+    MDB_val sequence;
+    MDB_val value;
+    int code = mdb_get(change->txn, environment->ids, &key, &sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_get(change->txn, environment->documents, &sequence, &value);
+    if (code == MDB_SUCCESS)
+        *record = record_of(sequence, value);
+    return environment_status(environment, code, "looking for an id");
+}
+
+static int put_document(struct documents_change *change, const struct store_record *record)
+{
+    struct record head = {record->revision, record->created_us, record->updated_us};
+    MDB_val key = environment_value(&record->sequence, sizeof record->sequence);
+    MDB_val value = {.mv_size = sizeof head + record->document.len};
+    int code = mdb_put(change->txn, change->environment->documents, &key, &value, MDB_RESERVE);
+    if (code == MDB_SUCCESS) {
+        memcpy(value.mv_data, &head, sizeof head);
+        memcpy((char *)value.mv_data + sizeof head, record->document.data, record->document.len);
+    }
+    return code;
+}
+
+enum store_status documents_put(struct documents_change *change, struct str id,
+                                const struct store_record *record)
+{
+    MDB_val key = id_key(id);
+    MDB_val sequence = environment_value(&record->sequence, sizeof record->sequence);
+    int code = mdb_put(change->txn, change->environment->ids, &key, &sequence, MDB_NOOVERWRITE);
+    if (code == MDB_SUCCESS || code == MDB_KEYEXIST)
+        code = put_document(change, record);
+    return environment_status(change->environment, code, "writing");
+}
+
+enum store_status documents_remove(struct documents_change *change, struct str id,
+                                   uint64_t sequence)
+{
+    MDB_val key = id_key(id);
+    MDB_val place = environment_value(&sequence, sizeof sequence);
+    int code = mdb_del(change->txn, change->environment->ids, &key, NULL);
+    if (code == MDB_SUCCESS)
+        code = mdb_del(change->txn, change->environment->documents, &place, NULL);
+    return environment_status(change->environment, code, "removing");
+}
+
+enum store_status documents_clear(struct documents_change *change)
+{
+    int code = mdb_drop(change->txn, change->environment->ids, 0);
+    if (code == MDB_SUCCESS)
+        code = mdb_drop(change->txn, change->environment->documents, 0);
+    return environment_status(change->environment, code, "clearing the replica");
+}
+
+enum store_status documents_find_mark(struct documents_change *change, struct documents_mark *mark)
+{
+    return environment_status(change->environment,
+                              read_mark(change->environment, change->txn, mark),
+                              "reading where the replica stands");
+}
+
+enum store_status documents_set_mark(struct documents_change *change,
+                                     const struct documents_mark *mark)
+{
+    MDB_val key = tag_key();
+    MDB_val value = environment_value(&mark->tag, sizeof mark->tag);
+    change->meta.revision = mark->revision;
+    return environment_status(change->environment,
+                              mdb_put(change->txn, change->environment->meta, &key, &value, 0),
+                              "writing where the replica stands");
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/lmdb/environment.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "core/log.h"
+
+enum {
+    FORMAT = 1,
+    READERS_MAX = 4096, /* sessions of all processes; the first opener decides */
+    DATABASES = 3,
+    LEAST_ROOM = 1 << 20 /* a disk with less is full to us */
+};
+
+static const struct str meta_key = STR_INIT("store");
+
+/* LMDB says EIO when a file system took only a part of what was written. */
+static bool is_disk_full(MDB_env *env)
+{
+    const char *path;
+    struct statvfs disk;
+    return mdb_env_get_path(env, &path) == MDB_SUCCESS && statvfs(path, &disk) == 0 &&
+           disk.f_bavail * disk.f_frsize < LEAST_ROOM;
+}
+
+/* What a failure of LMDB means to the caller. */
+enum store_status environment_status(const struct environment *environment, int code,
+                                     const char *doing)
+{
+    if (code == EIO && is_disk_full(environment->env))
+        code = ENOSPC;
+    switch (code) {
+    case MDB_SUCCESS:
+        return STORE_OK;
+    case MDB_NOTFOUND:
+        return STORE_NOT_FOUND;
+    case MDB_KEYEXIST:
+        return STORE_EXISTS;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        LOG(LOG_ERROR, "the store is full: raise STORE_MAX_BYTES or free disk space",
+            LOG_TEXT("doing", doing), LOG_TEXT("error", mdb_strerror(code)));
+        return STORE_FULL;
+    default:
+        LOG(LOG_ERROR, "the store failed", LOG_TEXT("doing", doing),
+            LOG_TEXT("error", mdb_strerror(code)));
+        return STORE_BROKEN;
+    }
+}
+
+int environment_read_meta(struct environment *environment, MDB_txn *txn,
+                          struct environment_meta *meta)
+{
+    MDB_val key = environment_value(meta_key.data, meta_key.len);
+    MDB_val value;
+    int code = mdb_get(txn, environment->meta, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size != sizeof *meta)
+        return MDB_INVALID;
+    if (code == MDB_SUCCESS)
+        memcpy(meta, value.mv_data, sizeof *meta);
+    return code;
+}
+
+int environment_write_meta(struct environment *environment, MDB_txn *txn,
+                           struct environment_meta *meta)
+{
+    MDB_val key = environment_value(meta_key.data, meta_key.len);
+    MDB_val value = environment_value(meta, sizeof *meta);
+    return mdb_put(txn, environment->meta, &key, &value, 0);
+}
+
+/* ---- open and close ---- */
+
+/* Whether an environment without our meta database is someone else's. */
+static bool holds_anything(MDB_txn *txn)
+{
+    MDB_dbi main;
+    MDB_stat stat;
+    return mdb_dbi_open(txn, NULL, 0, &main) != MDB_SUCCESS ||
+           mdb_stat(txn, main, &stat) != MDB_SUCCESS || stat.ms_entries > 0;
+}
+
+static int open_databases(struct environment *environment, MDB_txn *txn)
+{
+    int code = mdb_dbi_open(txn, "meta", MDB_CREATE, &environment->meta);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "ids", MDB_CREATE, &environment->ids);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "documents", MDB_CREATE | MDB_INTEGERKEY, &environment->documents);
+    return code;
+}
+
+/* Sees that the format is ours, or makes it so in a new environment. NULL, or what is wrong. */
+static const char *check_format(struct environment *environment, MDB_txn *txn)
+{
+    struct environment_meta meta = {.format = FORMAT};
+    int code = mdb_dbi_open(txn, "meta", 0, &environment->meta);
+    if (code == MDB_NOTFOUND && holds_anything(txn))
+        return "it is an LMDB environment of another program";
+    if (code == MDB_NOTFOUND) {
+        code = open_databases(environment, txn);
+        if (code == MDB_SUCCESS)
+            code = environment_write_meta(environment, txn, &meta);
+        return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+    }
+    if (code == MDB_SUCCESS)
+        code = environment_read_meta(environment, txn, &meta);
+    if (code == MDB_NOTFOUND || code == MDB_INVALID)
+        return "it is an LMDB environment of another program";
+    if (code == MDB_SUCCESS && meta.format != FORMAT)
+        return "it was written by a newer version of integration-service";
+    if (code == MDB_SUCCESS)
+        code = open_databases(environment, txn);
+    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+}
+
+/* Opens databases that are there already, without waiting for who changes them. */
+static bool open_existing(struct environment *environment)
+{
+    MDB_txn *txn;
+    struct environment_meta meta = {0};
+    if (mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
+        return false;
+    bool opened =
+        mdb_dbi_open(txn, "meta", 0, &environment->meta) == MDB_SUCCESS &&
+        mdb_dbi_open(txn, "ids", 0, &environment->ids) == MDB_SUCCESS &&
+        mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &environment->documents) == MDB_SUCCESS &&
+        environment_read_meta(environment, txn, &meta) == MDB_SUCCESS && meta.format == FORMAT;
+    if (opened)
+        return mdb_txn_commit(txn) == MDB_SUCCESS; /* which keeps the handles */
+    mdb_txn_abort(txn);
+    return false;
+}
+
+int environment_take_turn(struct environment *environment)
+{
+    pthread_mutex_lock(&environment->turn);
+    if (lock_wait(environment->turn_fd, 0))
+        return MDB_SUCCESS;
+    int reason = errno;
+    pthread_mutex_unlock(&environment->turn);
+    return reason;
+}
+
+void environment_give_turn(struct environment *environment)
+{
+    lock_release(environment->turn_fd, 0);
+    pthread_mutex_unlock(&environment->turn);
+}
+
+/* Opens the databases in the open environment. NULL, or what is wrong. */
+static const char *prepare(struct environment *environment)
+{
+    MDB_txn *txn;
+    if (open_existing(environment))
+        return NULL;
+    int code = environment_take_turn(environment);
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    const char *wrong = NULL;
+    code = mdb_txn_begin(environment->env, NULL, 0, &txn);
+    if (code == MDB_SUCCESS) {
+        wrong = check_format(environment, txn);
+        if (wrong != NULL)
+            mdb_txn_abort(txn);
+        else
+            code = mdb_txn_commit(txn);
+    }
+    environment_give_turn(environment);
+    return code == MDB_SUCCESS ? wrong : mdb_strerror(code);
+}
+
+static const char *open_environment(struct environment *environment, const char *path,
+                                    const struct environment_options *options)
+{
+    int dead = 0;
+    int code = mdb_env_create(&environment->env);
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    mdb_env_set_maxdbs(environment->env, DATABASES);
+    mdb_env_set_maxreaders(environment->env, READERS_MAX);
+    mdb_env_set_mapsize(environment->env, options->max_bytes);
+    code = mdb_env_open(environment->env, path, MDB_NOTLS | (options->replica ? MDB_NOMETASYNC : 0),
+                        0660);
+    if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
+        return "data.mdb is not an LMDB file that this version can read";
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    /* A reader that was killed would keep old pages from being used again. */
+    mdb_reader_check(environment->env, &dead);
+    return prepare(environment);
+}
+
+void environment_close(struct environment *environment)
+{
+    mdb_env_close(environment->env);
+    if (environment->turn_fd >= 0)
+        close(environment->turn_fd);
+    pthread_mutex_destroy(&environment->turn);
+}
+
+static bool open_turn(struct environment *environment, const char *path)
+{
+    char turn[512];
+    int length = snprintf(turn, sizeof turn, "%s/turn", path);
+    errno = ENAMETOOLONG;
+    if (length > 0 && (size_t)length < sizeof turn)
+        environment->turn_fd = open(turn, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    return environment->turn_fd >= 0;
+}
+
+bool environment_open(struct environment *environment, const char *path,
+                      const struct environment_options *options, char *error, size_t error_size)
+{
+    const char *wrong;
+    *environment = (struct environment){.turn_fd = -1};
+    pthread_mutex_init(&environment->turn, NULL);
+    if ((mkdir(path, 0770) != 0 && errno != EEXIST) || !open_turn(environment, path))
+        wrong = strerror(errno);
+    else
+        wrong = open_environment(environment, path, options);
+    if (wrong == NULL)
+        return true;
+    snprintf(error, error_size, "cannot open the store in %s: %s", path, wrong);
+    environment_close(environment);
+    return false;
+}

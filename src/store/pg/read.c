@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads: from the replica, or from the database itself when that is asked for. */
+#include "base/text.h"
+#include "store/pg/backend.h"
+
+static const struct pg_statement select_one = {
+    "integration_one",
+    "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " FROM integration_store s LEFT JOIN integration_documents d ON d.id = $1"};
+/* One row at least, for the revision. */
+static const struct pg_statement select_all = {
+    "integration_all",
+    "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " FROM integration_store s LEFT JOIN integration_documents d ON d.sequence > $1"
+    " AND s.revision <> $2"
+    " AND ($3::json IS NULL OR d.id IN (SELECT json_array_elements_text($3::json)))"
+    " ORDER BY d.sequence LIMIT $4"};
+static const struct pg_statement select_revision = {"integration_revision",
+                                                    "SELECT revision FROM integration_store"};
+
+/* Whether there is a replica to read. */
+static enum store_status look_for_replica(struct store_session *session)
+{
+    struct documents_mark mark;
+    if (session->complete)
+        return STORE_OK;
+    enum store_status status = documents_get_mark(&session->reader, &mark);
+    session->complete = status == STORE_OK;
+    return status == STORE_NOT_FOUND ? STORE_AWAY : status;
+}
+
+static struct store_record read_record(const PGresult *result)
+{
+    return (struct store_record){.sequence = pg_get_number(result, 0, 1),
+                                 .revision = pg_get_number(result, 0, 2),
+                                 .created_us = pg_get_number(result, 0, 3),
+                                 .updated_us = pg_get_number(result, 0, 4),
+                                 .document = pg_get_text(result, 0, 5)};
+}
+
+static enum store_status get_fresh(struct store_session *session, struct store_read *read,
+                                   struct str id, struct store_record *record, struct buffer *out)
+{
+    struct pg_value key;
+    PGresult *result;
+    struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    pg_set_text(&key, id);
+    enum pg_status asked = pg_query(&pooled->pg, &select_one, &key, 1, read->deadline_ns, &result);
+    enum store_status status = STORE_NOT_FOUND;
+    if (asked == PG_OK) {
+        *record = read_record(result);
+        read->revision = pg_get_number(result, 0, 0);
+        if (record->document.data != NULL) {
+            if (record->revision != read->known)
+                buffer_append_str(out, record->document);
+            record->document.data = NULL; /* it is gone with the result */
+            status = STORE_OK;
+        }
+        PQclear(result);
+    } else {
+        status = pg_backend_failure(session, &pooled->pg, asked);
+    }
+    pg_backend_give(session, pooled);
+    return status;
+}
+
+/* Shows the rows of select_all. */
+static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_visit *visit,
+                                 void *context)
+{
+    PGresult *result;
+    enum pg_status status;
+    bool more = true;
+    while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
+        struct store_record record = read_record(result);
+        read->revision = pg_get_number(result, 0, 0);
+        if (more && record.document.data != NULL)
+            more = visit(context, &record);
+        PQclear(result);
+    }
+    return status;
+}
+
+static enum store_status each_fresh(struct store_session *session, struct store_read *read,
+                                    store_visit *visit, void *context)
+{
+    struct buffer ids = {0};
+    struct pg_value values[4];
+    struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    for (size_t i = 0; i < read->ids_len; i++) {
+        buffer_append_char(&ids, i == 0 ? '[' : ',');
+        text_append_json(&ids, read->ids[i]);
+    }
+    if (read->ids_len > 0)
+        buffer_append_char(&ids, ']');
+    pg_set_number(&values[0], read->after);
+    pg_set_number(&values[1], read->known == 0 ? UINT64_MAX : read->known);
+    pg_set_json(&values[2], buffer_str(&ids));
+    pg_set_number(&values[3], read->wanted == 0 ? INT64_MAX : read->wanted);
+    enum pg_status status = pg_send(&pooled->pg, &select_all, values, 4, read->deadline_ns);
+    buffer_release(&ids);
+    if (status == PG_OK)
+        status = visit_rows(&pooled->pg, read, visit, context);
+    enum store_status result =
+        status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
+    pg_backend_give(session, pooled);
+    return result;
+}
+
+enum store_status pg_backend_get(struct store_session *session, struct store_read *read,
+                                 struct str id, struct store_record *record, struct buffer *out)
+{
+    if (read->fresh)
+        return get_fresh(session, read, id, record, out);
+    enum store_status status = look_for_replica(session);
+    read->age_ms = pg_store_age_ms(&session->store->shared);
+    return status == STORE_OK ? documents_get(&session->reader, read, true, id, record, out)
+                              : status;
+}
+
+enum store_status pg_backend_each(struct store_session *session, struct store_read *read,
+                                  store_visit *visit, void *context)
+{
+    if (read->fresh)
+        return each_fresh(session, read, visit, context);
+    enum store_status status = look_for_replica(session);
+    read->age_ms = pg_store_age_ms(&session->store->shared);
+    return status == STORE_OK ? documents_each(&session->reader, read, visit, context) : status;
+}
+
+enum store_status pg_backend_ready(struct store_session *session, uint64_t deadline_ns)
+{
+    PGresult *result;
+    struct pg_pooled *pooled = pg_backend_take(session, deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    enum pg_status asked = pg_query(&pooled->pg, &select_revision, NULL, 0, deadline_ns, &result);
+    if (asked == PG_OK)
+        PQclear(result);
+    else
+        (void)pg_backend_failure(session, &pooled->pg, asked);
+    pg_backend_give(session, pooled);
+    return asked == PG_OK ? STORE_OK : STORE_AWAY;
+}
