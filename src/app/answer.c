@@ -4,49 +4,16 @@
 #include "base/text.h"
 
 static const struct str json_type = STR_INIT("application/json");
+static const struct str problem_type = STR_INIT("application/problem+json");
 
 const struct str answer_patch_types = STR_INIT("application/merge-patch+json, application/json");
 
-struct buffer *answer_json(struct http_response *response, unsigned status)
+struct buffer *answer_json(const struct call *call, unsigned status)
 {
+    struct http_response *response = &call->session->response;
     response->status = status;
     response->content_type = json_type;
     return &response->body;
-}
-
-void answer_detail(struct http_response *response, unsigned status, struct str detail)
-{
-    struct buffer *body = answer_json(response, status);
-    buffer_append_str(body, STR("{\"detail\":"));
-    text_append_json(body, detail);
-    buffer_append_char(body, '}');
-}
-
-bool answer_outcome(const struct call *call, enum integration_outcome outcome)
-{
-    struct http_response *response = &call->session->response;
-    struct buffer *body = answer_json(response, 422);
-    buffer_append_char(body, '}');
-    if (outcome == INTEGRATION_INVALID)
-        return false;
-    buffer_reset(body, SIZE_MAX);
-    if (outcome == INTEGRATION_UNREADABLE)
-        answer_detail(response, 400, STR("There was an error parsing the body"));
-    else if (outcome == INTEGRATION_NO_MEMORY)
-        answer_detail(response, 500, STR("Internal Server Error"));
-    return outcome == INTEGRATION_OK;
-}
-
-struct buffer *answer_next_fault(struct http_response *response)
-{
-    bool first = response->body.len == 0;
-    buffer_append_str(&response->body, first ? STR("{\"detail\":[") : STR(","));
-    return &response->body;
-}
-
-void answer_faults(struct http_response *response, unsigned status)
-{
-    buffer_append_str(answer_json(response, status), STR("]}"));
 }
 
 void answer_header(const struct call *call, struct str name, struct buffer *value)
@@ -58,39 +25,126 @@ void answer_header(const struct call *call, struct str name, struct buffer *valu
     http_response_header(&call->session->response, name, kept);
 }
 
-void answer_not_modified(struct http_response *response)
+void answer_not_modified(const struct call *call)
 {
+    struct http_response *response = &call->session->response;
     buffer_reset(&response->body, SIZE_MAX);
     response->content_type = STR("");
     response->status = 304;
 }
 
+/* ---- errors ---- */
+
+void answer_error(const struct call *call, unsigned status, struct str detail)
+{
+    buffer_reset(&call->session->response.body, SIZE_MAX);
+    call->session->response.status = status;
+    call->session->error = detail;
+}
+
+void answer_faults(const struct call *call, unsigned status)
+{
+    answer_error(call, status, (struct str){NULL, 0});
+}
+
 void answer_failure(const struct call *call, enum store_status status)
 {
-    struct http_response *response = &call->session->response;
-    buffer_reset(&response->body, SIZE_MAX);
     switch (status) {
     case STORE_NOT_FOUND:
-        answer_detail(response, 404, STR("not found"));
+        answer_error(call, 404, STR("not found"));
         return;
     case STORE_EXISTS:
-        answer_detail(response, 400, STR("integration id already exists"));
+        answer_error(call, 400, STR("integration id already exists"));
         return;
     case STORE_CHANGED:
-        answer_detail(response, 412, STR("the integration has been changed meanwhile"));
+        answer_error(call, 412, STR("the integration has been changed meanwhile"));
         return;
     case STORE_FULL:
-        answer_detail(response, 507, STR("store full"));
+        answer_error(call, 507, STR("store full"));
         return;
     case STORE_AWAY:
-        http_response_header(response, STR("Retry-After"), STR("1"));
-        answer_detail(response, 503, STR("db not ready"));
+        http_response_header(&call->session->response, STR("Retry-After"), STR("1"));
+        answer_error(call, 503, STR("db not ready"));
         return;
     case STORE_BROKEN:
-        atomic_store(&call->session->app->broken, true);
-        break;
     case STORE_OK:
         break;
     }
-    answer_detail(response, 500, STR("Internal Server Error"));
+    answer_error(call, 500, STR("Internal Server Error"));
+}
+
+bool answer_outcome(const struct call *call, enum integration_outcome outcome)
+{
+    switch (outcome) {
+    case INTEGRATION_OK:
+        return true;
+    case INTEGRATION_INVALID:
+        answer_faults(call, 422);
+        break;
+    case INTEGRATION_UNREADABLE:
+        answer_error(call, 400, STR("There was an error parsing the body"));
+        break;
+    case INTEGRATION_NO_MEMORY:
+        answer_error(call, 500, STR("Internal Server Error"));
+        break;
+    }
+    return false;
+}
+
+/* Appends what is wrong: a text, or the list of faults. */
+static void append_detail(const struct app_session *session, struct buffer *body)
+{
+    if (session->error.data != NULL)
+        text_append_json(body, session->error);
+    else
+        faults_append_json(body, &session->faults);
+}
+
+void answer_write_detail(const struct call *call)
+{
+    struct app_session *session = call->session;
+    struct buffer *body = answer_json(call, session->response.status);
+    buffer_append_str(body, STR("{\"detail\":"));
+    append_detail(session, body);
+    buffer_append_char(body, '}');
+}
+
+/* A text is the detail of a problem, a list of faults its extension member "errors". */
+static void write_problem(const struct call *call)
+{
+    struct app_session *session = call->session;
+    struct http_response *response = &session->response;
+    struct buffer *body = &response->body;
+    response->content_type = problem_type;
+    buffer_append_str(body, STR("{\"type\":\"about:blank\",\"title\":"));
+    text_append_json(body, str_from(http_status_reason(response->status)));
+    buffer_append_str(body, STR(",\"status\":"));
+    buffer_append_u64(body, response->status);
+    buffer_append_str(body, session->error.data != NULL
+                                ? STR(",\"detail\":")
+                                : STR(",\"detail\":\"The request has faults\",\"errors\":"));
+    append_detail(session, body);
+    buffer_append_char(body, '}');
+}
+
+/* Whether problem details are named, and nothing that is named better is JSON. */
+static bool likes_problems(struct str accept)
+{
+    bool named;
+    bool json_named;
+    unsigned weight = http_accept_weight(accept, problem_type, &named);
+    unsigned json_weight = http_accept_weight(accept, json_type, &json_named);
+    return named && weight > 0 && !(json_named && json_weight > weight);
+}
+
+void answer_write_error(const struct call *call)
+{
+    struct http_response *response = &call->session->response;
+    if (response->status < 400)
+        return;
+    http_response_header(response, STR("Vary"), STR("Accept"));
+    if (likes_problems(call->request->accept))
+        write_problem(call);
+    else
+        answer_write_detail(call);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The service without its protocol: a request in, an answer out. It opens the store and the
- * metrics of one process; each thread that answers has a session. */
+ * The service without its protocol: a request in, an answer out. A process has one app, and each
+ * thread that answers a session of it. */
 #ifndef APP_APP_H
 #define APP_APP_H
 
@@ -9,66 +9,61 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "app/account.h"
 #include "base/arena.h"
 #include "base/base.h"
 #include "core/config.h"
 #include "core/metrics.h"
+#include "model/fault.h"
 #include "model/http.h"
-#include "store/store.h"
-
-/* What the store is asked to do, for the metrics. */
-enum app_operation { APP_GET, APP_LIST, APP_CHANGE, APP_READY, APP_OPERATIONS };
+#include "service/service.h"
 
 struct app {
     const struct config *config;
-    const struct store_backend *backend;
-    struct store *store;
+    struct service service;
     struct metrics *metrics;
     struct metrics_labels labels; /* of the metrics */
     uint64_t started_us;          /* when the service started, for all its workers */
-    atomic_bool
-        stopping; /* set from outside: this process is about to end, and the service with it */
+    atomic_bool draining;         /* set from outside: this process parks no request any more */
+    atomic_bool stopping; /* set from outside: it is about to end, and the service with it */
     const atomic_bool *service_stopping; /* the same, for all processes; or NULL */
-    atomic_bool broken; /* set here: the store failed, only a new process can help */
 };
 
 /* What one thread answers with. */
 struct app_session {
     struct app *app;
-    struct store_session *store;
+    struct service_session service;
     struct metrics_slot slot;
     size_t answer_max; /* a longer body is not answered here: app_handle says so */
+
+    /* Of the current request: */
     struct arena arena;
-    struct http_response response; /* of the current request */
-    uint64_t id_seed;              /* random, for the request ids made here */
-    uint64_t id_count;
-    char id_text[33];       /* the current request's id, if it was made here */
-    char span_id[16];       /* ours, if the request had a traceparent; not ended by a NUL */
-    char trace_text[55];    /* likewise, its answer's traceparent */
-    char revision_text[21]; /* of its answer's headers */
+    struct http_response response;
+    struct str error;     /* what is wrong, in words; its data is NULL if `faults` say it */
+    struct faults faults; /* likewise, as a list */
+    struct account account;
+    char revision_text[21]; /* where headers of the answer are kept */
     char age_text[21];
     char tag_text[23];
     char modified_text[30];
-    bool elsewhere; /* this session is not to do it: app_handle says so */
+};
+
+/* Where a request may be answered. */
+enum app_where {
+    APP_AT_ONCE,  /* by a thread that others wait for: it waits for nothing */
+    APP_READS,    /* its answer takes long to make, or to be taken by its reader */
+    APP_CHANGES,  /* it waits for a disk, for other changes, or for the rest of its body */
+    APP_DATABASE, /* it waits for a database */
+    APP_PARKED    /* it waits for a commit, and no thread with it */
 };
 
 /* Where a request goes; plain values that point into the request's target. */
 struct app_route {
     size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
     struct str raw_id; /* the path's {id}, still encoded */
-    bool asks;         /* a database is asked, if there is one: not the replica */
-    bool changes;      /* it is not a read: it waits for the disk, and for other changes */
-    bool may_wait;     /* for a disk, a lock, a database or a slow reader: not for a thread others
-                          wait for */
+    enum app_where where;
+    uint64_t parked_until_ns; /* of APP_PARKED: a time of the steady clock */
 };
-
-/* What a store is opened with. */
-struct store_options app_store_options(const struct config *config);
-
-/* What a store that never held anything starts with, if SEED_DEFAULTS says so: the chatbot
- * framework's own two integrations. */
-extern const struct store_change app_defaults[];
-extern const size_t app_defaults_len;
 
 /* Opens the metrics in config->state_dir; `labels` gets what they are opened with, and must outlive
  * them. NULL with a sentence in `error`. */
@@ -76,29 +71,26 @@ MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
                                             struct metrics_labels *labels, char *error,
                                             size_t error_size);
 
-/* Opens the store, with `options`, and the metrics in config->state_dir; `app` and `config` must
- * outlive what is opened on them. False with a sentence in `error`, and nothing to close. */
+/* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
+ * opened on them. False with a sentence in `error`, and nothing to close. */
 MUST_CHECK bool app_open(struct app *app, const struct config *config,
-                         const struct store_backend *backend, const struct store_options *options,
+                         const struct store_backend *backend, enum service_use use,
                          uint64_t started_us, char *error, size_t error_size);
 void app_close(struct app *app);
-
-/* The process is about to end: gives up what its successors may need. */
-void app_retire(struct app *app);
 
 /* Opens a session; call from one thread at a time, and use it in one. `answer_max`: the longest
  * body that its thread may wait for a reader to take; SIZE_MAX: any. */
 MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
-/* Finds where a request goes, from its method, its target and whether it asks for a copy, for none
- * (Cache-Control) or has one (If-None-Match). */
-struct app_route app_route(const struct http_request *request);
+/* Finds where a request goes, and where it may be answered. `whole`: all of its body has come. When
+ * a parked one is woken, or its time is over, it is asked for again. */
+struct app_route app_route(struct app_session *session, const struct http_request *request,
+                           bool whole);
 
 /* Answers a request into session->response, which lives until app_finish. Every request is counted
- * and logged here, and nowhere else. False: the answer is longer than the session's answer_max,
- * or takes long to make; nothing was changed, counted or logged, and another session shall answer.
- */
+ * and logged here, and nowhere else. False: the answer is longer than the session's answer_max;
+ * nothing was changed, counted or logged, and a session of APP_READS shall answer. */
 MUST_CHECK bool app_handle(struct app_session *session, const struct http_request *request,
                            const struct app_route *route);
 

@@ -7,21 +7,16 @@
  *   {"op":"patch","id":"…","patch":{…},"if_match":…}
  *   {"op":"delete","id":"…","if_match":…}
  * and sees what those before it have done. */
-#include <stdio.h>
-
 #include "app/answer.h"
 #include "app/handlers.h"
-#include "app/storage.h"
 #include "base/clock.h"
 #include "base/text.h"
-#include "model/fault.h"
 #include "model/integration.h"
 #include "model/json.h"
 
 enum {
     OPERATIONS_MAX = 1000,
-    PATCHED_MAX = 8, /* times MAX_BODY_BYTES: what patches may make together */
-    PLACE_SIZE = 96  /* room for a member more than in batch.place */
+    PATCHED_MAX = 8 /* times MAX_BODY_BYTES: what patches may make together */
 };
 
 enum kind { CREATE, PUT, PATCH, DELETE, KINDS };
@@ -51,29 +46,23 @@ struct batch {
     struct operation_read *operations;
     struct store_change *changes;
     size_t len;
-    struct buffer *faults; /* the answer's body: entries of the contract's list */
-    char place[64];        /* of the operation that is read, as integration_rules want it */
+    struct faults *faults;
+    struct fault_place list_place; /* of the list of operations */
+    struct fault_place place;      /* of the operation that is read */
 };
 
 /* ---- what is wrong ---- */
 
-/* Begins an entry at `place`, in `member` if that is not NULL. */
-static void append_fault(struct batch *batch, const char *member, const char *message,
-                         const char *type)
+static void add_fault(struct batch *batch, const char *message, const char *type)
 {
-    struct buffer *faults = answer_next_fault(&batch->call->session->response);
-    fault_begin(faults, "body");
-    buffer_append_str(faults, str_from(batch->place));
-    if (member != NULL)
-        fault_append_step(faults, str_from(member));
-    fault_end(faults, str_from(message), type);
+    faults_add(batch->faults, &batch->place, str_from(message), type);
 }
 
-/* Appends the entries of a list of faults. */
-static void append_faults(struct batch *batch, struct str list)
+static void add_member_fault(struct batch *batch, const char *member, const char *message,
+                             const char *type)
 {
-    struct buffer *faults = answer_next_fault(&batch->call->session->response);
-    buffer_append(faults, list.data + 1, list.len - 2);
+    struct fault_place place = fault_place_member(&batch->place, str_from(member));
+    faults_add(batch->faults, &place, str_from(message), type);
 }
 
 /* ---- reading ---- */
@@ -81,7 +70,7 @@ static void append_faults(struct batch *batch, struct str list)
 static bool read_kind(struct batch *batch, const struct json_member *member, enum kind *kind)
 {
     if (!member->present) {
-        append_fault(batch, "op", "field required", "value_error.missing");
+        add_member_fault(batch, "op", "field required", "value_error.missing");
         return false;
     }
     struct str text = member->value.text;
@@ -89,8 +78,8 @@ static bool read_kind(struct batch *batch, const struct json_member *member, enu
         if (member->value.kind == JSON_STRING && text.len == kind_names[*kind].len + 2 &&
             memcmp(text.data + 1, kind_names[*kind].data, text.len - 2) == 0)
             return true;
-    append_fault(batch, "op", "value is not one of create, put, patch, delete",
-                 "value_error.const");
+    add_member_fault(batch, "op", "value is not one of create, put, patch, delete",
+                     "value_error.const");
     return false;
 }
 
@@ -102,7 +91,7 @@ static bool read_string(struct batch *batch, const struct json_member *member, c
     if (!member->present)
         return true;
     if (member->value.kind != JSON_STRING || (member->value.flaws & JSON_FLAW_SURROGATE) != 0) {
-        append_fault(batch, name, "str type expected", "type_error.str");
+        add_member_fault(batch, name, "str type expected", "type_error.str");
         return false;
     }
     *text = json_decode_string(batch->arena, member->value.text);
@@ -118,46 +107,43 @@ static void read_if_match(struct batch *batch, const struct json_member *member,
         return;
     if (!http_next_tag(&text, &tag) || text.len > 0 || tag.weak ||
         !str_to_u64(tag.opaque, &operation->if_revision) || operation->if_revision == 0)
-        append_fault(batch, "if_match", "value is no ETag of an integration", "value_error.etag");
+        add_member_fault(batch, "if_match", "value is no ETag of an integration",
+                         "value_error.etag");
 }
 
-/* Reads an integration's outcome into the change, or its faults. */
+/* Takes what was read of an integration into the change. */
 static void take_outcome(struct batch *batch, enum integration_outcome outcome,
-                         const struct integration *integration, struct buffer *detail,
-                         struct store_change *change)
+                         const struct integration *integration, struct store_change *change)
 {
     if (outcome == INTEGRATION_OK) {
         change->id = integration->id;
         change->document = integration->document;
-    } else if (outcome == INTEGRATION_INVALID) {
-        append_faults(batch, buffer_str(detail));
-    } else {
+    } else if (outcome != INTEGRATION_INVALID) {
         batch->arena->failed = true; /* the whole body was read before: there is no other reason */
     }
-    buffer_release(detail);
 }
 
 static struct integration_rules rules_at(const struct batch *batch, const char *member,
-                                         struct str id, char place[PLACE_SIZE])
+                                         struct str id)
 {
-    snprintf(place, PLACE_SIZE, "%s,\"%s\"", batch->place, member);
-    return (struct integration_rules){.is_json = true, .path_id = id, .place = str_from(place)};
+    return (struct integration_rules){.is_json = true,
+                                      .path_id = id,
+                                      .place = fault_place_member(&batch->place, str_from(member))};
 }
 
 static void read_integration(struct batch *batch, const struct json_member *member,
                              const struct operation_read *operation, struct store_change *change)
 {
-    char place[PLACE_SIZE];
-    struct integration_rules rules = rules_at(batch, "integration", operation->id, place);
+    struct integration_rules rules = rules_at(batch, "integration", operation->id);
     struct integration integration;
-    struct buffer detail = {0};
     if (!member->present) {
-        append_fault(batch, "integration", "field required", "value_error.missing");
+        add_member_fault(batch, "integration", "field required", "value_error.missing");
         return;
     }
-    enum integration_outcome outcome =
-        integration_parse(batch->arena, member->value.text, &rules, &integration, &detail);
-    take_outcome(batch, outcome, &integration, &detail, change);
+    take_outcome(
+        batch,
+        integration_parse(batch->arena, member->value.text, &rules, &integration, batch->faults),
+        &integration, change);
 }
 
 static void read_operation(struct batch *batch, struct str text, struct operation_read *operation,
@@ -179,14 +165,14 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
         return;
     }
     if (root.kind != JSON_OBJECT) {
-        append_fault(batch, NULL, "value is not a valid dict", "type_error.dict");
+        add_fault(batch, "value is not a valid dict", "type_error.dict");
         return;
     }
     if (!read_kind(batch, &members[MEMBER_OP], &operation->kind) ||
         !read_string(batch, &members[MEMBER_ID], "id", &operation->id))
         return;
     if (operation->kind == CREATE && members[MEMBER_IF_MATCH].present)
-        append_fault(batch, "if_match", "what is created has no ETag yet", "value_error.etag");
+        add_member_fault(batch, "if_match", "what is created has no ETag yet", "value_error.etag");
     else
         read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
     change->operation = operations[operation->kind];
@@ -194,11 +180,12 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     if (operation->kind == CREATE || operation->kind == PUT)
         read_integration(batch, &members[MEMBER_INTEGRATION], operation, change);
     else if (!integration_id_is_valid(operation->id))
-        append_fault(batch, "id",
-                     operation->id.len == 0 ? "field required" : "no integration can have this id",
-                     operation->id.len == 0 ? "value_error.missing" : "value_error.id");
+        add_member_fault(batch, "id",
+                         operation->id.len == 0 ? "field required"
+                                                : "no integration can have this id",
+                         operation->id.len == 0 ? "value_error.missing" : "value_error.id");
     if (operation->kind == PATCH && !members[MEMBER_PATCH].present)
-        append_fault(batch, "patch", "field required", "value_error.missing");
+        add_member_fault(batch, "patch", "field required", "value_error.missing");
     operation->patch = members[MEMBER_PATCH].value.text;
 }
 
@@ -209,36 +196,43 @@ static bool read_list(struct batch *batch, struct json_value *list)
     struct integration_rules rules = {.is_json = http_content_type_is_json(request->content_type)};
     struct json_member member = {.name = STR("operations")};
     struct json_value root;
-    buffer_append_str(batch->faults, STR("{\"detail\":"));
     if (!answer_outcome(batch->call, integration_read_object(batch->arena, request->body, &rules,
                                                              &root, &member, 1, batch->faults)))
         return false;
     if (!member.present)
-        append_fault(batch, "operations", "field required", "value_error.missing");
+        add_fault(batch, "field required", "value_error.missing");
     else if (member.value.kind != JSON_ARRAY)
-        append_fault(batch, "operations", "value is not a valid list", "type_error.list");
+        add_fault(batch, "value is not a valid list", "type_error.list");
     *list = member.value;
-    if (batch->faults->len > 0)
-        answer_faults(&batch->call->session->response, 422);
     return batch->faults->len == 0;
 }
 
+/* How many operations there are; false: too many. */
+static bool count_operations(struct batch *batch, const struct json_value *list)
+{
+    struct str rest = list->text;
+    struct str name;
+    struct str element;
+    while (batch->len <= OPERATIONS_MAX && json_next(&rest, &name, &element))
+        batch->len++;
+    if (batch->len > OPERATIONS_MAX)
+        add_fault(batch, "ensure this value has at most 1000 items", "value_error.list.max_items");
+    return batch->len <= OPERATIONS_MAX;
+}
+
+static void set_place(struct batch *batch, size_t at)
+{
+    batch->place = fault_place_number(&batch->list_place, at);
+}
+
+/* Reads the operations. False: there are faults, or no memory. */
 static bool read_batch(struct batch *batch)
 {
     struct json_value list;
     struct str name;
     struct str element;
-    if (!read_list(batch, &list))
+    if (!read_list(batch, &list) || !count_operations(batch, &list))
         return false;
-    for (struct str rest = list.text; json_next(&rest, &name, &element);)
-        if (++batch->len > OPERATIONS_MAX)
-            break;
-    if (batch->len > OPERATIONS_MAX) {
-        append_fault(batch, "operations", "ensure this value has at most 1000 items",
-                     "value_error.list.max_items");
-        answer_faults(&batch->call->session->response, 422);
-        return false;
-    }
     size_t room = batch->len + 1; /* an arena gives nothing for nothing */
     batch->operations = arena_alloc(batch->arena, room * sizeof *batch->operations);
     batch->changes = arena_alloc(batch->arena, room * sizeof *batch->changes);
@@ -246,12 +240,10 @@ static bool read_batch(struct batch *batch)
         return false;
     struct str rest = list.text;
     for (size_t i = 0; json_next(&rest, &name, &element); i++) {
-        snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", i);
+        set_place(batch, i);
         read_operation(batch, element, &batch->operations[i], &batch->changes[i]);
         batch->changes[i].if_revision = batch->operations[i].if_revision;
     }
-    if (batch->faults->len > 0)
-        answer_faults(&batch->call->session->response, 422);
     return batch->faults->len == 0 && !batch->arena->failed;
 }
 
@@ -279,7 +271,7 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
         return earlier->operation == STORE_REMOVE ? STORE_NOT_FOUND : STORE_OK;
     }
     enum store_status status =
-        storage_get_to_change(batch->call, operation->id, fresh, &record, document);
+        call_get_to_change(batch->call, operation->id, fresh, &record, document);
     if (status != STORE_OK)
         return status;
     operation->guarded = !fresh || operation->if_revision == 0; /* what was read may be old */
@@ -290,25 +282,23 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
 
 static void apply_patch(struct batch *batch, size_t at, struct str document)
 {
-    char place[PLACE_SIZE];
     const struct operation_read *operation = &batch->operations[at];
     struct store_change *change = &batch->changes[at];
     struct integration integration = {0};
     struct arena scratch = {0};
-    struct buffer detail = {0};
     size_t most = batch->call->session->app->config->max_body_bytes;
-    snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", at);
-    struct integration_rules rules = rules_at(batch, "patch", operation->id, place);
-    enum integration_outcome outcome =
-        integration_patch(&scratch, document, operation->patch, &rules, &integration, &detail);
+    set_place(batch, at);
+    struct integration_rules rules = rules_at(batch, "patch", operation->id);
+    enum integration_outcome outcome = integration_patch(&scratch, document, operation->patch,
+                                                         &rules, &integration, batch->faults);
     integration.id = operation->id;
     integration.document = arena_copy(&batch->patched, integration.document);
-    take_outcome(batch, outcome, &integration, &detail, change);
+    take_outcome(batch, outcome, &integration, change);
     arena_release(&scratch);
     batch->patched_len += change->document.len;
     if (change->document.len > most || batch->patched_len > PATCHED_MAX * most)
-        append_fault(batch, "patch", "the integrations would become too large",
-                     "value_error.too_large");
+        add_member_fault(batch, "patch", "the integrations would become too large",
+                         "value_error.too_large");
 }
 
 /* Makes documents of the patches. *failed: of which that could not be done. */
@@ -340,7 +330,7 @@ static void answer_results(const struct batch *batch, uint64_t revision)
 {
     static const unsigned statuses[KINDS] = {
         [CREATE] = 201, [PUT] = 200, [PATCH] = 200, [DELETE] = 204};
-    struct buffer *body = answer_json(&batch->call->session->response, 200);
+    struct buffer *body = answer_json(batch->call, 200);
     buffer_append_str(body, STR("{\"results\":["));
     for (size_t i = 0; i < batch->len; i++) {
         enum kind kind = batch->operations[i].kind;
@@ -361,33 +351,32 @@ static void answer_results(const struct batch *batch, uint64_t revision)
 /* Answers that one operation cannot be made, so that none was. */
 static void answer_failed(struct batch *batch, enum store_status status, size_t failed)
 {
-    snprintf(batch->place, sizeof batch->place, ",\"operations\",%zu", failed);
+    set_place(batch, failed);
     if (status == STORE_NOT_FOUND)
-        append_fault(batch, NULL, "not found", "value_error.not_found");
+        add_fault(batch, "not found", "value_error.not_found");
     else if (status == STORE_EXISTS)
-        append_fault(batch, NULL, "integration id already exists", "value_error.exists");
+        add_fault(batch, "integration id already exists", "value_error.exists");
     else if (status == STORE_CHANGED)
-        append_fault(batch, NULL, "the integration has been changed meanwhile",
-                     "value_error.changed");
+        add_fault(batch, "the integration has been changed meanwhile", "value_error.changed");
     if (batch->faults->len > 0)
-        answer_faults(&batch->call->session->response, 409);
+        answer_faults(batch->call, 409);
     else
         answer_failure(batch->call, status);
 }
 
 /* Makes the changes. *again: what a patch was applied to was not what is there. */
-static enum store_status make_changes(struct batch *batch, bool fresh, uint64_t deadline_ns,
-                                      struct store_batch *made, bool *again)
+static enum store_status make_changes(struct batch *batch, bool fresh, struct store_batch *made,
+                                      bool *again)
 {
-    *made = (struct store_batch){
-        .changes = batch->changes, .len = batch->len, .deadline_ns = deadline_ns};
+    const struct call *call = batch->call;
+    *made = (struct store_batch){.changes = batch->changes, .len = batch->len};
     arena_reset(&batch->patched);
     batch->patched_len = 0;
     enum store_status status = apply_patches(batch, fresh, &made->failed);
     if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
-        status = storage_change(batch->call, made);
+        status = service_change(&call->session->service, &call->caller, made);
     *again = status == STORE_CHANGED && batch->operations[made->failed].guarded &&
-             batch->faults->len == 0 && clock_steady_ns() < deadline_ns;
+             batch->faults->len == 0 && clock_steady_ns() < call->caller.deadline_ns;
     return status;
 }
 
@@ -400,34 +389,43 @@ static bool lacks_condition(const struct batch *batch)
     return false;
 }
 
+static void answer_made(struct batch *batch, enum store_status status,
+                        const struct store_batch *made)
+{
+    if (batch->faults->len > 0) {
+        answer_faults(batch->call, 422);
+    } else if (status == STORE_OK) {
+        if (batch->len > 0)
+            call_tell_revision(batch->call, made->revision);
+        answer_results(batch, made->revision);
+    } else {
+        answer_failed(batch, status, made->failed);
+    }
+}
+
 void handle_batch(const struct call *call)
 {
     struct app_session *session = call->session;
-    struct batch batch = {
-        .call = call, .arena = &session->arena, .faults = &session->response.body};
+    const struct fault_place body = {.root = "body"};
+    struct batch batch = {.call = call,
+                          .arena = &session->arena,
+                          .faults = &session->faults,
+                          .list_place = fault_place_member(&body, STR("operations"))};
     struct store_batch made;
-    uint64_t deadline_ns = storage_deadline(call, session->app->config->db_timeout_ms);
-    enum store_status status;
-    bool again = false;
-    if (!read_batch(&batch))
+    batch.place = batch.list_place;
+    if (!read_batch(&batch)) {
+        if (batch.faults->len > 0)
+            answer_faults(call, 422);
         return;
+    }
     if (lacks_condition(&batch)) {
-        answer_detail(&session->response, 428, STR("if_match is required in each operation"));
+        answer_error(call, 428, STR("if_match is required in each operation"));
         return;
     }
-    bool fresh = false;
-    do {
-        status = make_changes(&batch, fresh, deadline_ns, &made, &again);
-        fresh = true;
-    } while (again);
-    if (batch.faults->len > 0) {
-        answer_faults(&session->response, 422);
-    } else if (status == STORE_OK) {
-        if (batch.len > 0)
-            storage_tell_revision(call, made.revision);
-        answer_results(&batch, made.revision);
-    } else {
-        answer_failed(&batch, status, made.failed);
-    }
+    bool again = false;
+    enum store_status status = make_changes(&batch, false, &made, &again);
+    while (again)
+        status = make_changes(&batch, true, &made, &again);
+    answer_made(&batch, status, &made);
     arena_release(&batch.patched);
 }

@@ -3,7 +3,6 @@
 #include "app/conditions.h"
 #include "app/handlers.h"
 #include "app/query.h"
-#include "app/storage.h"
 
 struct listing {
     const struct call *call;
@@ -19,10 +18,8 @@ struct listing {
 static bool append_to_list(void *context, const struct store_record *record)
 {
     struct listing *listing = context;
-    if (listing->call->session->answer_max < SIZE_MAX) {
-        listing->call->session->elsewhere = true;
+    if (listing->body->len > listing->call->session->answer_max) /* it is not answered here */
         return false;
-    }
     arena_reset(&listing->arena);
     if (!query_wants(listing->query, record, &listing->arena, &listing->scratch))
         return true;
@@ -40,13 +37,13 @@ static bool append_to_list(void *context, const struct store_record *record)
 
 static struct store_read begin_list(const struct call *call, const struct query *query)
 {
-    struct store_read read = storage_begin_read(call);
+    struct store_read read = call_read(call);
     bool filtered = query->has_status || query->text.len > 0;
     read.after = query->after;
     read.ids = query->ids;
     read.ids_len = query->ids_len;
     read.wanted = query->limit > 0 && !filtered ? query->limit + 1 : 0;
-    read.known = conditions_known(call);
+    read.known = conditions_known(call->request);
     return read;
 }
 
@@ -57,21 +54,21 @@ void handle_list(const struct call *call)
     if (!query_read(call, QUERY_OF_LIST, &query))
         return;
     struct store_read read = begin_list(call, &query);
-    struct listing listing = {
-        .call = call, .query = &query, .body = answer_json(&session->response, 200)};
+    struct listing listing = {.call = call, .query = &query, .body = answer_json(call, 200)};
     buffer_append_char(listing.body, '[');
-    enum store_status status = storage_each(call, &read, append_to_list, &listing);
+    enum store_status status =
+        service_list(&session->service, &call->caller, &read, append_to_list, &listing);
     buffer_append_char(listing.body, ']');
     buffer_release(&listing.scratch);
     arena_release(&listing.arena);
-    storage_end_read(call, &read, status);
+    call_tell_state(call, &read, status);
     if (status != STORE_OK) {
         answer_failure(call, status);
         return;
     }
     conditions_tell(call, read.revision, 0);
     if (conditions_has(call, read.revision, 0))
-        answer_not_modified(&session->response);
+        answer_not_modified(call);
     else if (listing.more)
         query_tell_next(call, listing.last);
 }

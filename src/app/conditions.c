@@ -2,7 +2,6 @@
 #include "app/conditions.h"
 
 #include "app/answer.h"
-#include "app/storage.h"
 
 #define NEVER UINT64_MAX /* a revision that nothing has */
 
@@ -42,9 +41,9 @@ static bool names(struct str list, uint64_t revision, bool weak)
     return false;
 }
 
-uint64_t conditions_known(const struct call *call)
+uint64_t conditions_known(const struct http_request *request)
 {
-    struct str list = call->request->if_none_match;
+    struct str list = request->if_none_match;
     struct http_tag tag;
     return http_next_tag(&list, &tag) ? revision_of(&tag) : 0;
 }
@@ -89,7 +88,7 @@ static bool look(const struct call *call, uint64_t *if_revision)
 {
     struct store_record record;
     struct buffer *body = &call->session->response.body;
-    enum store_status status = storage_get_to_change(call, call->id, true, &record, body);
+    enum store_status status = call_get_to_change(call, call->id, true, &record, body);
     buffer_reset(body, SIZE_MAX);
     /* That there is none the change itself will say, unless somebody is faster. */
     bool fulfilled = status == STORE_OK && holds(call->request, &record);
@@ -121,8 +120,8 @@ bool conditions_read(const struct call *call, struct store_change *change)
     const struct http_request *request = call->request;
     if (call->session->app->config->require_if_match && request->if_match.len == 0 &&
         request->if_none_match.len == 0) {
-        answer_detail(&call->session->response, 428,
-                      STR("If-Match is required: read the integration, and send its ETag"));
+        answer_error(call, 428,
+                     STR("If-Match is required: read the integration, and send its ETag"));
         return false;
     }
     if (http_is_any(request->if_none_match) && request->if_match.len == 0 &&

@@ -6,13 +6,13 @@
 #ifndef APP_CONDITIONS_H
 #define APP_CONDITIONS_H
 
-#include "app/endpoints.h"
+#include "app/call.h"
 
 /* Tells the tag of what is answered, and when it was changed last (0: that is not known). */
 void conditions_tell(const struct call *call, uint64_t revision, uint64_t updated_us);
 
 /* A revision that the client says it has; 0: none. */
-uint64_t conditions_known(const struct call *call);
+uint64_t conditions_known(const struct http_request *request);
 
 /* Whether the client has the revision, last changed then (0: that is not known): 304 is the answer
  * to it. */

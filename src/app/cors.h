@@ -4,7 +4,7 @@
 #ifndef APP_CORS_H
 #define APP_CORS_H
 
-#include "app/endpoints.h"
+#include "app/call.h"
 
 /* Whether a request is a preflight that CORS is there to answer. */
 bool cors_is_preflight(const struct call *call);

@@ -3,7 +3,6 @@
 
 #include "app/answer.h"
 #include "base/text.h"
-#include "model/fault.h"
 #include "model/json.h"
 
 /* ---- reading ---- */
@@ -15,10 +14,9 @@ struct reader {
 
 static void fault(struct reader *reader, const char *name, const char *message, const char *type)
 {
-    struct buffer *faults = answer_next_fault(&reader->call->session->response);
-    fault_begin(faults, "query");
-    fault_append_step(faults, str_from(name));
-    fault_end(faults, str_from(message), type);
+    const struct fault_place query = {.root = "query"};
+    struct fault_place place = fault_place_member(&query, str_from(name));
+    faults_add(&reader->call->session->faults, &place, str_from(message), type);
 }
 
 static void read_limit(struct reader *reader, struct str value)
@@ -124,15 +122,14 @@ static void read_parameter(struct reader *reader, enum query_kind kind, struct s
 
 bool query_read(const struct call *call, enum query_kind kind, struct query *query)
 {
-    struct http_response *response = &call->session->response;
     struct reader reader = {call, query};
     struct str rest = http_target_query(call->request->target);
     struct str pair;
     while (str_split(&rest, '&', &pair))
         read_parameter(&reader, kind, pair);
-    if (response->body.len == 0)
+    if (call->session->faults.len == 0)
         return true;
-    answer_faults(response, 422);
+    answer_faults(call, 422);
     return false;
 }
 

@@ -4,7 +4,7 @@
 #ifndef APP_QUERY_H
 #define APP_QUERY_H
 
-#include "app/endpoints.h"
+#include "app/call.h"
 #include "model/integration.h"
 
 enum {

@@ -3,7 +3,6 @@
 #include "app/conditions.h"
 #include "app/handlers.h"
 #include "app/query.h"
-#include "app/storage.h"
 #include "base/clock.h"
 #include "model/integration.h"
 
@@ -20,18 +19,18 @@ static void choose_fields(const struct call *call, const struct query *query,
 
 void handle_get(const struct call *call)
 {
-    struct http_response *response = &call->session->response;
     struct store_record record;
     struct query query = {0};
     if (!query_read(call, QUERY_OF_ONE, &query))
         return;
-    struct store_read read = storage_begin_read(call);
-    struct buffer *body = answer_json(response, 200);
+    struct store_read read = call_read(call);
+    struct buffer *body = answer_json(call, 200);
     enum store_status status = STORE_NOT_FOUND;
-    read.known = conditions_known(call);
+    read.known = conditions_known(call->request);
     if (integration_id_is_valid(call->id)) {
-        status = storage_get(call, call->id, &read, &record, body);
-        storage_end_read(call, &read, status);
+        status =
+            service_get(&call->session->service, &call->caller, call->id, &read, &record, body);
+        call_tell_state(call, &read, status);
     }
     if (status != STORE_OK) {
         answer_failure(call, status);
@@ -39,7 +38,7 @@ void handle_get(const struct call *call)
     }
     conditions_tell(call, record.revision, record.updated_us);
     if (conditions_has(call, record.revision, record.updated_us))
-        answer_not_modified(response);
+        answer_not_modified(call);
     else
         choose_fields(call, &query, &record, body);
 }
@@ -48,13 +47,10 @@ void handle_get(const struct call *call)
 
 static enum store_status make_change(const struct call *call, const struct store_change *change)
 {
-    const struct app *app = call->session->app;
-    struct store_batch batch = {.changes = change,
-                                .len = 1,
-                                .deadline_ns = storage_deadline(call, app->config->db_timeout_ms)};
-    enum store_status status = storage_change(call, &batch);
+    struct store_batch batch = {.changes = change, .len = 1};
+    enum store_status status = service_change(&call->session->service, &call->caller, &batch);
     if (status == STORE_OK) {
-        storage_tell_revision(call, batch.revision);
+        call_tell_revision(call, batch.revision);
         if (change->operation != STORE_REMOVE)
             conditions_tell(call, batch.revision, batch.made_us);
     } else if (status == STORE_CHANGED ||
@@ -84,10 +80,9 @@ static void tell_location(const struct call *call, struct str id)
 /* Makes the change and answers with the integration as it is then. */
 static enum store_status write(const struct call *call, const struct store_change *change)
 {
-    struct app_session *session = call->session;
     bool creates = change->operation == STORE_CREATE;
     /* The answer comes first: what is committed must not fail for want of memory. */
-    struct buffer *body = answer_json(&session->response, creates ? 201 : 200);
+    struct buffer *body = answer_json(call, creates ? 201 : 200);
     buffer_reset(body, SIZE_MAX);
     buffer_append_str(body, change->document);
     if (body->failed)
@@ -108,10 +103,9 @@ static struct integration_rules rules_of(const struct call *call)
 static bool read_integration(const struct call *call, struct integration *integration)
 {
     struct integration_rules rules = rules_of(call);
-    struct buffer *body = &call->session->response.body;
-    buffer_append_str(body, STR("{\"detail\":"));
-    return answer_outcome(call, integration_parse(&call->session->arena, call->request->body,
-                                                  &rules, integration, body));
+    struct app_session *session = call->session;
+    return answer_outcome(call, integration_parse(&session->arena, call->request->body, &rules,
+                                                  integration, &session->faults));
 }
 
 void handle_create(const struct call *call)
@@ -173,7 +167,7 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
     struct integration integration;
     struct store_record record;
     buffer_reset(body, SIZE_MAX); /* of what an earlier attempt left */
-    enum store_status status = storage_get_to_change(call, call->id, fresh, &record, body);
+    enum store_status status = call_get_to_change(call, call->id, fresh, &record, body);
     if (status != STORE_OK)
         return status;
     struct str document = arena_copy(scratch, buffer_str(body));
@@ -184,13 +178,12 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
         conditions_tell(call, record.revision, 0);
         return STORE_CHANGED;
     }
-    buffer_append_str(body, STR("{\"detail\":"));
     *answered = !answer_outcome(call, integration_patch(scratch, document, call->request->body,
-                                                        &rules, &integration, body));
+                                                        &rules, &integration, &session->faults));
     if (*answered)
         return STORE_OK;
     if (integration.document.len > session->app->config->max_body_bytes) {
-        answer_detail(&session->response, 413, STR("The integration would become too large"));
+        answer_error(call, 413, STR("The integration would become too large"));
         *answered = true;
         return STORE_OK;
     }
@@ -201,17 +194,15 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
 
 void handle_patch(const struct call *call)
 {
-    struct app_session *session = call->session;
-    struct http_response *response = &session->response;
+    struct http_response *response = &call->session->response;
     struct store_change change = {.id = call->id};
-    uint64_t deadline_ns = storage_deadline(call, session->app->config->db_timeout_ms);
     bool answered = false;
     bool fresh = false;
     struct arena scratch = {0}; /* of one attempt */
     enum store_status status = STORE_NOT_FOUND;
     if (!is_patch(call->request->content_type)) {
         http_response_header(response, STR("Accept-Patch"), answer_patch_types);
-        answer_detail(response, 415, STR("Unsupported Media Type"));
+        answer_error(call, 415, STR("Unsupported Media Type"));
         return;
     }
     bool exists = integration_id_is_valid(call->id);
@@ -225,7 +216,7 @@ void handle_patch(const struct call *call)
          * tell what to do. */
         if (status != STORE_CHANGED || (fresh && change.if_revision != 0))
             break;
-        if (clock_steady_ns() > deadline_ns) {
+        if (clock_steady_ns() > call->caller.deadline_ns) {
             status = STORE_AWAY;
             break;
         }

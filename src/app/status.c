@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/answer.h"
 #include "app/handlers.h"
-#include "app/storage.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 void handle_health(const struct call *call)
 {
-    struct buffer *body = answer_json(&call->session->response, 200);
+    struct buffer *body = answer_json(call, 200);
     buffer_append_str(body, STR("{\"status\":\"ok\",\"app\":"));
     text_append_json(body, str_from(call->session->app->config->app_name));
     buffer_append_char(body, '}');
@@ -15,13 +15,10 @@ void handle_health(const struct call *call)
 static bool store_is_ready(const struct call *call)
 {
     struct app_session *session = call->session;
-    const struct store_backend *backend = session->app->backend;
-    const struct config *config = session->app->config;
-    struct store_stats stats;
-    if (backend->replicates && config->readiness_policy == READINESS_SERVE_STALE)
-        return backend->stats(session->store, &stats) == STORE_OK &&
-               stats.age_ms <= config->max_staleness_ms;
-    return storage_ready(call, storage_deadline(call, config->readiness_timeout_ms)) == STORE_OK;
+    struct service_caller caller = call->caller;
+    caller.deadline_ns =
+        call->request->started_ns + session->app->config->readiness_timeout_ms * NS_PER_MS;
+    return service_ready(&session->service, &caller) == STORE_OK;
 }
 
 static bool is_stopping(const struct app *app)
@@ -34,11 +31,11 @@ static void answer_readiness(const struct call *call, struct str ready)
 {
     struct app_session *session = call->session;
     if (is_stopping(session->app))
-        answer_detail(&session->response, 503, STR("not ready"));
+        answer_error(call, 503, STR("not ready"));
     else if (!store_is_ready(call))
-        answer_detail(&session->response, 503, STR("db not ready"));
+        answer_error(call, 503, STR("db not ready"));
     else
-        buffer_append_str(answer_json(&session->response, 200), ready);
+        buffer_append_str(answer_json(call, 200), ready);
 }
 
 void handle_readiness(const struct call *call)
@@ -81,7 +78,7 @@ static void render_store(const struct app *app, const struct store_stats *stats,
          stats->revision},
     };
     metrics_render_samples(samples, ARRAY_LEN(samples), page);
-    if (!app->backend->replicates)
+    if (!service_replicates(&app->service))
         return;
     metrics_render_samples(database, ARRAY_LEN(database), page);
     if (stats->age_ms == UINT64_MAX) /* there is no replica yet */
@@ -108,7 +105,7 @@ void handle_metrics(const struct call *call)
     struct app_session *session = call->session;
     const struct app *app = session->app;
     struct store_stats stats = {0};
-    bool store_up = app->backend->stats(session->store, &stats) == STORE_OK;
+    bool store_up = service_stats(&session->service, &stats) == STORE_OK;
     const struct metrics_page page = {choose_format(call->request->accept),
                                       &session->response.body};
     const struct metrics_sample samples[] = {

@@ -16,9 +16,10 @@
 #include "base/clock.h"
 #include "core/log.h"
 #include "main/listener.h"
-#include "server/cgi.h"
 #include "server/follower.h"
+#include "server/oneshot.h"
 #include "server/worker.h"
+#include "service/service.h"
 
 bool hosted_by_fastcgi(void)
 {
@@ -127,7 +128,7 @@ static int serve(const struct config *config, const struct store_backend *backen
         return EXIT_FAILURE;
     }
     prepare_signals();
-    if (backend->follow == NULL)
+    if (!service_is_followed(backend))
         return worker_run(&options);
     if (!start_companion(&companion, config, backend)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
@@ -141,7 +142,7 @@ static int serve(const struct config *config, const struct store_backend *backen
 int hosted_refuse(void)
 {
     if (hosted_by_cgi())
-        cgi_refuse();
+        oneshot_refuse();
     return EXIT_FAILURE;
 }
 
@@ -157,7 +158,7 @@ int hosted_run(const struct config *config, const struct store_backend *backend)
     } else if (!state_dir_create(config->state_dir, error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
-        return hosted_by_cgi() ? cgi_serve(config, backend) : serve(config, backend);
+        return hosted_by_cgi() ? oneshot_serve(config, backend) : serve(config, backend);
     }
     return hosted_refuse();
 }

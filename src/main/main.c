@@ -7,14 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "app/app.h"
-#include "app/transfer.h"
 #include "core/config.h"
 #include "core/log.h"
 #include "main/hosted.h"
-#include "main/probe.h"
 #include "main/supervisor.h"
-#include "store/store.h"
+#include "service/service.h"
+#include "tools/probe.h"
+#include "tools/transfer.h"
 
 #ifndef PACKAGE_VERSION
 #error "PACKAGE_VERSION comes from configure"
@@ -94,11 +93,6 @@ static int check_config(const char *argument)
     return EXIT_SUCCESS;
 }
 
-static const struct store_backend *backend_of(const struct config *config)
-{
-    return config->database_url[0] == '\0' ? &store_lmdb : &store_pg;
-}
-
 /* `option` NULL: without --with-nginx. */
 static int serve(const char *option)
 {
@@ -106,7 +100,7 @@ static int serve(const char *option)
     if (!load(&config))
         return EXIT_FAILURE;
     return supervisor_run(
-        &(struct supervisor_options){&config, backend_of(&config), option != NULL});
+        &(struct supervisor_options){&config, service_backend(&config), option != NULL});
 }
 
 /* Brings the database's schema up to date, and does nothing else. */
@@ -124,8 +118,7 @@ static int migrate(const char *argument)
         return EXIT_FAILURE;
     }
     log_open(LOG_WARNING, STDERR_FILENO);
-    struct store_options options = app_store_options(&config);
-    enum store_migration migrated = store_pg_migrate(&options, error, sizeof error);
+    enum store_migration migrated = service_migrate(&config, error, sizeof error);
     if (migrated == STORE_NOT_MIGRATED)
         fprintf(stderr, "integration-service: cannot migrate: %s\n", error);
     else
@@ -153,7 +146,7 @@ static int import(const char *path)
         snprintf(error, sizeof error, "cannot read %s: %s", path, strerror(errno));
         return complain(error);
     }
-    bool imported = transfer_import(&config, backend_of(&config), in, stderr, error);
+    bool imported = transfer_import(&config, service_backend(&config), in, stderr, error);
     if (in != stdin)
         fclose(in);
     return imported ? EXIT_SUCCESS : complain(error);
@@ -167,7 +160,7 @@ static int export(const char *path)
     if (!load(&config))
         return EXIT_FAILURE;
     log_open(LOG_WARNING, STDERR_FILENO);
-    return transfer_export(&config, backend_of(&config), path, stdout, stderr, error)
+    return transfer_export(&config, service_backend(&config), path, stdout, stderr, error)
                ? EXIT_SUCCESS
                : complain(error);
 }
@@ -213,7 +206,7 @@ static int serve_hosted(void)
 {
     struct config config;
     if (load(&config))
-        return hosted_run(&config, backend_of(&config));
+        return hosted_run(&config, service_backend(&config));
     return hosted_refuse();
 }
 

@@ -234,7 +234,7 @@ static bool fork_worker(struct supervisor *supervisor)
 /* Whether there is no follower, and shall be one. */
 static bool wants_follower(const struct supervisor *supervisor)
 {
-    return supervisor->options->backend->follow != NULL && supervisor->phase != PHASE_ENDING &&
+    return service_is_followed(supervisor->options->backend) && supervisor->phase != PHASE_ENDING &&
            supervisor->follower.state == CHILD_NONE;
 }
 
@@ -264,7 +264,7 @@ static void back_off(struct supervisor *supervisor)
 static void fork_workers(struct supervisor *supervisor)
 {
     if (supervisor->phase == PHASE_ENDING ||
-        (supervisor->options->backend->follow != NULL && !supervisor->follower_was_ready))
+        (service_is_followed(supervisor->options->backend) && !supervisor->follower_was_ready))
         return;
     while (count_children(supervisor, CHILD_STARTING, true) +
                    count_children(supervisor, CHILD_SERVING, true) <

@@ -36,6 +36,25 @@ extern const size_t http_statuses_len;
 size_t http_status_index(unsigned status);
 const char *http_status_reason(unsigned status);
 
+/* The headers of a request that the service reads, each once: its member in struct http_request,
+ * its name, and the variable that brings it in CGI and FastCGI (RFC 3875, section 4.1.18). To read
+ * one more: add a row here, and let nginx pass it (nginx/integration-service-fastcgi.conf.in, which
+ * the build holds against this table). Other web servers pass all they get. */
+#define HTTP_REQUEST_HEADERS(HEADER)                                                               \
+    HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \
+    HEADER(cache_control, "Cache-Control", "HTTP_CACHE_CONTROL")                                   \
+    HEADER(content_type, "Content-Type", "CONTENT_TYPE")                                           \
+    HEADER(cookie, "Cookie", "HTTP_COOKIE")                                                        \
+    HEADER(cors_headers, "Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS")  \
+    HEADER(cors_method, "Access-Control-Request-Method", "HTTP_ACCESS_CONTROL_REQUEST_METHOD")     \
+    HEADER(id, "X-Request-ID", "HTTP_X_REQUEST_ID")                                                \
+    HEADER(if_match, "If-Match", "HTTP_IF_MATCH")                                                  \
+    HEADER(if_modified_since, "If-Modified-Since", "HTTP_IF_MODIFIED_SINCE")                       \
+    HEADER(if_none_match, "If-None-Match", "HTTP_IF_NONE_MATCH")                                   \
+    HEADER(if_unmodified_since, "If-Unmodified-Since", "HTTP_IF_UNMODIFIED_SINCE")                 \
+    HEADER(origin, "Origin", "HTTP_ORIGIN")                                                        \
+    HEADER(traceparent, "traceparent", "HTTP_TRACEPARENT")
+
 /* All strings are the server's and live until the request is finished; an absent header is empty.
  */
 struct http_request {
@@ -43,19 +62,9 @@ struct http_request {
     enum http_method method;
     struct str prefix; /* the path that a web server keeps in front of the service's own */
     struct str target; /* behind it, as the client sent it, still encoded, with its query */
-    struct str content_type;
-    struct str id; /* X-Request-ID */
-    struct str origin;
-    struct str cookie;
-    struct str cache_control;
-    struct str accept;
-    struct str if_match;
-    struct str if_none_match;
-    struct str if_modified_since;
-    struct str if_unmodified_since;
-    struct str traceparent;
-    struct str cors_method;  /* Access-Control-Request-Method */
-    struct str cors_headers; /* Access-Control-Request-Headers */
+#define HTTP_REQUEST_MEMBER(member_, name_, variable_) struct str member_;
+    HTTP_REQUEST_HEADERS(HTTP_REQUEST_MEMBER)
+#undef HTTP_REQUEST_MEMBER
     struct str body;
     bool body_too_large; /* it was longer than allowed and is not in `body` */
 };

@@ -17,43 +17,39 @@ const struct str integration_field_names[INTEGRATION_FIELDS] = {
 struct parser {
     struct arena *arena;
     const struct integration_rules *rules;
+    struct fault_place place; /* of the body */
     struct json_member members[INTEGRATION_FIELDS];
     struct str texts[INTEGRATION_STATUS]; /* id, name, description, decoded */
     bool status;
-    struct buffer *detail;
+    struct faults *faults;
     bool faulty;
     bool no_memory;
 };
 
-static void begin_fault(struct parser *parser)
+static void fault(struct parser *parser, const struct fault_place *place, struct str message,
+                  const char *type)
 {
-    buffer_append_char(parser->detail, parser->faulty ? ',' : '[');
     parser->faulty = true;
-    fault_begin(parser->detail, "body");
-    buffer_append_str(parser->detail, parser->rules->place);
+    faults_add(parser->faults, place, message, type);
 }
 
 /* A fault of the whole body. */
 static void body_fault(struct parser *parser, const char *message, const char *type)
 {
-    begin_fault(parser);
-    fault_end(parser->detail, str_from(message), type);
+    fault(parser, &parser->place, str_from(message), type);
 }
 
 static void syntax_fault(struct parser *parser, const struct json_error *error)
 {
-    begin_fault(parser);
-    buffer_append_char(parser->detail, ',');
-    buffer_append_u64(parser->detail, error->offset);
-    fault_end(parser->detail, str_from(error->message), "value_error.jsondecode");
+    struct fault_place place = fault_place_number(&parser->place, error->offset);
+    fault(parser, &place, str_from(error->message), "value_error.jsondecode");
 }
 
 static void field_fault_str(struct parser *parser, enum integration_field field, struct str message,
                             const char *type)
 {
-    begin_fault(parser);
-    fault_append_step(parser->detail, parser->members[field].name);
-    fault_end(parser->detail, message, type);
+    struct fault_place place = fault_place_member(&parser->place, integration_field_names[field]);
+    fault(parser, &place, message, type);
 }
 
 static void field_fault(struct parser *parser, enum integration_field field, const char *message,
@@ -177,10 +173,11 @@ static void duplicate_fault(struct parser *parser, struct str name)
     struct buffer message = buffer_on(storage, sizeof storage);
     buffer_append_str(&message, STR("duplicate key: "));
     text_append_json(&message, name);
-    if (message.failed)
+    if (message.failed) /* too long to repeat */
         field_fault(parser, INTEGRATION_SETTINGS, "duplicate key", "value_error.duplicate_key");
     else
-        field_fault_str(parser, INTEGRATION_SETTINGS, buffer_str(&message),
+        field_fault_str(parser, INTEGRATION_SETTINGS,
+                        arena_copy(parser->faults->arena, buffer_str(&message)),
                         "value_error.duplicate_key");
 }
 
@@ -247,9 +244,12 @@ static enum integration_outcome parse_object(struct parser *parser, struct integ
 }
 
 static struct parser parser_of(struct arena *arena, const struct integration_rules *rules,
-                               struct buffer *detail)
+                               struct faults *faults)
 {
-    struct parser parser = {.arena = arena, .rules = rules, .detail = detail};
+    struct parser parser = {
+        .arena = arena, .rules = rules, .place = rules->place, .faults = faults};
+    if (parser.place.root == NULL)
+        parser.place.root = "body";
     for (size_t i = 0; i < INTEGRATION_FIELDS; i++)
         parser.members[i].name = integration_field_names[i];
     return parser;
@@ -301,26 +301,20 @@ static enum integration_outcome parse_body(struct parser *parser, struct str bod
 
 enum integration_outcome integration_parse(struct arena *arena, struct str body,
                                            const struct integration_rules *rules,
-                                           struct integration *integration, struct buffer *detail)
+                                           struct integration *integration, struct faults *faults)
 {
-    struct parser parser = parser_of(arena, rules, detail);
-    enum integration_outcome outcome = parse_body(&parser, body, integration);
-    if (outcome == INTEGRATION_INVALID)
-        buffer_append_char(detail, ']');
-    return outcome;
+    struct parser parser = parser_of(arena, rules, faults);
+    return parse_body(&parser, body, integration);
 }
 
 enum integration_outcome integration_read_object(struct arena *arena, struct str body,
                                                  const struct integration_rules *rules,
                                                  struct json_value *root,
                                                  struct json_member *members, size_t members_len,
-                                                 struct buffer *detail)
+                                                 struct faults *faults)
 {
-    struct parser parser = parser_of(arena, rules, detail);
-    enum integration_outcome outcome = read_object(&parser, body, root, members, members_len);
-    if (outcome == INTEGRATION_INVALID)
-        buffer_append_char(detail, ']');
-    return outcome;
+    struct parser parser = parser_of(arena, rules, faults);
+    return read_object(&parser, body, root, members, members_len);
 }
 
 /* Reads the patch: what is wrong with it whatever it is applied to. */
@@ -339,9 +333,9 @@ static enum integration_outcome check_patch(struct parser *parser, struct str pa
 
 enum integration_outcome integration_patch(struct arena *arena, struct str document,
                                            struct str patch, const struct integration_rules *rules,
-                                           struct integration *integration, struct buffer *detail)
+                                           struct integration *integration, struct faults *faults)
 {
-    struct parser parser = parser_of(arena, rules, detail);
+    struct parser parser = parser_of(arena, rules, faults);
     struct buffer merged = {0};
     struct json_value root;
     enum integration_outcome outcome = check_patch(&parser, patch, &root);
@@ -352,8 +346,6 @@ enum integration_outcome integration_patch(struct arena *arena, struct str docum
                       : parse_body(&parser, buffer_str(&merged), integration);
         buffer_release(&merged);
     }
-    if (outcome == INTEGRATION_INVALID)
-        buffer_append_char(detail, ']');
     return outcome;
 }
 

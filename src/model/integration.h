@@ -11,6 +11,7 @@
 #include "base/base.h"
 #include "base/buffer.h"
 #include "base/str.h"
+#include "model/fault.h"
 #include "model/json.h"
 
 enum {
@@ -36,32 +37,31 @@ struct integration {
 
 enum integration_outcome {
     INTEGRATION_OK,
-    INTEGRATION_INVALID,    /* `detail` lists the faults (422) */
+    INTEGRATION_INVALID,    /* `faults` lists what is wrong (422) */
     INTEGRATION_UNREADABLE, /* not UTF-8, or nested too deep (400) */
     INTEGRATION_NO_MEMORY
 };
 
 /* What a body is held against. */
 struct integration_rules {
-    bool is_json;       /* the request's Content-Type named JSON */
-    struct str path_id; /* the id the body must have; empty: any */
-    struct str place;   /* JSON: where in the body it stands, each step behind a comma; empty: it
-                           is the body */
+    bool is_json;             /* the request's Content-Type named JSON */
+    struct str path_id;       /* the id the body must have; empty: any */
+    struct fault_place place; /* where it stands; of a zeroed one: it is the body */
 };
 
-/* Reads an integration from a request's body. It lives in `arena`. The faults go to `detail` as
- * the JSON array of the contract, one entry a fault; they repeat nothing of the body but the
- * name of a repeated member. */
+/* Reads an integration from a request's body. It lives in `arena`. What is wrong with it is added
+ * to `faults`, in the order of the members; nothing of the body is repeated there but the name of a
+ * repeated member. */
 MUST_CHECK enum integration_outcome integration_parse(struct arena *arena, struct str body,
                                                       const struct integration_rules *rules,
                                                       struct integration *integration,
-                                                      struct buffer *detail);
+                                                      struct faults *faults);
 
 /* Reads a body that is no integration but an object with these members, with the same outcomes. */
 MUST_CHECK enum integration_outcome
 integration_read_object(struct arena *arena, struct str body, const struct integration_rules *rules,
                         struct json_value *root, struct json_member *members, size_t members_len,
-                        struct buffer *detail);
+                        struct faults *faults);
 
 /* Reads what a merge patch (RFC 7396) makes of the integration that `document` is. It and its
  * faults are as integration_parse would say of the result. */
@@ -69,7 +69,7 @@ MUST_CHECK enum integration_outcome integration_patch(struct arena *arena, struc
                                                       struct str patch,
                                                       const struct integration_rules *rules,
                                                       struct integration *integration,
-                                                      struct buffer *detail);
+                                                      struct faults *faults);
 
 /* Finds the values in a document, as JSON, without checking it again. False: there was no memory,
  * or it is none (an administrator may have written it into a database). */

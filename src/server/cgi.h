@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * CGI (RFC 3875): a request's meta-variables and an answer's form, which FastCGI has from it; and
- * one request by CGI itself. */
+ * CGI (RFC 3875): a request's meta-variables and an answer's form, which FastCGI has from it. */
 #ifndef SERVER_CGI_H
 #define SERVER_CGI_H
 
 #include <stdbool.h>
 
-#include "core/config.h"
 #include "model/http.h"
-#include "store/store.h"
 
 /* Where the service lies among the web server's paths. */
 struct cgi_place {
@@ -27,12 +24,5 @@ void cgi_read(char *const *variables, const struct cgi_place *place, struct http
 /* Puts an answer out (section 6) in parts. */
 typedef void cgi_put(void *to, struct str part);
 void cgi_put_response(cgi_put *put, void *to, const struct http_response *response);
-
-/* Answers the one request that the environment and standard input hold on standard output; returns
- * the program's exit status. */
-int cgi_serve(const struct config *config, const struct store_backend *backend);
-
-/* Answers that the service cannot start. */
-void cgi_refuse(void);
 
 #endif

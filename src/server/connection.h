@@ -19,6 +19,9 @@ struct connection {
     struct app_route route;
     uint64_t partial_since_ns; /* when a request was first seen in part; 0: none is */
     struct connection *queued_next;
+    bool is_parked; /* the current request waits for a commit */
+    struct connection *parked_previous;
+    struct connection *parked_next;
     struct connection *previous; /* in the set */
     struct connection *next;
 };

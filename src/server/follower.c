@@ -31,24 +31,18 @@ static int open_stop_fd(void)
 int follower_run(const struct follower_options *options)
 {
     char error[512] = "no memory or descriptor";
-    struct store_options store = app_store_options(options->config);
     struct metrics_labels labels;
     struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);
     struct metrics_slot slot; /* for its memory and descriptors, which are the pool's too */
-    struct store_follow follow = {
-        .defaults = app_defaults,
-        .defaults_len = options->config->seed_defaults ? app_defaults_len : 0,
-        .stop_fd = open_stop_fd(),
-        .ready = tell_ready,
-        .context = (void *)options,
-    };
+    struct service_follow follow = {
+        .stop_fd = open_stop_fd(), .ready = tell_ready, .context = (void *)options};
     prctl(PR_SET_NAME, "follower"); /* for ps(1) and top(1) */
     signal(SIGPIPE, SIG_IGN);
     bool followed = false;
     if (metrics != NULL && follow.stop_fd >= 0) {
         log_count_in(metrics_log_counts(metrics));
         metrics_claim(metrics, &slot, false);
-        followed = options->backend->follow(&store, &follow, error, sizeof error);
+        followed = service_follow(options->config, options->backend, &follow, error, sizeof error);
         metrics_count_cpu(&slot);
     }
     if (!followed)

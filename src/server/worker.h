@@ -2,12 +2,13 @@
  *
  * A worker process: accepts connections of web servers and answers their requests.
  *
- * Three kinds of threads. The acceptor takes connections, blocked in accept4(2), where the kernel
- * wakes one of all workers in turn. The poller, the process's first thread, watches every
- * connection; a request that cannot wait for anything (a read from mapped memory) it answers
- * itself. Any other goes to the handlers, and leaves the poller's set until it is answered: so no
- * read waits behind a write's disk, a long body or a large answer, and a half-sent request holds no
- * thread but, once it is a long one, a handler. */
+ * Three kinds of threads. The acceptor takes connections. The poller, the process's first thread,
+ * watches them all; a request that waits for nothing (a read from mapped memory) it answers itself.
+ * Any other goes to the handlers, and leaves the poller's set until it is answered: so no read
+ * waits behind a write's disk, a long body or a large answer. A half-sent request holds no thread,
+ * until it is a long one, which holds a handler; a parked one holds none (parking.h).
+ *
+ * Limits: a body that comes slowly holds a handler of the changes' lane while it comes. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "base/buffer.h"
+#include "base/event.h"
 #include "base/str.h"
 
 enum store_status {
@@ -91,10 +92,17 @@ struct store_change {
     uint64_t if_revision; /* STORE_CHANGED if the document there has another; 0: whatever it has */
 };
 
+/* Who makes changes. */
+struct store_author {
+    struct str actor;      /* a name; empty: nobody in particular */
+    struct str request_id; /* of the request that asks for them; empty: none does */
+};
+
 /* Changes that are made together or not at all, in their order; each takes a revision. */
 struct store_batch {
     const struct store_change *changes;
     size_t len;
+    struct store_author author;
     bool first; /* to be made only in a store that never held anything; STORE_OK whether or not */
     uint64_t deadline_ns;        /* of the steady clock, for a back-end with a database */
     void (*step)(void *context); /* called after each change; NULL: nobody wants to know */
@@ -130,8 +138,7 @@ struct store_stats {
 
 /* What a follower is given. */
 struct store_follow {
-    const struct store_change *defaults; /* for a database that never held anything */
-    size_t defaults_len;
+    struct store_batch defaults;  /* for a database that never held anything; it may be empty */
     int stop_fd;                  /* to be read: the follower shall end */
     void (*ready)(void *context); /* called once: reads can be answered, as well as they can now */
     void *context;
@@ -174,6 +181,10 @@ struct store_backend {
     /* Whether changes can be made now: STORE_OK or STORE_AWAY. */
     enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);
+
+    /* The event that something was committed, by any process of this host, in memory that lives as
+     * long as the store. */
+    struct event *(*commits)(struct store *store);
 };
 
 /* The embedded store: LMDB, in memory shared by all processes of a host. */

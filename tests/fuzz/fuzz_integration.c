@@ -17,13 +17,12 @@ static void check_patch(struct arena *arena, struct str patch)
                               "\"settings\":{\"a\":{\"b\":[1]},\"c\":\"\\u0000\"}}");
     struct integration once;
     struct integration again;
-    struct buffer detail = {0};
-    if (integration_patch(arena, document, patch, &rules, &once, &detail) == INTEGRATION_OK &&
-        (integration_patch(arena, once.document, patch, &rules, &again, &detail) !=
+    struct faults faults = {.arena = arena};
+    if (integration_patch(arena, document, patch, &rules, &once, &faults) == INTEGRATION_OK &&
+        (integration_patch(arena, once.document, patch, &rules, &again, &faults) !=
              INTEGRATION_OK ||
          !str_equal(once.document, again.document)))
         abort();
-    buffer_release(&detail);
 }
 
 static void check(struct arena *arena, struct str body)
@@ -31,17 +30,19 @@ static void check(struct arena *arena, struct str body)
     struct integration_rules rules = {.is_json = true};
     struct integration first;
     struct integration second;
+    struct faults faults = {.arena = arena};
     struct buffer detail = {0};
     struct json_value root;
     struct json_error error;
-    switch (integration_parse(arena, body, &rules, &first, &detail)) {
+    switch (integration_parse(arena, body, &rules, &first, &faults)) {
     case INTEGRATION_OK:
         if (!integration_id_is_valid(first.id) ||
-            integration_parse(arena, first.document, &rules, &second, &detail) != INTEGRATION_OK ||
+            integration_parse(arena, first.document, &rules, &second, &faults) != INTEGRATION_OK ||
             !str_equal(first.document, second.document) || !str_equal(first.id, second.id))
             abort();
         break;
     case INTEGRATION_INVALID:
+        faults_append_json(&detail, &faults);
         if (json_scan(arena, buffer_str(&detail), &root, NULL, 0, &error) != JSON_OK ||
             root.kind != JSON_ARRAY || root.text.len < 3)
             abort();

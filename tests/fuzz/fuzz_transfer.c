@@ -3,8 +3,8 @@
  * Any bytes as an import: read, or refused with a sentence; what is read has ids and documents. */
 #include <stdlib.h>
 
-#include "app/transfer.h"
 #include "model/integration.h"
+#include "tools/transfer.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

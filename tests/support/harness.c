@@ -49,9 +49,8 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     variables = environment;
     cr_assert(config_load(&harness->config, look_up, stderr) == 0);
     harness->config.state_dir = harness->state_dir;
-    const struct store_options options = app_store_options(&harness->config);
-    cr_assert(app_open(&harness->app, &harness->config, backend, &options, clock_wall_us(), error,
-                       sizeof error),
+    cr_assert(app_open(&harness->app, &harness->config, backend, SERVICE_POOL, clock_wall_us(),
+                       error, sizeof error),
               "%s", error);
     cr_assert(app_session_open(&harness->app, &harness->session, SIZE_MAX));
 }
@@ -67,7 +66,7 @@ const struct http_response *harness_call(struct harness *harness,
                                          const struct http_request *request)
 {
     app_finish(&harness->session);
-    struct app_route route = app_route(request);
+    struct app_route route = app_route(&harness->session, request, true);
     cr_assert(app_handle(&harness->session, request, &route));
     return &harness->session.response;
 }

@@ -69,6 +69,13 @@ static enum store_status fail_stats(struct store_session *session, struct store_
     return store_fail_status;
 }
 
+static struct event *fail_commits(struct store *store)
+{
+    static struct event commits;
+    (void)store;
+    return &commits;
+}
+
 const struct store_backend store_fail = {
     .name = "fail",
     .open = fail_open,
@@ -80,4 +87,5 @@ const struct store_backend store_fail = {
     .change = fail_change,
     .ready = fail_ready,
     .stats = fail_stats,
+    .commits = fail_commits,
 };

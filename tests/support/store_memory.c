@@ -191,6 +191,13 @@ static enum store_status memory_stats(struct store_session *session, struct stor
     return STORE_OK;
 }
 
+static struct event *memory_commits(struct store *store)
+{
+    static struct event commits;
+    (void)store;
+    return &commits;
+}
+
 const struct store_backend store_memory = {
     .name = "memory",
     .open = memory_open,
@@ -202,4 +209,5 @@ const struct store_backend store_memory = {
     .change = memory_change,
     .ready = memory_ready,
     .stats = memory_stats,
+    .commits = memory_commits,
 };

@@ -459,7 +459,8 @@ Test(api, searches_what_is_written_otherwise)
          0},
         {STORE_CREATE, STR_INIT("c"), STR_INIT("7"), 0}};
     struct store_batch batch = {.changes = foreign, .len = 3};
-    cr_assert(harness.app.backend->change(harness.session.store, &batch) == STORE_OK);
+    cr_assert(harness.app.service.backend->change(harness.session.service.store, &batch) ==
+              STORE_OK);
     create("d", "", "", false);
     expect_ids("/integrations?q=zzz", "", 0);
     EXPECT(200, "[{\"name\":5}]", NULL, TO("GET", "/integrations?q=FOUND&fields=name"));

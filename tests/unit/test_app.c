@@ -199,7 +199,7 @@ Test(app, answers_each_failure_of_a_store)
         cr_expect(metrics->status == 200);
         buffer_append_char(&harness.session.response.body, '\0');
         cr_expect(strstr(metrics->body.data, "\nintegration_store_up 0\n") != NULL);
-        cr_expect(atomic_load(&harness.app.broken) == (rows[i].status == STORE_BROKEN));
+        cr_expect(atomic_load(&harness.app.service.broken) == (rows[i].status == STORE_BROKEN));
         harness_close(&harness);
     }
 }

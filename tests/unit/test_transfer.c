@@ -7,9 +7,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "app/transfer.h"
 #include "core/log.h"
 #include "harness.h"
+#include "tools/transfer.h"
 
 #define ITEM(id) "{\"id\":\"" id "\",\"name\":\"n\",\"description\":\"d\"}"
 #define KEPT(id)                                                                                   \

@@ -78,6 +78,11 @@ static enum store_status lmdb_stats(struct store_session *session, struct store_
     return documents_stats(&session->reader, stats);
 }
 
+static struct event *lmdb_commits(struct store *store)
+{
+    return &store->environment.turn.page->commits;
+}
+
 /* Makes one change of a batch, under the next revision. */
 static enum store_status make(struct documents_change *to, const struct store_change *change,
                               uint64_t now_us, struct store_batch *batch)
@@ -141,4 +146,5 @@ const struct store_backend store_lmdb = {
     .change = lmdb_change,
     .ready = lmdb_ready,
     .stats = lmdb_stats,
+    .commits = lmdb_commits,
 };

@@ -223,7 +223,7 @@ enum store_status documents_get_mark(struct documents_reader *reader, struct doc
 enum store_status documents_begin(struct environment *environment, struct documents_change *change)
 {
     change->environment = environment;
-    int code = environment_take_turn(environment);
+    int code = turn_take(&environment->turn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
     code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
@@ -233,14 +233,14 @@ enum store_status documents_begin(struct environment *environment, struct docume
             mdb_txn_abort(change->txn);
     }
     if (code != MDB_SUCCESS)
-        environment_give_turn(environment);
+        turn_give(&environment->turn);
     return environment_status(environment, code, "beginning a change");
 }
 
 void documents_cancel(struct documents_change *change)
 {
     mdb_txn_abort(change->txn);
-    environment_give_turn(change->environment);
+    turn_give(&change->environment->turn);
 }
 
 enum store_status documents_end(struct documents_change *change, enum store_status status)
@@ -255,7 +255,8 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
         return status;
     }
     int code = mdb_txn_commit(change->txn);
-    environment_give_turn(environment);
+    turn_give(&environment->turn);
+    event_signal(&environment->turn.page->commits);
     return environment_status(environment, code, "committing");
 }
 

@@ -2,14 +2,11 @@
 #include "store/lmdb/environment.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <unistd.h>
 
-#include "base/lock.h"
 #include "core/log.h"
 
 enum {
@@ -30,7 +27,6 @@ static bool is_disk_full(MDB_env *env)
            disk.f_bavail * disk.f_frsize < LEAST_ROOM;
 }
 
-/* What a failure of LMDB means to the caller. */
 enum store_status environment_status(const struct environment *environment, int code,
                                      const char *doing)
 {
@@ -142,29 +138,13 @@ static bool open_existing(struct environment *environment)
     return false;
 }
 
-int environment_take_turn(struct environment *environment)
-{
-    pthread_mutex_lock(&environment->turn);
-    if (lock_wait(environment->turn_fd, 0))
-        return MDB_SUCCESS;
-    int reason = errno;
-    pthread_mutex_unlock(&environment->turn);
-    return reason;
-}
-
-void environment_give_turn(struct environment *environment)
-{
-    lock_release(environment->turn_fd, 0);
-    pthread_mutex_unlock(&environment->turn);
-}
-
 /* Opens the databases in the open environment. NULL, or what is wrong. */
 static const char *prepare(struct environment *environment)
 {
     MDB_txn *txn;
     if (open_existing(environment))
         return NULL;
-    int code = environment_take_turn(environment);
+    int code = turn_take(&environment->turn);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
     const char *wrong = NULL;
@@ -176,7 +156,7 @@ static const char *prepare(struct environment *environment)
         else
             code = mdb_txn_commit(txn);
     }
-    environment_give_turn(environment);
+    turn_give(&environment->turn);
     return code == MDB_SUCCESS ? wrong : mdb_strerror(code);
 }
 
@@ -204,34 +184,28 @@ static const char *open_environment(struct environment *environment, const char 
 void environment_close(struct environment *environment)
 {
     mdb_env_close(environment->env);
-    if (environment->turn_fd >= 0)
-        close(environment->turn_fd);
-    pthread_mutex_destroy(&environment->turn);
+    turn_close(&environment->turn);
 }
 
-static bool open_turn(struct environment *environment, const char *path)
+static int open_turn(struct turn *turn, const char *directory)
 {
-    char turn[512];
-    int length = snprintf(turn, sizeof turn, "%s/turn", path);
-    errno = ENAMETOOLONG;
-    if (length > 0 && (size_t)length < sizeof turn)
-        environment->turn_fd = open(turn, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
-    return environment->turn_fd >= 0;
+    char path[512];
+    int length = snprintf(path, sizeof path, "%s/turn", directory);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return ENAMETOOLONG;
+    return mkdir(directory, 0770) != 0 && errno != EEXIST ? errno : turn_open(turn, path);
 }
 
 bool environment_open(struct environment *environment, const char *path,
                       const struct environment_options *options, char *error, size_t error_size)
 {
-    const char *wrong;
-    *environment = (struct environment){.turn_fd = -1};
-    pthread_mutex_init(&environment->turn, NULL);
-    if ((mkdir(path, 0770) != 0 && errno != EEXIST) || !open_turn(environment, path))
-        wrong = strerror(errno);
-    else
-        wrong = open_environment(environment, path, options);
+    *environment = (struct environment){0};
+    int code = open_turn(&environment->turn, path);
+    const char *wrong = code == 0 ? open_environment(environment, path, options) : strerror(code);
     if (wrong == NULL)
         return true;
     snprintf(error, error_size, "cannot open the store in %s: %s", path, wrong);
-    environment_close(environment);
+    if (code == 0)
+        environment_close(environment);
     return false;
 }

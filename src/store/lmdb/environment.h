@@ -11,16 +11,13 @@
 #define STORE_LMDB_ENVIRONMENT_H
 
 #include <lmdb.h>
-#include <pthread.h>
 
+#include "store/lmdb/turn.h"
 #include "store/store.h"
 
 struct environment {
     MDB_env *env;
-    /* Whose turn it is to write: first within this process, then among all. LMDB's own lock, a
-     * robust mutex, can leave its waiters asleep when the one that was woken is killed. */
-    pthread_mutex_t turn;
-    int turn_fd;
+    struct turn turn; /* whose it is to write */
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;
@@ -43,10 +40,6 @@ MUST_CHECK bool environment_open(struct environment *environment, const char *pa
                                  const struct environment_options *options, char *error,
                                  size_t error_size);
 void environment_close(struct environment *environment);
-
-/* Waits for the turn to write: MDB_SUCCESS, or an errno. */
-MUST_CHECK int environment_take_turn(struct environment *environment);
-void environment_give_turn(struct environment *environment);
 
 /* Both return LMDB's codes; MDB_INVALID: it is not ours. */
 MUST_CHECK int environment_read_meta(struct environment *environment, MDB_txn *txn,

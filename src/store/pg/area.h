@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "base/event.h"
 
 enum { PG_CONNECTIONS_MAX = 1024 };
 
@@ -20,7 +21,8 @@ enum pg_presence { PG_UNKNOWN, PG_UP, PG_AWAY };
 /* What a place's holder is doing. */
 enum pg_use { PG_FREE, PG_IDLE, PG_BUSY };
 
-/* The file's content; a new one is zeroed. */
+/* The file's content; a new one is zeroed. Members keep their places: at an upgrade processes of
+ * two versions map it. */
 struct pg_shared {
     _Atomic uint64_t format;
     _Atomic uint64_t complete_us; /* wall clock: when the replica was last known to lack nothing */
@@ -32,6 +34,7 @@ struct pg_shared {
     _Atomic uint64_t wanted_ns;   /* steady clock: when a process last lacked its fair part of the
                                      connections */
     _Atomic uint8_t uses[PG_CONNECTIONS_MAX];
+    struct event progress; /* the replica came further, or complete_us or presence changed */
 };
 
 struct pg_area {

@@ -128,6 +128,11 @@ static enum store_status pg_stats(struct store_session *session, struct store_st
     return status;
 }
 
+static struct event *pg_commits(struct store *store)
+{
+    return &store->shared.replica.turn.page->commits;
+}
+
 const struct store_backend store_pg = {
     .name = "postgresql",
     .replicates = true,
@@ -142,4 +147,5 @@ const struct store_backend store_pg = {
     .change = pg_backend_change,
     .ready = pg_backend_ready,
     .stats = pg_stats,
+    .commits = pg_commits,
 };

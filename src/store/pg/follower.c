@@ -45,12 +45,13 @@ struct follower {
     char reason[REASON_SIZE]; /* why the database is away */
 };
 
-/* How one attempt to follow ended. */
+/* How an attempt to follow stands. */
 enum attempt {
-    ATTEMPT_STOPPED,
-    ATTEMPT_AWAY,
-    ATTEMPT_UNUSABLE,
-    ATTEMPT_ANOTHER /* another process of this state directory follows */
+    ATTEMPT_GOES_ON,  /* the connection is prepared */
+    ATTEMPT_TOLD,     /* told to stop */
+    ATTEMPT_AWAY,     /* the database does not answer, or its connection was lost */
+    ATTEMPT_UNUSABLE, /* it answers, but not with a schema that can be followed */
+    ATTEMPT_ANOTHER   /* another process of this state directory follows */
 };
 
 static const struct pg_statement prune_changes = {
@@ -76,6 +77,7 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
         (enum pg_presence)atomic_exchange(&follower->store.area.shared->presence, presence);
     if (before == presence)
         return;
+    event_signal(&follower->store.area.shared->progress);
     if (presence == PG_UP)
         log_message(LOG_INFO, "the database is there: the replica follows it");
     else
@@ -125,8 +127,10 @@ static enum replica_status bring_up_to_date(struct follower *follower)
                                                      follower->store.options.database.timeout_ms);
     if (status == REPLICA_DIVERGED || was_too_slow(follower, status))
         status = copy(follower);
-    if (status == REPLICA_CURRENT)
+    if (status == REPLICA_CURRENT) {
         atomic_store(&follower->store.area.shared->complete_us, asked_us);
+        event_signal(&follower->store.area.shared->progress);
+    }
     return status;
 }
 
@@ -209,7 +213,7 @@ static enum attempt follow_changes(struct follower *follower)
         bool news = wait_for_news(follower, beat_ns, &stop, &lost);
         bool beat = clock_steady_ns() >= beat_ns;
         if (stop)
-            return ATTEMPT_STOPPED;
+            return ATTEMPT_TOLD;
         if (lost)
             note(follower, "the connection was lost");
         if (lost || ((news || beat) && !catch_up(follower)))
@@ -237,10 +241,8 @@ static enum pg_schema look_at_schema(struct follower *follower)
 static bool seed(struct follower *follower)
 {
     struct pg_outcome outcome;
-    struct store_batch batch = {.changes = follower->follow->defaults,
-                                .len = follower->follow->defaults_len,
-                                .first = true,
-                                .deadline_ns = deadline(follower)};
+    struct store_batch batch = follower->follow->defaults;
+    batch.deadline_ns = deadline(follower);
     if (batch.len == 0)
         return true;
     pg_change_make(&follower->pg, &batch, pg_change_tag(), &outcome);
@@ -269,13 +271,13 @@ static enum attempt prepare(struct follower *follower)
         note(follower, "the connection was lost");
         return ATTEMPT_AWAY;
     }
-    return ATTEMPT_STOPPED;
+    return ATTEMPT_GOES_ON;
 }
 
 static enum attempt follow_connected(struct follower *follower)
 {
     enum attempt prepared = prepare(follower);
-    if (prepared != ATTEMPT_STOPPED)
+    if (prepared != ATTEMPT_GOES_ON)
         return prepared;
     if (!catch_up(follower))
         return ATTEMPT_AWAY;
@@ -338,7 +340,7 @@ static bool run(struct follower *follower)
     look_for_replica(follower);
     while (!is_stopping(follower)) {
         enum attempt ended = attempt(follower);
-        if (ended == ATTEMPT_STOPPED)
+        if (ended == ATTEMPT_TOLD)
             return true;
         if (ended == ATTEMPT_ANOTHER) {
             wait_for_another(follower);

@@ -2,64 +2,87 @@
  *
  * A change: made in the database, found again if its connection broke, and put into this host's
  * replica before it is answered. */
-#include <time.h>
-
 #include "base/clock.h"
 #include "core/log.h"
 #include "store/pg/backend.h"
 #include "store/pg/change.h"
 
-enum { LOOK_US = 2000, TURN_LOOK_US = 50, TURN_MS = 2 };
+/* How long the changes before ours, made by other threads, may take to come into the replica: then
+ * it is cheaper to ask the database for them. */
+enum { EARLIER_MS = 2 };
 
-static void sleep_us(long us)
+static struct pg_shared *shared_of(const struct store_session *session)
 {
-    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+    return session->store->shared.area.shared;
 }
 
-/* Applies the change if it is the replica's next, which other threads may make it in a moment: it
- * is cheaper to wait for them than to ask the database for what they have. */
+/* How a change stands with the replica. */
+enum standing {
+    STANDING_APPLIED,
+    STANDING_NOT_NEXT, /* others come first */
+    STANDING_OVERTAKEN /* the replica has gone another way, or cannot be read: this helps no more */
+};
+
+/* Puts the change into the replica if it is the next one there. */
+static enum standing apply_if_next(struct store_session *session, const struct replica_change *made)
+{
+    struct documents_mark mark;
+    if (documents_get_mark(&session->reader, &mark) != STORE_OK)
+        return STANDING_OVERTAKEN;
+    if (mark.revision >= made->revision)
+        return mark.revision == made->revision && mark.tag == made->tag ? STANDING_APPLIED
+                                                                        : STANDING_OVERTAKEN;
+    if (mark.revision + 1 != made->revision ||
+        pg_replica_apply(&session->reader, made) != REPLICA_CURRENT)
+        return STANDING_NOT_NEXT;
+    event_signal(&shared_of(session)->progress);
+    return STANDING_APPLIED;
+}
+
+/* Applies the change when those before it have been, by other threads. */
 static bool apply_in_turn(struct store_session *session, const struct replica_change *made)
 {
-    uint64_t end_ns = clock_after_ms(TURN_MS);
-    struct documents_mark mark;
-    while (documents_get_mark(&session->reader, &mark) == STORE_OK) {
-        if (mark.revision >= made->revision)
-            return mark.revision == made->revision && mark.tag == made->tag;
-        if (mark.revision + 1 == made->revision &&
-            pg_replica_apply(&session->reader, made) == REPLICA_CURRENT)
-            return true;
-        if (clock_steady_ns() >= end_ns)
-            return false;
-        sleep_us(TURN_LOOK_US);
+    struct event *progress = &shared_of(session)->progress;
+    uint64_t end_ns = clock_after_ms(EARLIER_MS);
+    enum standing standing;
+    uint32_t seen;
+    do {
+        seen = event_count(progress);
+        standing = apply_if_next(session, made);
+    } while (standing == STANDING_NOT_NEXT && event_wait(progress, seen, end_ns));
+    return standing == STANDING_APPLIED;
+}
+
+/* Waits for the follower: it copies the replica anew, or has a connection where ours broke. Or for
+ * changes before ours that are still in the hands of other threads. */
+static void wait_for_replica(struct store_session *session, const struct replica_change *made,
+                             uint64_t made_us, uint64_t deadline_ns)
+{
+    struct pg_shared *shared = shared_of(session);
+    bool waits = true;
+    while (waits) {
+        uint32_t seen = event_count(&shared->progress);
+        if (atomic_load(&shared->complete_us) >= made_us ||
+            (made->id.data != NULL && apply_in_turn(session, made)))
+            return;
+        waits = atomic_load(&shared->presence) != PG_AWAY &&
+                event_wait(&shared->progress, seen, deadline_ns);
     }
-    return false;
+    log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
 
 /* Sees that the host's replica has the change, so that a read after the answer sees it. */
 static void bring_replica(struct store_session *session, struct pg *pg,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
-    struct pg_store *store = &session->store->shared;
+    const struct store_options *options = &session->store->shared.options;
     uint64_t made_us = clock_wall_us();
     if (made->id.data != NULL && apply_in_turn(session, made))
         return;
-    if (pg_replica_catch_up(pg, &session->reader, store->options.database.timeout_ms) ==
-            REPLICA_CURRENT ||
-        store->options.alone)
-        return;
-    /* It must be copied anew, or the connection broke: the follower is at it. Or changes that come
-     * first are still in the hands of other threads. */
-    while (atomic_load(&store->area.shared->complete_us) < made_us) {
-        if (made->id.data != NULL && apply_in_turn(session, made))
-            return;
-        if (clock_steady_ns() >= deadline_ns ||
-            atomic_load(&store->area.shared->presence) == PG_AWAY) {
-            log_message(LOG_WARNING,
-                        "a change was committed, but the replica does not have it yet");
-            return;
-        }
-        sleep_us(LOOK_US);
-    }
+    if (pg_replica_catch_up(pg, &session->reader, options->database.timeout_ms) == REPLICA_CURRENT)
+        event_signal(&shared_of(session)->progress);
+    else if (!options->alone)
+        wait_for_replica(session, made, made_us, deadline_ns);
 }
 
 /* What became of a batch whose connection was lost: asks on another one, in *pooled. */
@@ -93,7 +116,7 @@ enum store_status pg_backend_change(struct store_session *session, struct store_
     if (status == STORE_OK && outcome.made.revision > 0) {
         batch->revision = outcome.made.revision;
         batch->made_us = outcome.made.record.updated_us;
-        atomic_fetch_add(&session->store->shared.area.shared->commits, 1);
+        atomic_fetch_add(&shared_of(session)->commits, 1);
         bring_replica(session, &pooled->pg, &outcome.made, batch->deadline_ns);
     }
     if (pooled != NULL)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "main/probe.h"
+#include "tools/probe.h"
 
 #include <errno.h>
 #include <poll.h>

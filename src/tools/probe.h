@@ -2,8 +2,8 @@
  *
  * Asks the running service how it is, as a load balancer would, but through its own socket: for
  * containers without curl. */
-#ifndef MAIN_PROBE_H
-#define MAIN_PROBE_H
+#ifndef TOOLS_PROBE_H
+#define TOOLS_PROBE_H
 
 #include <stdbool.h>
 

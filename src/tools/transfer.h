@@ -5,14 +5,19 @@
  * in the order of creation. Read: the same; an integration a line, as mongoexport writes the
  * chatbot framework's collection (members it does not know, like "_id", are left out); or a JSON
  * array of integrations, as GET /integrations answers. */
-#ifndef APP_TRANSFER_H
-#define APP_TRANSFER_H
+#ifndef TOOLS_TRANSFER_H
+#define TOOLS_TRANSFER_H
 
 #include <stdio.h>
 
-#include "app/app.h"
+#include "base/arena.h"
+#include "core/config.h"
+#include "store/store.h"
 
 enum { TRANSFER_ERROR_SIZE = 2048 };
+
+/* Puts a sentence for people into `error`; false. */
+#define TRANSFER_FAIL(error, ...) (snprintf((error), TRANSFER_ERROR_SIZE, __VA_ARGS__), false)
 
 /* What was read: to be put into a store in this order. */
 struct transfer_list {
@@ -29,8 +34,7 @@ void transfer_release(struct transfer_list *list);
 
 /* Puts what `in` holds into the store, all of it or nothing: ids that are there are replaced. False
  * with a sentence in `error`; else a summary goes to `messages`, and on a terminal the progress
- * too.
- */
+ * too. */
 MUST_CHECK bool transfer_import(const struct config *config, const struct store_backend *backend,
                                 FILE *in, FILE *messages, char *error);
 

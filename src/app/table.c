@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the service answers to. The API's document is held against these rows by the build. */
+#include "app/endpoints.h"
+#include "app/handlers.h"
+
+static const struct operation integrations[HTTP_METHODS] = {
+    [HTTP_GET] = {handle_list, OPERATION_LIST},
+    [HTTP_POST] = {handle_create, OPERATION_CHANGE, .takes_body = true},
+};
+static const struct operation integration[HTTP_METHODS] = {
+    [HTTP_GET] = {handle_get, OPERATION_READ},
+    [HTTP_PUT] = {handle_replace, OPERATION_CHANGE, .takes_body = true},
+    [HTTP_PATCH] = {handle_patch, OPERATION_CHANGE, .takes_body = true},
+    [HTTP_DELETE] = {handle_remove, OPERATION_CHANGE},
+};
+static const struct operation batch[HTTP_METHODS] = {
+    [HTTP_POST] = {handle_batch, OPERATION_CHANGE, .takes_body = true},
+};
+static const struct operation health[HTTP_METHODS] = {[HTTP_GET] = {handle_health}};
+static const struct operation readiness[HTTP_METHODS] = {
+    [HTTP_GET] = {handle_readiness, OPERATION_PROBE}};
+static const struct operation ready[HTTP_METHODS] = {[HTTP_GET] = {handle_ready, OPERATION_PROBE}};
+static const struct operation metrics[HTTP_METHODS] = {
+    [HTTP_GET] = {handle_metrics, OPERATION_SCRAPE}};
+static const struct operation openapi[HTTP_METHODS] = {[HTTP_GET] = {handle_openapi}};
+static const struct operation docs[HTTP_METHODS] = {[HTTP_GET] = {handle_docs}};
+
+#define ENDPOINTS(ROW)                                                                             \
+    ROW("/integrations/{id}", integration)                                                         \
+    ROW("/integrations", integrations)                                                             \
+    ROW("/integrations:batch", batch)                                                              \
+    ROW("/admin/integrations/{id}", integration) /* the chatbot framework's own paths */           \
+    ROW("/admin/integrations", integrations)                                                       \
+    ROW("/health", health)                                                                         \
+    ROW("/readiness", readiness)                                                                   \
+    ROW("/ready", ready)                                                                           \
+    ROW("/metrics", metrics)                                                                       \
+    ROW("/openapi.json", openapi)                                                                  \
+    ROW("/docs", docs)                                                                             \
+    ROW("/redoc", docs)
+
+#define AS_ENDPOINT(template_, operations_) {template_, operations_},
+#define AS_LABEL(template_, operations_) template_,
+
+const struct endpoint endpoints[] = {ENDPOINTS(AS_ENDPOINT)};
+const size_t endpoints_len = ARRAY_LEN(endpoints);
+const char *const endpoint_labels[] = {ENDPOINTS(AS_LABEL) "unmatched"};

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/handler.h"
+
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+
+#include "server/poller.h"
+
+enum { BODY_KEPT = 256 * 1024 /* memory a thread keeps for the next request's body */ };
+
+enum handler_outcome handler_serve(struct server_thread *thread, struct connection *connection)
+{
+    struct worker *worker = thread->worker;
+    enum handler_outcome outcome = HANDLER_ENDED;
+    if (fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
+                          worker->options->config->max_body_bytes)) {
+        if (!app_handle(&thread->session, &connection->request, &connection->route))
+            outcome = HANDLER_TOO_LONG;
+        else if (fastcgi_finish(connection->fastcgi, &thread->session.response,
+                                worker_is_draining(worker)))
+            outcome = HANDLER_KEPT;
+        app_finish(&thread->session);
+        if (!atomic_load_explicit(&worker->app.service.broken, memory_order_relaxed))
+            atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
+    }
+    buffer_reset(&thread->body, BODY_KEPT);
+    return outcome;
+}
+
+static void *handle_requests(void *argument)
+{
+    struct server_thread *thread = argument;
+    struct worker *worker = thread->worker;
+    struct connection *connection;
+    while ((connection = lane_take(thread->lane)) != NULL) {
+        enum handler_outcome outcome = handler_serve(thread, connection);
+        atomic_fetch_sub(&worker->handed_over, 1);
+        if (outcome == HANDLER_KEPT)
+            poller_watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
+        else
+            connection_close(&worker->connections, connection);
+        if (worker_is_draining(worker) || atomic_load(&worker->app.service.broken))
+            eventfd_write(worker->wake_fd, 1);
+    }
+    return NULL;
+}
+
+bool handler_open(struct worker *worker, struct server_thread *thread, size_t answer_max)
+{
+    thread->worker = worker;
+    return app_session_open(&worker->app, &thread->session, answer_max);
+}
+
+void handler_close(struct server_thread *thread)
+{
+    buffer_release(&thread->body);
+    app_session_close(&thread->session);
+}
+
+static bool start(struct worker *worker, struct lane *lane)
+{
+    struct server_thread *thread = &worker->handlers[worker->handlers_len];
+    thread->lane = lane;
+    if (!handler_open(worker, thread, SIZE_MAX))
+        return false;
+    if (pthread_create(&thread->thread, NULL, handle_requests, thread) != 0) {
+        handler_close(thread);
+        return false;
+    }
+    worker->handlers_len++;
+    return true;
+}
+
+bool handler_start_all(struct worker *worker)
+{
+    bool has_database = service_replicates(&worker->app.service);
+    for (uint64_t i = 0; i < worker->options->config->threads; i++)
+        if (!start(worker, &worker->lanes[APP_READS]) ||
+            !start(worker, &worker->lanes[APP_CHANGES]) ||
+            (has_database && !start(worker, &worker->lanes[APP_DATABASE])))
+            return false;
+    return true;
+}
+
+void handler_stop_all(struct worker *worker)
+{
+    for (size_t i = 0; i < LANES; i++)
+        lane_close(&worker->lanes[i]);
+    for (size_t i = 0; i < worker->handlers_len; i++) {
+        pthread_join(worker->handlers[i].thread, NULL);
+        handler_close(&worker->handlers[i]);
+    }
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/oneshot.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "app/app.h"
+#include "base/clock.h"
+#include "core/log.h"
+#include "server/cgi.h"
+
+static void put_into_file(void *to, struct str part)
+{
+    if (part.len > 0)
+        fwrite(part.data, 1, part.len, to);
+}
+
+/* How much of standard input is the body: what CONTENT_LENGTH says, else all of it when the request
+ * came in chunks (Apache passes those on without a length). */
+static size_t body_length(void)
+{
+    const char *length = getenv("CONTENT_LENGTH");
+    uint64_t bytes = 0;
+    if (length != NULL && length[0] != '\0')
+        return str_to_u64(str_from(length), &bytes) ? bytes : 0;
+    return getenv("HTTP_TRANSFER_ENCODING") != NULL ? SIZE_MAX : 0;
+}
+
+/* Appends up to `wanted` bytes of standard input; 0 at its end, -1 when that failed. */
+static ssize_t read_some(struct buffer *body, size_t wanted)
+{
+    enum { CHUNK = 16 * 1024 };
+    ssize_t got;
+    char *room = buffer_reserve(body, CHUNK);
+    if (room == NULL)
+        return -1;
+    do {
+        got = read(STDIN_FILENO, room, wanted < CHUNK ? wanted : CHUNK);
+    } while (got < 0 && errno == EINTR);
+    body->len += got > 0 ? (size_t)got : 0;
+    return got;
+}
+
+/* As fastcgi_read_body. */
+static bool read_body(struct http_request *request, struct buffer *body, size_t max)
+{
+    size_t wanted = body_length();
+    bool to_the_end = wanted == SIZE_MAX;
+    ssize_t got = 0;
+    while (wanted > 0 && (got = read_some(body, wanted)) > 0) {
+        wanted -= to_the_end ? 0 : (size_t)got;
+        if (body->len > max) {
+            request->body_too_large = true;
+            buffer_reset(body, SIZE_MAX);
+        }
+    }
+    if (!request->body_too_large)
+        request->body = buffer_str(body);
+    return wanted == 0 || (to_the_end && got == 0);
+}
+
+static bool answer(struct app_session *session, const struct config *config)
+{
+    const struct cgi_place place = {.root = str_from(config->root_path), .by_script = true};
+    struct http_request request;
+    struct buffer body = {0};
+    cgi_read(environ, &place, &request);
+    /* Nobody follows the database between two requests: it is asked itself. */
+    if (service_replicates(&session->app->service))
+        request.cache_control = STR("no-cache");
+    struct app_route route = app_route(session, &request, true);
+    bool complete = read_body(&request, &body, config->max_body_bytes);
+    if (complete) {
+        complete = app_handle(session, &request, &route);
+        cgi_put_response(put_into_file, stdout, &session->response);
+        app_finish(session);
+    } else {
+        log_message(LOG_ERROR, "the request was cut off");
+    }
+    buffer_release(&body);
+    return complete && fflush(stdout) == 0;
+}
+
+void oneshot_refuse(void)
+{
+    fputs("Status: 503 Service Unavailable\r\nContent-Type: application/json\r\n"
+          "Retry-After: 1\r\n\r\n{\"detail\":\"not ready\"}",
+          stdout);
+}
+
+int oneshot_serve(const struct config *config, const struct store_backend *backend)
+{
+    struct app app;
+    struct app_session session;
+    char error[512] = "no memory";
+    if (app_open(&app, config, backend, SERVICE_ALONE, clock_wall_us(), error, sizeof error)) {
+        if (app_session_open(&app, &session, SIZE_MAX)) {
+            bool answered = answer(&session, config);
+            app_session_close(&session);
+            app_close(&app);
+            return answered ? EXIT_SUCCESS : EXIT_FAILURE;
+        }
+        app_close(&app);
+    }
+    LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
+    oneshot_refuse();
+    return EXIT_FAILURE;
+}

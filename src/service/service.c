@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The operations of a store, each in its one place. */
+#include "service/service.h"
+
+#include "base/clock.h"
+
+const char *const service_operation_names[SERVICE_OPERATIONS] = {[SERVICE_GET] = "get",
+                                                                 [SERVICE_LIST] = "list",
+                                                                 [SERVICE_CHANGE] = "change",
+                                                                 [SERVICE_READY] = "ready"};
+
+const char *const service_outcome_names[] = {
+    [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
+    [STORE_CHANGED] = "changed", [STORE_FULL] = "full",           [STORE_AWAY] = "away",
+    [STORE_BROKEN] = "broken"};
+const size_t service_outcomes_len = ARRAY_LEN(service_outcome_names);
+
+/* What follows each operation: it is counted, and a store that failed is not used again. */
+static enum store_status finish(const struct service_session *session,
+                                enum service_operation operation, uint64_t started_ns,
+                                enum store_status status)
+{
+    if (status == STORE_BROKEN)
+        atomic_store(&session->service->broken, true);
+    if (session->slot != NULL)
+        metrics_count_operation(session->slot, &(struct metrics_operation){
+                                                   .operation = operation,
+                                                   .outcome = status,
+                                                   .duration_ns = clock_steady_ns() - started_ns});
+    return status;
+}
+
+enum store_status service_get(struct service_session *session, const struct service_caller *caller,
+                              struct str id, struct store_read *read, struct store_record *record,
+                              struct buffer *out)
+{
+    uint64_t started_ns = clock_steady_ns();
+    read->deadline_ns = caller->deadline_ns;
+    return finish(session, SERVICE_GET, started_ns,
+                  session->service->backend->get(session->store, read, id, record, out));
+}
+
+enum store_status service_get_to_change(struct service_session *session,
+                                        const struct service_caller *caller, struct str id,
+                                        struct store_read *read, struct store_record *record,
+                                        struct buffer *out)
+{
+    enum store_status status = service_get(session, caller, id, read, record, out);
+    if (status != STORE_NOT_FOUND || read->fresh || !service_replicates(session->service))
+        return status;
+    read->fresh = true;
+    return service_get(session, caller, id, read, record, out);
+}
+
+enum store_status service_list(struct service_session *session, const struct service_caller *caller,
+                               struct store_read *read, store_visit *visit, void *context)
+{
+    uint64_t started_ns = clock_steady_ns();
+    read->deadline_ns = caller->deadline_ns;
+    return finish(session, SERVICE_LIST, started_ns,
+                  session->service->backend->each(session->store, read, visit, context));
+}
+
+enum store_status service_change(struct service_session *session,
+                                 const struct service_caller *caller, struct store_batch *batch)
+{
+    uint64_t started_ns = clock_steady_ns();
+    batch->author = caller->author;
+    batch->deadline_ns = caller->deadline_ns;
+    return finish(session, SERVICE_CHANGE, started_ns,
+                  session->service->backend->change(session->store, batch));
+}
+
+/* Whether the replica is young enough to go on with. */
+static enum store_status judge_replica(struct service_session *session)
+{
+    struct store_stats stats;
+    enum store_status status = service_stats(session, &stats);
+    if (status != STORE_OK)
+        return status;
+    return stats.age_ms <= session->service->config->max_staleness_ms ? STORE_OK : STORE_AWAY;
+}
+
+enum store_status service_ready(struct service_session *session,
+                                const struct service_caller *caller)
+{
+    const struct service *service = session->service;
+    uint64_t started_ns = clock_steady_ns();
+    if (service_replicates(service) && service->config->readiness_policy == READINESS_SERVE_STALE)
+        return judge_replica(session);
+    return finish(session, SERVICE_READY, started_ns,
+                  service->backend->ready(session->store, caller->deadline_ns));
+}
+
+enum store_status service_stats(struct service_session *session, struct store_stats *stats)
+{
+    return session->service->backend->stats(session->store, stats);
+}
+
+bool service_replicates(const struct service *service)
+{
+    return service->backend->replicates;
+}
+
+static bool see_enough(void *context, const struct store_record *record)
+{
+    (void)context;
+    (void)record;
+    return false;
+}
+
+enum store_status service_revision(struct service_session *session, uint64_t *revision)
+{
+    struct store_read read = {.deadline_ns = UINT64_MAX};
+    enum store_status status =
+        session->service->backend->each(session->store, &read, see_enough, NULL);
+    *revision = read.revision;
+    return status;
+}
+
+struct event *service_commits(struct service *service)
+{
+    return service->backend->commits(service->store);
+}

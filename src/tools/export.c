@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "tools/tool.h"
+#include "tools/transfer.h"
+
+enum { PATH_SIZE = 1024 };
+
+struct writing {
+    FILE *out;
+    struct tool_progress progress;
+};
+
+static bool write_record(void *context, const struct store_record *record)
+{
+    struct writing *writing = context;
+    char created[CLOCK_TEXT_SIZE];
+    char updated[CLOCK_TEXT_SIZE];
+    clock_format(record->created_us, created);
+    clock_format(record->updated_us, updated);
+    fprintf(writing->out,
+            "{\"sequence\":%" PRIu64 ",\"revision\":%" PRIu64
+            ",\"created\":\"%s\",\"updated\":\"%s\",\"integration\":",
+            record->sequence, record->revision, created, updated);
+    fwrite(record->document.data, 1, record->document.len, writing->out);
+    fputs("}\n", writing->out);
+    tool_progress_step(&writing->progress);
+    return !ferror(writing->out);
+}
+
+static bool write_all(const struct config *config, const struct store_backend *backend, FILE *out,
+                      FILE *messages, char *error)
+{
+    struct tool tool;
+    struct writing writing = {out, tool_progress_begin(messages, "exporting")};
+    struct store_read read = {.fresh = true};
+    if (!tool_open(&tool, "export", config, backend, error, TRANSFER_ERROR_SIZE))
+        return false;
+    enum store_status status =
+        service_list(&tool.session, &tool.caller, &read, write_record, &writing);
+    tool_close(&tool);
+    tool_progress_end(&writing.progress);
+    if (status != STORE_OK)
+        return TRANSFER_FAIL(error, "%s", tool_explain(status));
+    if (fflush(out) != 0 || ferror(out) ||
+        (fsync(fileno(out)) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP))
+        return TRANSFER_FAIL(error, "cannot write: %s", strerror(errno));
+    fprintf(messages, "exported %zu integrations\n", writing.progress.count);
+    return true;
+}
+
+/* Writes beside `path`, and puts it there when it is whole. */
+static bool write_file(const struct config *config, const struct store_backend *backend,
+                       const char *path, FILE *messages, char *error)
+{
+    char beside[PATH_SIZE];
+    int length = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
+    if (length < 0 || (size_t)length >= sizeof beside)
+        return TRANSFER_FAIL(error, "%s: the path is too long", path);
+    int fd = mkostemp(beside, O_CLOEXEC); /* for its owner only: it holds tokens */
+    FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
+    if (out == NULL)
+        return TRANSFER_FAIL(error, "cannot write %s: %s", beside, strerror(errno));
+    bool written = write_all(config, backend, out, messages, error);
+    if (fclose(out) != 0 && written)
+        written = TRANSFER_FAIL(error, "cannot write %s: %s", beside, strerror(errno));
+    if (written && rename(beside, path) != 0)
+        written = TRANSFER_FAIL(error, "cannot write %s: %s", path, strerror(errno));
+    if (!written)
+        unlink(beside);
+    return written;
+}
+
+bool transfer_export(const struct config *config, const struct store_backend *backend,
+                     const char *path, FILE *out, FILE *messages, char *error)
+{
+    return path != NULL ? write_file(config, backend, path, messages, error)
+                        : write_all(config, backend, out, messages, error);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What an import is given: JSON lines or an array, read into changes. */
+#include "tools/transfer.h"
+
+#include <stdlib.h>
+
+#include "model/integration.h"
+#include "model/json.h"
+
+struct reading {
+    struct arena *arena;
+    struct str text;
+    struct transfer_list *list;
+    size_t *lines; /* of each change */
+    char *error;
+};
+
+static size_t line_of(const struct reading *reading, const char *at)
+{
+    size_t line = 1;
+    for (const char *c = reading->text.data; c < at; c++)
+        line += *c == '\n';
+    return line;
+}
+
+/* Says what is wrong with an integration: its first fault. */
+static bool explain(struct reading *reading, size_t line, const struct fault *fault)
+{
+    const struct str message = fault->message;
+    if (fault->place.steps_len == 0)
+        return TRANSFER_FAIL(reading->error, "line %zu: %.*s", line, (int)message.len,
+                             message.data);
+    const struct fault_step *step = &fault->place.steps[0];
+    if (step->name.data == NULL)
+        return TRANSFER_FAIL(reading->error, "line %zu: %.*s at character %zu", line,
+                             (int)message.len, message.data, step->number);
+    return TRANSFER_FAIL(reading->error, "line %zu: \"%.*s\": %.*s", line, (int)step->name.len,
+                         step->name.data, (int)message.len, message.data);
+}
+
+static bool add(struct reading *reading, size_t line, const struct integration *integration)
+{
+    struct transfer_list *list = reading->list;
+    if (list->len == list->cap) {
+        size_t cap = list->cap == 0 ? 64 : list->cap * 2;
+        struct store_change *changes = realloc(list->changes, cap * sizeof *changes);
+        if (changes != NULL)
+            list->changes = changes;
+        size_t *lines = changes == NULL ? NULL : realloc(reading->lines, cap * sizeof *lines);
+        if (lines == NULL)
+            return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
+        reading->lines = lines;
+        list->cap = cap;
+    }
+    reading->lines[list->len] = line;
+    list->changes[list->len++] =
+        (struct store_change){STORE_PUT, integration->id, integration->document, 0};
+    return true;
+}
+
+/* mongoexport's canonical format wraps numbers: {"$numberInt":"5"}. */
+static bool has_wrapped_number(struct str document)
+{
+    return memmem(document.data, document.len, "{\"$number", strlen("{\"$number")) != NULL;
+}
+
+static bool take_integration(struct reading *reading, size_t line, struct str text)
+{
+    static const struct integration_rules rules = {.is_json = true};
+    struct integration integration;
+    struct faults faults = {.arena = reading->arena};
+    switch (integration_parse(reading->arena, text, &rules, &integration, &faults)) {
+    case INTEGRATION_OK:
+        if (!has_wrapped_number(integration.document))
+            return add(reading, line, &integration);
+        return TRANSFER_FAIL(
+            reading->error,
+            "line %zu: numbers are wrapped ({\"$numberInt\": …}): export again with "
+            "mongoexport --jsonFormat=relaxed",
+            line);
+    case INTEGRATION_INVALID:
+        if (faults.len > 0)
+            return explain(reading, line, &faults.list[0]);
+        break; /* there was no memory for it */
+    case INTEGRATION_UNREADABLE:
+        return TRANSFER_FAIL(reading->error,
+                             "line %zu: it is not UTF-8, or nested more than %d deep", line,
+                             JSON_DEPTH_MAX);
+    case INTEGRATION_NO_MEMORY:
+        break;
+    }
+    return TRANSFER_FAIL(reading->error, "line %zu: no memory", line);
+}
+
+/* Takes the integration out of a line that transfer_export wrote; else it is one itself. */
+static bool take_line(struct reading *reading, size_t line, struct str text)
+{
+    struct json_member members[] = {{.name = STR("integration")}, {.name = STR("id")}};
+    struct json_value root;
+    struct json_error error;
+    if (json_scan(reading->arena, text, &root, members, 2, &error) == JSON_OK &&
+        members[0].present && members[0].value.kind == JSON_OBJECT && !members[1].present)
+        text = members[0].value.text;
+    return take_integration(reading, line, text);
+}
+
+static bool take_lines(struct reading *reading)
+{
+    struct str rest = reading->text;
+    struct str text;
+    for (size_t line = 1; str_split(&rest, '\n', &text); line++) {
+        if (text.len > 0 && text.data[text.len - 1] == '\r')
+            text.len--;
+        text = str_trim(text);
+        if (text.len > 0 && !take_line(reading, line, text))
+            return false;
+    }
+    return true;
+}
+
+static const char *skip_space(const char *at, const char *end)
+{
+    while (at < end && (*at == ' ' || *at == '\t' || *at == '\n' || *at == '\r'))
+        at++;
+    return at;
+}
+
+static bool take_array(struct reading *reading, const char *at)
+{
+    const char *end = reading->text.data + reading->text.len;
+    at = skip_space(at + 1, end);
+    size_t line = line_of(reading, at);
+    bool more = at < end && *at != ']';
+    while (more) {
+        const char *stop = json_element_end(at, end);
+        if (!take_integration(reading, line, (struct str){at, (size_t)(stop - at)}))
+            return false;
+        more = stop < end && *stop == ',';
+        const char *next = more ? skip_space(stop + 1, end) : stop;
+        for (const char *c = at; c < next; c++)
+            line += *c == '\n';
+        at = next;
+    }
+    if (at == end || *at != ']')
+        return TRANSFER_FAIL(reading->error, "line %zu: the array does not end", line);
+    if (skip_space(at + 1, end) != end)
+        return TRANSFER_FAIL(reading->error, "line %zu: something follows the array", line);
+    return true;
+}
+
+/* ---- ids that stand twice ---- */
+
+struct place {
+    struct str id;
+    size_t line;
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const struct place *one = a;
+    const struct place *other = b;
+    int order = str_compare(one->id, other->id);
+    if (order == 0)
+        order = one->line < other->line ? -1 : 1;
+    return order;
+}
+
+static bool ids_are_single(const struct reading *reading)
+{
+    const struct transfer_list *list = reading->list;
+    struct place *places = calloc(list->len + 1, sizeof *places);
+    bool single = true;
+    if (places == NULL)
+        return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
+    for (size_t i = 0; i < list->len; i++)
+        places[i] = (struct place){list->changes[i].id, reading->lines[i]};
+    qsort(places, list->len, sizeof *places, compare_places);
+    for (size_t i = 1; i < list->len && single; i++)
+        if (str_equal(places[i].id, places[i - 1].id))
+            single = TRANSFER_FAIL(reading->error, "line %zu: its id stands on line %zu already",
+                                   places[i].line, places[i - 1].line);
+    free(places);
+    return single;
+}
+
+bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list, char *error)
+{
+    struct reading reading = {.arena = arena, .text = text, .list = list};
+    const char *first = skip_space(text.data, text.data + text.len);
+    bool is_array = first < text.data + text.len && *first == '[';
+    reading.error = error;
+    *list = (struct transfer_list){0};
+    bool parsed =
+        (is_array ? take_array(&reading, first) : take_lines(&reading)) && ids_are_single(&reading);
+    free(reading.lines);
+    return parsed;
+}
+
+void transfer_release(struct transfer_list *list)
+{
+    free(list->changes);
+    *list = (struct transfer_list){0};
+}
