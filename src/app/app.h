@@ -24,8 +24,8 @@ struct app {
     struct metrics *metrics;
     struct metrics_labels labels; /* of the metrics */
     uint64_t started_us;          /* when the service started, for all its workers */
-    atomic_bool draining;         /* set from outside: this process parks no request any more */
-    atomic_bool stopping; /* set from outside: it is about to end, and the service with it */
+    atomic_bool leaving;          /* set from outside: no request is parked any more */
+    atomic_bool stopping; /* set from outside: this process is about to end, and the service too */
     const atomic_bool *service_stopping; /* the same, for all processes; or NULL */
 };
 

@@ -93,7 +93,7 @@ static enum app_where where_of(struct app_session *session, const struct http_re
     case OPERATION_SCRAPE:
         return APP_READS;
     case OPERATION_WAIT:
-        if (!atomic_load(&session->app->draining))
+        if (!atomic_load(&session->app->leaving))
             *parked_until_ns = operation->wait(session, request);
         return *parked_until_ns > 0 ? APP_PARKED : APP_READS;
     }

@@ -502,8 +502,10 @@ static void end(struct supervisor *supervisor)
     if (first)
         supervisor->end_by_ns = clock_after_ms(supervisor->options->config->drain_timeout_ms);
     if (supervisor->nginx > 0) {
-        if (first)
+        if (first) { /* it waits for the answers to what it has handed over */
+            signal_children(supervisor, WORKER_LEAVE);
             kill(supervisor->nginx, SIGQUIT);
+        }
         supervisor->phase = PHASE_ENDING_NGINX;
     } else if (supervisor->phase != PHASE_ENDING) {
         supervisor->phase = PHASE_ENDING;

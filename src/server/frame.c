@@ -3,37 +3,9 @@
 
 #include <stdbool.h>
 
-/* The specification's numbers, section 8. */
-enum { PROTOCOL_VERSION = 1, HEADER_LEN = 8, BEGIN_LEN = 8, RESPONDER = 1 };
-enum { BEGIN_REQUEST = 1, PARAMS = 4, STDIN = 5 };
+#include "server/wire.h"
 
-enum { PAIR_MAX = 0xFFFF };
-
-struct record {
-    unsigned version;
-    unsigned type;
-    unsigned request_id;
-    size_t content_len;
-    size_t padding_len;
-    const unsigned char *content;
-};
-
-static unsigned two_bytes(const unsigned char *bytes)
-{
-    return (unsigned)bytes[0] << 8 | bytes[1];
-}
-
-static struct record read_header(const unsigned char *bytes)
-{
-    return (struct record){
-        .version = bytes[0],
-        .type = bytes[1],
-        .request_id = two_bytes(bytes + 2),
-        .content_len = two_bytes(bytes + 4),
-        .padding_len = bytes[6],
-        .content = bytes + HEADER_LEN,
-    };
-}
+enum { PAIR_MAX = 0xFFFF /* bytes of a name or a value: more than any web server sends */ };
 
 /* Where a reader of name-value pairs stands: a pair may go on from one record to the next. */
 struct pairs {
@@ -55,8 +27,9 @@ static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, s
     *taken = len > 0 && bytes[0] >= 0x80 ? 4 : 1;
     if (len < *taken)
         return false;
-    *length =
-        *taken == 1 ? bytes[0] : (size_t)(two_bytes(bytes) & 0x7FFF) << 16 | two_bytes(bytes + 2);
+    *length = *taken == 1
+                  ? bytes[0]
+                  : (size_t)(wire_two_bytes(bytes) & 0x7FFF) << 16 | wire_two_bytes(bytes + 2);
     return true;
 }
 
@@ -76,7 +49,7 @@ static bool read_lengths(struct pairs *pairs, unsigned char byte)
 }
 
 /* Goes on with the pairs, through the content of a record. */
-static bool read_pairs(struct pairs *pairs, const struct record *record)
+static bool read_pairs(struct pairs *pairs, const struct wire_record *record)
 {
     for (size_t at = 0; at < record->content_len;) {
         size_t left = record->content_len - at;
@@ -89,7 +62,7 @@ static bool read_pairs(struct pairs *pairs, const struct record *record)
     return true;
 }
 
-static bool advance_params(struct progress *progress, const struct record *record)
+static bool advance_params(struct progress *progress, const struct wire_record *record)
 {
     if (record->content_len > 0)
         return read_pairs(&progress->pairs, record);
@@ -98,23 +71,25 @@ static bool advance_params(struct progress *progress, const struct record *recor
            progress->pairs.lengths_len == 0;
 }
 
-/* Goes one whole record further. False: the record does not belong there. That goes for management
- * records (request id 0) too, which no web server sends: libfcgi writes beyond its buffer for some
- * of them, and takes others for parameters. It also takes padding of a BEGIN_REQUEST, or of the
- * empty record that ends the parameters, for the next record. */
-static bool advance(struct progress *progress, const struct record *record)
+/* Goes one whole record further. False: the record does not belong there.
+ *
+ * Some records are refused for libfcgi's sake (2.4.2 to 2.4.5): it writes beyond its buffer when it
+ * answers a management record (request id 0) that asks for many values, and takes other management
+ * records for parameters; and it takes padding behind a BEGIN_REQUEST, or behind the empty record
+ * that ends the parameters, for the next record. No web server sends any of these. */
+static bool advance(struct progress *progress, const struct wire_record *record)
 {
-    if (record->type == BEGIN_REQUEST) {
+    if (record->type == WIRE_BEGIN_REQUEST) {
         bool first = progress->request_id == 0;
         progress->request_id = record->request_id;
-        return first && progress->request_id != 0 && record->content_len == BEGIN_LEN &&
-               record->padding_len == 0 && two_bytes(record->content) == RESPONDER;
+        return first && progress->request_id != 0 && record->content_len == WIRE_BEGIN_LEN &&
+               record->padding_len == 0 && wire_two_bytes(record->content) == WIRE_RESPONDER;
     }
     if (record->request_id != progress->request_id)
         return false;
-    if (record->type == PARAMS && !progress->has_params)
+    if (record->type == WIRE_PARAMS && !progress->has_params)
         return advance_params(progress, record);
-    if (record->type == STDIN && progress->has_params) {
+    if (record->type == WIRE_STDIN && progress->has_params) {
         progress->has_body = record->content_len == 0;
         return true;
     }
@@ -124,10 +99,10 @@ static bool advance(struct progress *progress, const struct record *record)
 enum frame frame_look(const unsigned char *bytes, size_t len)
 {
     struct progress progress = {0};
-    while (len >= HEADER_LEN && !progress.has_body) {
-        struct record record = read_header(bytes);
-        size_t record_len = HEADER_LEN + record.content_len + record.padding_len;
-        if (record.version != PROTOCOL_VERSION)
+    while (len >= WIRE_HEADER_LEN && !progress.has_body) {
+        struct wire_record record = wire_read_header(bytes);
+        size_t record_len = wire_record_len(&record);
+        if (record.version != WIRE_VERSION)
             return FRAME_BAD;
         if (len < record_len)
             break;

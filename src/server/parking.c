@@ -143,7 +143,7 @@ static void begin_round(struct worker *worker, uint64_t now_ns)
     if (parking->next != NULL || parking->first == NULL)
         return;
     bool committed = atomic_exchange(&parking->committed, false);
-    if (!committed && now_ns < parking->soonest_ns && !worker_is_draining(worker))
+    if (!committed && now_ns < parking->soonest_ns && !atomic_load(&worker->app.leaving))
         return;
     parking->next = parking->first;
     parking->soonest_ns = UINT64_MAX;

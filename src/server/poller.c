@@ -159,7 +159,7 @@ static void start_draining(struct worker *worker, bool take_queue)
     if (worker_is_draining(worker))
         return;
     atomic_store(&worker->draining, true);
-    atomic_store(&worker->app.draining, true);
+    atomic_store(&worker->app.leaving, true);
     atomic_store(&worker->app.stopping,
                  take_queue); /* else others stay, and the service is ready */
     worker->drain_until_ns = clock_after_ms(worker->options->config->drain_timeout_ms);
@@ -177,7 +177,11 @@ static void start_draining(struct worker *worker, bool take_queue)
 static void read_signal(struct worker *worker)
 {
     struct signalfd_siginfo info;
-    if (read(worker->signal_fd, &info, sizeof info) == (ssize_t)sizeof info)
+    if (read(worker->signal_fd, &info, sizeof info) != (ssize_t)sizeof info)
+        return;
+    if (info.ssi_signo == WORKER_LEAVE)
+        atomic_store(&worker->app.leaving, true);
+    else
         start_draining(worker, worker->options->hosted || info.ssi_signo == WORKER_END);
 }
 
@@ -258,6 +262,7 @@ bool poller_open(struct worker *worker)
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, WORKER_END);
+    sigaddset(&signals, WORKER_LEAVE);
     worker->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     worker->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     worker->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

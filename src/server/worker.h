@@ -45,6 +45,10 @@ enum {
  * or after DRAIN_TIMEOUT. */
 #define WORKER_END SIGUSR1
 
+/* The service is about to end, and the web server in front first: requests that are parked are
+ * answered now, and none is parked any more. */
+#define WORKER_LEAVE SIGHUP
+
 /* Serves until told to stop; returns an exit status. The caller has blocked all signals. */
 int worker_run(const struct worker_options *options);
 

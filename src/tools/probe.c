@@ -13,20 +13,13 @@
 #include "base/clock.h"
 #include "base/str.h"
 #include "main/address.h"
+#include "server/wire.h"
 
 enum {
     GRACE_MS = 1000, /* beyond READINESS_TIMEOUT, for the answer's way */
     CHUNK = 4096,
     ANSWER_MAX = 65536,
-    /* FastCGI 1.0, sections 3.3 and 8 */
-    PROTOCOL = 1,
-    BEGIN_REQUEST = 1,
-    END_REQUEST = 3,
-    PARAMS = 4,
-    STDIN = 5,
-    STDOUT = 6,
-    RESPONDER = 1,
-    HEADER_SIZE = 8
+    REQUEST_ID = 1
 };
 
 static int complain(const char *reason, const char *detail)
@@ -36,14 +29,6 @@ static int complain(const char *reason, const char *detail)
 }
 
 /* ---- the request and its answer, in FastCGI ---- */
-
-static void append_record(struct buffer *out, char type, struct str content)
-{
-    const char header[HEADER_SIZE] = {
-        PROTOCOL, type, 0, 1, (char)(content.len >> 8), (char)(content.len & 0xFF), 0, 0};
-    buffer_append(out, header, sizeof header);
-    buffer_append_str(out, content);
-}
 
 static void append_pair(struct buffer *out, const char *name, const char *value)
 {
@@ -55,17 +40,17 @@ static void append_pair(struct buffer *out, const char *name, const char *value)
 
 static bool send_request(int fd, const char *path)
 {
-    static const char begin[] = {0, RESPONDER, 0, 0, 0, 0, 0, 0};
+    static const char begin[WIRE_BEGIN_LEN] = {0, WIRE_RESPONDER};
     char storage[512];
     char pairs_storage[128];
     struct buffer out = buffer_on(storage, sizeof storage);
     struct buffer pairs = buffer_on(pairs_storage, sizeof pairs_storage);
     append_pair(&pairs, "REQUEST_METHOD", "GET");
     append_pair(&pairs, "REQUEST_URI", path);
-    append_record(&out, BEGIN_REQUEST, (struct str){begin, sizeof begin});
-    append_record(&out, PARAMS, buffer_str(&pairs));
-    append_record(&out, PARAMS, STR(""));
-    append_record(&out, STDIN, STR(""));
+    wire_append_record(&out, WIRE_BEGIN_REQUEST, REQUEST_ID, (struct str){begin, sizeof begin});
+    wire_append_record(&out, WIRE_PARAMS, REQUEST_ID, buffer_str(&pairs));
+    wire_append_record(&out, WIRE_PARAMS, REQUEST_ID, STR(""));
+    wire_append_record(&out, WIRE_STDIN, REQUEST_ID, STR(""));
     return send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len;
 }
 
@@ -87,15 +72,15 @@ static bool take_output(const struct buffer *answer, struct buffer *output)
     const unsigned char *at = (const unsigned char *)answer->data;
     size_t left = answer->len;
     buffer_reset(output, SIZE_MAX);
-    while (left >= HEADER_SIZE) {
-        size_t content = (size_t)at[4] << 8 | at[5];
-        size_t size = HEADER_SIZE + content + at[6];
-        if (at[1] == END_REQUEST)
+    while (left >= WIRE_HEADER_LEN) {
+        struct wire_record record = wire_read_header(at);
+        size_t size = wire_record_len(&record);
+        if (record.type == WIRE_END_REQUEST)
             return true;
         if (left < size)
             return false;
-        if (at[1] == STDOUT)
-            buffer_append(output, at + HEADER_SIZE, content);
+        if (record.type == WIRE_STDOUT)
+            buffer_append(output, record.content, record.content_len);
         at += size;
         left -= size;
     }
