@@ -47,30 +47,25 @@ void answer_faults(const struct call *call, unsigned status)
     answer_error(call, status, (struct str){NULL, 0});
 }
 
+/* What a store's outcome is to a client, by enum store_status. */
+static const struct {
+    unsigned status;
+    struct str detail;
+} failures[] = {
+    [STORE_OK] = {500, STR_INIT("Internal Server Error")},
+    [STORE_NOT_FOUND] = {404, STR_INIT("not found")},
+    [STORE_EXISTS] = {400, STR_INIT("integration id already exists")},
+    [STORE_CHANGED] = {412, STR_INIT("the integration has been changed meanwhile")},
+    [STORE_FULL] = {507, STR_INIT("store full")},
+    [STORE_AWAY] = {503, STR_INIT("db not ready")},
+    [STORE_BROKEN] = {500, STR_INIT("Internal Server Error")},
+};
+
 void answer_failure(const struct call *call, enum store_status status)
 {
-    switch (status) {
-    case STORE_NOT_FOUND:
-        answer_error(call, 404, STR("not found"));
-        return;
-    case STORE_EXISTS:
-        answer_error(call, 400, STR("integration id already exists"));
-        return;
-    case STORE_CHANGED:
-        answer_error(call, 412, STR("the integration has been changed meanwhile"));
-        return;
-    case STORE_FULL:
-        answer_error(call, 507, STR("store full"));
-        return;
-    case STORE_AWAY:
+    if (status == STORE_AWAY)
         http_response_header(&call->session->response, STR("Retry-After"), STR("1"));
-        answer_error(call, 503, STR("db not ready"));
-        return;
-    case STORE_BROKEN:
-    case STORE_OK:
-        break;
-    }
-    answer_error(call, 500, STR("Internal Server Error"));
+    answer_error(call, failures[status].status, failures[status].detail);
 }
 
 bool answer_outcome(const struct call *call, enum integration_outcome outcome)

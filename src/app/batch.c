@@ -13,6 +13,7 @@
 #include "base/text.h"
 #include "model/integration.h"
 #include "model/json.h"
+#include "model/json_walk.h"
 
 enum {
     OPERATIONS_MAX = 1000,
@@ -146,6 +147,25 @@ static void read_integration(struct batch *batch, const struct json_member *memb
         &integration, change);
 }
 
+/* Reads what an operation names besides its kind and its id. */
+static void read_content(struct batch *batch, const struct json_member members[MEMBERS],
+                         struct operation_read *operation, struct store_change *change)
+{
+    bool has_id = operation->id.len > 0;
+    if (operation->kind == CREATE && members[MEMBER_IF_MATCH].present)
+        add_member_fault(batch, "if_match", "what is created has no ETag yet", "value_error.etag");
+    else
+        read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
+    if (operation->kind == CREATE || operation->kind == PUT)
+        read_integration(batch, &members[MEMBER_INTEGRATION], operation, change);
+    else if (!integration_id_is_valid(operation->id))
+        add_member_fault(batch, "id", has_id ? "no integration can have this id" : "field required",
+                         has_id ? "value_error.id" : "value_error.missing");
+    if (operation->kind == PATCH && !members[MEMBER_PATCH].present)
+        add_member_fault(batch, "patch", "field required", "value_error.missing");
+    operation->patch = members[MEMBER_PATCH].value.text;
+}
+
 static void read_operation(struct batch *batch, struct str text, struct operation_read *operation,
                            struct store_change *change)
 {
@@ -171,22 +191,9 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     if (!read_kind(batch, &members[MEMBER_OP], &operation->kind) ||
         !read_string(batch, &members[MEMBER_ID], "id", &operation->id))
         return;
-    if (operation->kind == CREATE && members[MEMBER_IF_MATCH].present)
-        add_member_fault(batch, "if_match", "what is created has no ETag yet", "value_error.etag");
-    else
-        read_if_match(batch, &members[MEMBER_IF_MATCH], operation);
     change->operation = operations[operation->kind];
     change->id = operation->id;
-    if (operation->kind == CREATE || operation->kind == PUT)
-        read_integration(batch, &members[MEMBER_INTEGRATION], operation, change);
-    else if (!integration_id_is_valid(operation->id))
-        add_member_fault(batch, "id",
-                         operation->id.len == 0 ? "field required"
-                                                : "no integration can have this id",
-                         operation->id.len == 0 ? "value_error.missing" : "value_error.id");
-    if (operation->kind == PATCH && !members[MEMBER_PATCH].present)
-        add_member_fault(batch, "patch", "field required", "value_error.missing");
-    operation->patch = members[MEMBER_PATCH].value.text;
+    read_content(batch, members, operation, change);
 }
 
 /* Finds the list of operations; answers what is wrong with it. */
@@ -213,7 +220,7 @@ static bool count_operations(struct batch *batch, const struct json_value *list)
     struct str rest = list->text;
     struct str name;
     struct str element;
-    while (batch->len <= OPERATIONS_MAX && json_next(&rest, &name, &element))
+    while (batch->len <= OPERATIONS_MAX && json_walk_next(&rest, &name, &element))
         batch->len++;
     if (batch->len > OPERATIONS_MAX)
         add_fault(batch, "ensure this value has at most 1000 items", "value_error.list.max_items");
@@ -239,7 +246,7 @@ static bool read_batch(struct batch *batch)
     if (batch->arena->failed)
         return false;
     struct str rest = list.text;
-    for (size_t i = 0; json_next(&rest, &name, &element); i++) {
+    for (size_t i = 0; json_walk_next(&rest, &name, &element); i++) {
         set_place(batch, i);
         read_operation(batch, element, &batch->operations[i], &batch->changes[i]);
         batch->changes[i].if_revision = batch->operations[i].if_revision;

@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "model/fault.h"
 #include "model/json.h"
+#include "model/json_walk.h"
 #include "model/merge.h"
 
 const struct str integration_field_names[INTEGRATION_FIELDS] = {
@@ -217,7 +218,7 @@ static void write_document(const struct parser *parser, struct buffer *document)
     buffer_append_str(document, parser->status ? STR("true") : STR("false"));
     buffer_append_str(document, STR(",\"settings\":"));
     if (settings->present)
-        json_append_compact(document, settings->value.text);
+        json_walk_compact(document, settings->value.text);
     else
         buffer_append_str(document, STR("{}"));
     buffer_append_char(document, '}');
@@ -358,7 +359,7 @@ static bool take_member(struct str *rest, struct str name, struct str *value)
         rest->data[1] != '"' || rest->data[before - 1] != ':')
         return false;
     const char *end = rest->data + rest->len;
-    const char *stop = json_element_end(rest->data + before, end);
+    const char *stop = json_walk_end(rest->data + before, end);
     *value = (struct str){rest->data + before, (size_t)(stop - rest->data) - before};
     if (value->len == 0 || value->data[0] == ' ') /* this service wrote no white space */
         return false;

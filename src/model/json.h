@@ -77,15 +77,4 @@ MUST_CHECK struct str json_decode_string(struct arena *arena, struct str text);
  * `text` must be a part of a NUL-terminated text, as json_scan left it. */
 double json_decode_number(struct str text);
 
-/* Appends checked JSON without its insignificant white space. */
-void json_append_compact(struct buffer *buffer, struct str text);
-
-/* The end of the element at `at`, of an array or an object: the next comma or closing bracket that
- * is in no string and no other value, or `end`. What lies between need not be checked. */
-const char *json_element_end(const char *at, const char *end);
-
-/* Takes the next element off *rest, which was the text of a checked array or object: its value and,
- * in an object, its name as it stands there. False at the end. */
-bool json_next(struct str *rest, struct str *name, struct str *value);
-
 #endif

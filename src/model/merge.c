@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "model/json.h"
+#include "model/json_walk.h"
 
 struct patch_member {
     struct str name;     /* decoded */
@@ -47,14 +48,14 @@ static bool read_members(struct arena *arena, struct str patch, struct patch_mem
     struct str value;
     size_t count = 0;
     size_t kept = 0;
-    while (json_next(&rest, &name, &value))
+    while (json_walk_next(&rest, &name, &value))
         count++;
     *members = arena_alloc(arena, (count + 1) * sizeof **members);
     *len = 0;
     if (*members == NULL)
         return false;
     rest = patch;
-    for (size_t i = 0; i < count && json_next(&rest, &name, &value); i++)
+    for (size_t i = 0; i < count && json_walk_next(&rest, &name, &value); i++)
         (*members)[i] = (struct patch_member){decode_name(arena, name), name, value, i, false};
     qsort(*members, count, sizeof **members, compare_members);
     for (size_t i = 0; i < count; i++)
@@ -100,7 +101,7 @@ static void merge_old(struct arena *arena, struct str target, struct patch_membe
 {
     struct str name;
     struct str value;
-    while (json_next(&target, &name, &value)) {
+    while (json_walk_next(&target, &name, &value)) {
         struct patch_member *member = find_member(members, len, decode_name(arena, name));
         if (member != NULL)
             member->done = true;

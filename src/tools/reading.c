@@ -7,6 +7,7 @@
 
 #include "model/integration.h"
 #include "model/json.h"
+#include "model/json_walk.h"
 
 struct reading {
     struct arena *arena;
@@ -133,7 +134,7 @@ static bool take_array(struct reading *reading, const char *at)
     size_t line = line_of(reading, at);
     bool more = at < end && *at != ']';
     while (more) {
-        const char *stop = json_element_end(at, end);
+        const char *stop = json_walk_end(at, end);
         if (!take_integration(reading, line, (struct str){at, (size_t)(stop - at)}))
             return false;
         more = stop < end && *stop == ',';

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "model/json.h"
+#include "model/json_walk.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -18,10 +19,10 @@ static void check(struct arena *arena, struct str text)
     struct buffer again = {0};
     if (json_scan(arena, text, &root, &member, 1, &error) != JSON_OK)
         return;
-    json_append_compact(&compact, root.text);
+    json_walk_compact(&compact, root.text);
     if (json_scan(arena, buffer_str(&compact), &root, &member, 1, &error) != JSON_OK)
         abort();
-    json_append_compact(&again, buffer_str(&compact));
+    json_walk_compact(&again, buffer_str(&compact));
     if (!str_equal(buffer_str(&compact), buffer_str(&again)))
         abort();
     buffer_append_char(&compact, '\0');

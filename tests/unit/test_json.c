@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "model/json.h"
+#include "model/json_walk.h"
 #include "model/merge.h"
 
 /* Texts that json-c or a lenient reader lets through, and others, with what a strict one says. */
@@ -211,7 +212,7 @@ Test(json, decodes_strings_whole)
 Test(json, drops_insignificant_space_only)
 {
     struct buffer out = {0};
-    json_append_compact(&out, STR("{ \"a b\" :\t[ 1.10 ,\r\n-0, \" \\\" \" ] }"));
+    json_walk_compact(&out, STR("{ \"a b\" :\t[ 1.10 ,\r\n-0, \" \\\" \" ] }"));
     cr_expect(str_equal(buffer_str(&out), STR("{\"a b\":[1.10,-0,\" \\\" \"]}")));
     buffer_release(&out);
 }
@@ -273,7 +274,7 @@ Test(json, walks_over_much_white_space_quickly, .timeout = 20)
     for (int i = 0; i < 1000000; i++)
         buffer_append_char(&text, ' ');
     buffer_append_char(&text, ']');
-    for (rest = buffer_str(&text); json_next(&rest, &name, &value); count++)
+    for (rest = buffer_str(&text); json_walk_next(&rest, &name, &value); count++)
         cr_assert(str_equal(value, STR("0")));
     cr_expect(count == 200000);
     buffer_release(&text);
