@@ -10,7 +10,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "main/hosted.h"
-#include "main/supervisor.h"
+#include "main/supervisor/supervisor.h"
 #include "service/service.h"
 #include "tools/probe.h"
 #include "tools/transfer.h"

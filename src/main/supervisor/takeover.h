@@ -2,9 +2,12 @@
  *
  * An upgrade in place: the supervisor replaces its own program by execve(2), as the same process,
  * and the new program goes on with the socket, the lock and the children of the one before. What it
- * must know for that comes in one environment variable. */
-#ifndef MAIN_TAKEOVER_H
-#define MAIN_TAKEOVER_H
+ * must know for that comes in one environment variable.
+ *
+ * Limits: the new program is looked for by the name that this one was started by (execvp(3)); the
+ * lookup of a relative path begins in the current directory. */
+#ifndef MAIN_SUPERVISOR_TAKEOVER_H
+#define MAIN_SUPERVISOR_TAKEOVER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,23 +20,24 @@ enum { TAKEOVER_WORKERS_MAX = 256 };
 struct takeover {
     int listen_fd;
     int lock_fd;
-    int shared_fd;     /* memory in common with the workers */
+    int shared_fd;     /* memory shared with the workers */
     bool socket_given; /* by the service manager */
     pid_t nginx;       /* 0: none */
     pid_t follower;    /* 0: none */
     struct {
         pid_t pid;
-        bool retiring; /* has been told to */
+        bool retiring; /* asked to end */
     } workers[TAKEOVER_WORKERS_MAX];
     size_t workers_len;
 };
 
-/* Whether an earlier program of this process left something to take over. Call once, before
- * anything is forked. Children that are none of this process are left out. */
+/* Whether an earlier program of this process left something to take over; if so, the descriptors
+ * are open and the caller's, and the children are this process's. Call once, before anything is
+ * forked. */
 MUST_CHECK bool takeover_receive(struct takeover *takeover);
 
-/* Asks the program that now has this one's name whether it could run here (its check-config), in a
- * child whose exit status tells. -1: the fork failed. */
+/* Forks a child that runs `check-config` of the program that now has this one's name: its exit
+ * status says whether that program could run here. -1, with errno: the fork failed. */
 pid_t takeover_rehearse(void);
 
 /* Goes on as that program. Returns, with errno, only if that failed. */

@@ -8,9 +8,10 @@
  *   SIGHUP            new workers, and when they serve, the old ones retire
  *   SIGUSR2           the same with the program that is now in this one's place
  *
- * It tells systemd how it goes (sd_notify(3)), and takes a socket of its (sd_listen_fds(3)). */
-#ifndef MAIN_SUPERVISOR_H
-#define MAIN_SUPERVISOR_H
+ * It reports to systemd how the service is doing (sd_notify(3)), and takes a socket from it
+ * (sd_listen_fds(3)). */
+#ifndef MAIN_SUPERVISOR_SUPERVISOR_H
+#define MAIN_SUPERVISOR_SUPERVISOR_H
 
 #include <stdbool.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "main/takeover.h"
+#include "main/supervisor/takeover.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,8 +13,8 @@
 #include "base/buffer.h"
 #include "base/str.h"
 
-/* Words NAME=NUMBER with spaces between; a program leaves out what it does not know. `pid` is the
- * process that they are for. */
+/* Words NAME=NUMBER, separated by spaces; names that a program does not know are skipped. `pid` is
+ * the process that they are meant for. */
 #define VARIABLE "INTEGRATION_SERVICE_TAKEOVER"
 
 static bool is_child(pid_t pid)
@@ -53,7 +53,7 @@ static void take(struct takeover *takeover, struct str name, uint64_t number)
         take_worker(takeover, (pid_t)number, true);
 }
 
-/* A descriptor that was left open for this program; no other is to have it. */
+/* Whether the descriptor was left open for this program; closes it in programs run from now on. */
 static bool keep(int fd)
 {
     return fd >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) == 0;
@@ -105,7 +105,7 @@ static void append(struct buffer *out, const char *name, int64_t number)
     buffer_append_char(out, ' ');
 }
 
-/* Whether the next program is to have the descriptors. */
+/* Keeps the descriptors open in the next program, or not. */
 static void share(const struct takeover *takeover, bool shared)
 {
     fcntl(takeover->listen_fd, F_SETFD, shared ? 0 : FD_CLOEXEC);
