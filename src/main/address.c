@@ -12,7 +12,7 @@
 static const char *parse_unix(struct address *address, const char *path)
 {
     if (strlen(path) >= sizeof address->socket.local.sun_path)
-        return "a socket's path has 107 bytes at most; choose a shorter STATE_DIR or LISTEN";
+        return "a socket's path has at most 107 bytes; choose a shorter STATE_DIR or LISTEN";
     address->socket.local.sun_family = AF_UNIX;
     memcpy(address->socket.local.sun_path, path, strlen(path) + 1);
     address->len = sizeof address->socket.local;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the service listens: a unix socket's path or an address of this machine, as LISTEN has it
- * ("unix:PATH", "ADDRESS:PORT", "[ADDRESS]:PORT", in numbers). */
+ * Where the service listens: a unix socket's path or an address of this machine, written as in
+ * LISTEN: "unix:PATH", "ADDRESS:PORT" or "[ADDRESS]:PORT", in numbers. */
 #ifndef MAIN_ADDRESS_H
 #define MAIN_ADDRESS_H
 
@@ -24,7 +24,7 @@ struct address {
 /* NULL, or what is wrong with the text. */
 MUST_CHECK const char *address_parse(struct address *address, const char *text);
 
-/* Writes the text of an address that a socket is bound to; false: it has none. */
+/* Writes the address as text; false: it has none (an unnamed socket), or `size` is too small. */
 MUST_CHECK bool address_format(const struct address *address, char *text, size_t size);
 
 /* Whether only programs of this machine can connect. */

@@ -45,13 +45,13 @@ static void become_follower(const struct config *config, const struct store_back
     struct follower_options options = {.config = config, .backend = backend, .ready_fd = ready_fd};
     prctl(PR_SET_PDEATHSIG, WORKER_END);
     close(STDIN_FILENO);
-    if (getppid() != parent) /* it died before it could be told to tell us */
+    if (getppid() != parent) /* it died before prctl(2), so no signal will come */
         exit(WORKER_DONE);
     exit(follower_run(&options));
 }
 
-/* Without a follower nobody would notice that the replica grows old: the worker ends too, and the
- * web server starts another. */
+/* Without a follower, the replica would grow old unnoticed: the worker ends too, and the web server
+ * starts another. */
 static void *watch_follower(void *argument)
 {
     struct companion *companion = argument;
@@ -95,7 +95,8 @@ static void stop_companion(struct companion *companion)
 
 /* ---- FastCGI ---- */
 
-/* A worker reads signals, and a web server may have left some ignored. */
+/* A worker reads blocked signals from a descriptor; those that a web server ignores would never
+ * arrive. */
 static void prepare_signals(void)
 {
     const int signals[] = {SIGTERM, SIGINT, WORKER_END};
@@ -151,7 +152,7 @@ int hosted_run(const struct config *config, const struct store_backend *backend)
     const char *directory = getenv("STATE_DIR");
     char error[512];
     log_open((enum log_level)config->log_level, STDERR_FILENO);
-    /* The default would lie among the files that the web server shows to everybody. */
+    /* The default may be among the files that the web server serves to everybody. */
     if (directory == NULL || directory[0] != '/') {
         log_message(LOG_CRITICAL, "STATE_DIR must be set, to the whole path of a directory outside "
                                   "of the web server's files");

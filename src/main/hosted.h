@@ -20,8 +20,8 @@ bool hosted_by_cgi(void);
  * program's exit status. */
 int hosted_run(const struct config *config, const struct store_backend *backend);
 
-/* Cannot serve, for a reason that has been told: the request that CGI holds is answered 503.
- * Returns the program's exit status. */
+/* For when the service cannot start, and has said why: answers CGI's request with 503. Returns the
+ * program's exit status. */
 int hosted_refuse(void);
 
 #endif

@@ -67,7 +67,7 @@ int state_dir_lock(const char *state_dir, char *error, size_t error_size)
 
 /* ---- the socket ---- */
 
-/* Removes a socket file that nobody listens on; leaves anything else alone. */
+/* Removes a socket file that nobody listens on, and nothing else. */
 static bool make_way(const struct address *address, char *error, size_t error_size)
 {
     struct stat status;
@@ -153,14 +153,15 @@ bool listener_adopt(struct listener *listener, int fd, bool given, char *error, 
     *listener = (struct listener){.fd = fd, .given = given};
     const char *wrong = NULL;
     if (!listener_is(fd))
-        wrong = "it is no stream socket that listens";
+        wrong = "it is not a stream socket that listens";
     else if (getsockname(fd, &address.socket.any, &address.len) != 0 ||
              !address_format(&address, listener->address, sizeof listener->address) ||
              !address_is_local(&address))
         wrong = "it is bound neither to a path nor to a loopback address";
     else if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
         wrong = strerror(errno);
-    return wrong == NULL || fail(error, error_size, "the socket that was given", "", wrong);
+    return wrong == NULL ||
+           fail(error, error_size, "cannot use", "the socket that was given", wrong);
 }
 
 void listener_close(struct listener *listener)

@@ -27,7 +27,7 @@ static const char usage[] =
     "       integration-service migrate                bring the database's schema up to date\n"
     "       integration-service probe [--ready]        ask the running service how it is\n"
     "       integration-service export [FILE]          write all integrations, as JSON lines\n"
-    "       integration-service import [FILE]          read integrations into the store, or none\n"
+    "       integration-service import [FILE]          read them from JSON lines, all or none\n"
     "       integration-service --version | --help\n";
 
 static int print_help(const char *argument)
@@ -44,7 +44,7 @@ static const char *from_environment(const char *name)
     return getenv(name);
 }
 
-/* Whether DATABASE_URL, if it is set, can be one; tells what of it is of no use here. */
+/* Whether DATABASE_URL is unset or valid; reports what is wrong, or has no effect here. */
 static bool check_database(const struct config *config)
 {
     char error[256];
@@ -55,7 +55,7 @@ static bool check_database(const struct config *config)
     if (!valid)
         fprintf(stderr, "DATABASE_URL: %s\n", error);
     else if (ignored.len > 0)
-        fprintf(stderr, "DATABASE_URL: ignored, for they are for Python drivers: %.*s\n",
+        fprintf(stderr, "DATABASE_URL: parameters for Python drivers are ignored: %.*s\n",
                 (int)ignored.len, ignored.data);
     buffer_release(&ignored);
     return valid;
@@ -67,7 +67,7 @@ static bool load(struct config *config)
     return check_database(config) && faults == 0;
 }
 
-/* libpq takes an empty variable for a value, where others take it for none. */
+/* libpq uses an empty variable as a value; everywhere else in the program, empty means unset. */
 static void unset_empty_libpq_variables(void)
 {
     for (char **at = environ; *at != NULL;) {
@@ -103,7 +103,6 @@ static int serve(const char *option)
         &(struct supervisor_options){&config, service_backend(&config), option != NULL});
 }
 
-/* Brings the database's schema up to date, and does nothing else. */
 static int migrate(const char *argument)
 {
     (void)argument;
@@ -179,7 +178,7 @@ static int print_version(const char *argument)
     return EXIT_SUCCESS;
 }
 
-/* What the program can be told: a command, and a second word or the kind of argument it takes. */
+/* The commands, and what may follow each. */
 static const struct command {
     const char *word;
     const char *option;           /* a word that must follow; NULL: none */
@@ -213,7 +212,7 @@ static int serve_hosted(void)
 int main(int argc, char **argv)
 {
     unset_empty_libpq_variables();
-    /* What follows the name in CGI is a client's: words of the query (RFC 3875, section 4.4). */
+    /* In CGI the arguments are a client's: words of the query (RFC 3875, section 4.4). */
     if (hosted_by_cgi() || (argc == 1 && hosted_by_fastcgi()))
         return serve_hosted();
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)

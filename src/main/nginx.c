@@ -50,7 +50,7 @@ void nginx_url(const struct config *config, char *url, size_t size)
 
 /* ---- the templates ---- */
 
-/* What the names between two @ stand for. */
+/* A name between two @, and what it stands for. */
 struct substitution {
     const char *name;
     const char *value;
@@ -121,7 +121,7 @@ static bool write_configuration(const struct config *config, const char *directo
         {"@MAX_BODY_BYTES@", body},
         {"@DRAIN_TIMEOUT@", drain},
         {"@IDLE_TIMEOUT@", idle},
-        /* Only root can change users; a directory of root's is closed to nginx's usual one. */
+        /* Only root can change users; nginx's usual one may not enter a directory of root's. */
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
         {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
         {"@ROOT@", root},
@@ -148,7 +148,7 @@ static struct addrinfo *look_up(const struct config *config)
     return getaddrinfo(config->host, port, &hints, &found) == 0 ? found : NULL;
 }
 
-/* Listens for a moment; 0, or an errno. */
+/* Listens for a moment. 0, or an errno. */
 static int try_address(const struct addrinfo *address)
 {
     const int on = 1;
@@ -162,13 +162,13 @@ static int try_address(const struct addrinfo *address)
     return reason;
 }
 
-/* nginx itself would try for seconds, and then say it less clearly. */
+/* nginx itself would try for seconds, and report it less clearly. */
 static bool check_address(const struct config *config, char *error, size_t error_size)
 {
     char place[300];
     struct addrinfo *found = look_up(config);
     if (found == NULL)
-        return fail(error, error_size, "HOST", "is no address of this machine");
+        return fail(error, error_size, "HOST", "is not an address of this machine");
     int reason = try_address(found);
     freeaddrinfo(found);
     host_and_port(config, place, sizeof place);
@@ -208,7 +208,7 @@ static bool directory_of(const struct config *config, char directory[PATH_MAX])
     return realpath(path, directory) != NULL;
 }
 
-/* nginx reads relative paths from its own directory. */
+/* nginx takes relative paths to begin in its own directory. */
 static bool absolute_address(const char *address, char *absolute, size_t size)
 {
     char path[PATH_MAX];
@@ -229,7 +229,7 @@ static bool configure(const struct config *config, const char *fastcgi_address, 
         return fail(error, error_size, fastcgi_address, strerror(errno));
     if (strncmp(absolute, "unix:", 5) == 0 && strlen(absolute) > 5 + SOCKET_PATH_MAX)
         return fail(error, error_size, absolute,
-                    "a socket's whole path has 107 bytes at most; choose a shorter STATE_DIR");
+                    "a socket's whole path has at most 107 bytes; choose a shorter STATE_DIR");
     return write_configuration(config, directory, absolute, error, error_size);
 }
 
@@ -239,7 +239,7 @@ bool nginx_prepare(const struct config *config, const char *fastcgi_address, cha
     static const char host_characters[] =
         "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_";
     if (strspn(config->host, host_characters) != strlen(config->host))
-        return fail(error, error_size, "HOST", "is no host name or address");
+        return fail(error, error_size, "HOST", "is not a host name or an address");
     return check_address(config, error, error_size) &&
            configure(config, fastcgi_address, error, error_size);
 }
@@ -260,12 +260,12 @@ static void exec_nginx(const struct config *config, pid_t parent)
     sigprocmask(SIG_SETMASK, &none, NULL);
     setpgid(0, 0); /* a Ctrl-C is for the supervisor, which ends nginx in order */
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
-    if (getppid() != parent) /* it died before it could be told to tell us */
+    if (getppid() != parent) /* it died before prctl(2), so no signal will come */
         _exit(EXIT_FAILURE);
     if (!directory_of(config, directory))
         return;
     snprintf(configuration, sizeof configuration, "%s/nginx.conf", directory);
-    /* An ordinary user's path often lacks the directories of servers. */
+    /* An ordinary user's PATH often lacks the directories of servers. */
     const char *path = getenv("PATH");
     char search[4096];
     snprintf(search, sizeof search, "%s:/usr/local/sbin:/usr/sbin:/sbin",

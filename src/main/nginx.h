@@ -2,7 +2,9 @@
  *
  * nginx as a part of the service (`serve --with-nginx`): configured from the templates in nginx/,
  * in the state directory, as the user who runs the service. The system's own nginx is left alone.
- */
+ *
+ * Limits: if HOST is a name with several addresses, only the first is checked. If another program
+ * takes the port between the check and nginx's start, nginx reports it and ends. */
 #ifndef MAIN_NGINX_H
 #define MAIN_NGINX_H
 
@@ -13,11 +15,13 @@
 #include "base/base.h"
 #include "core/config.h"
 
-/* Sees that HOST and PORT are free and writes the configuration to STATE_DIR/nginx. */
+/* Checks that HOST and PORT are free, and writes the configuration to STATE_DIR/nginx, for a
+ * service that listens at `fastcgi_address` (address.h). False with a sentence in `error`. */
 MUST_CHECK bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
                               size_t error_size);
 
-/* Writes the configuration again and has the running nginx take it up. */
+/* Writes the configuration again and makes the running nginx reload it. False with a sentence in
+ * `error`. */
 MUST_CHECK bool nginx_renew(const struct config *config, const char *fastcgi_address, pid_t nginx,
                             char *error, size_t error_size);
 

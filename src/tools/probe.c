@@ -16,7 +16,7 @@
 #include "server/wire.h"
 
 enum {
-    GRACE_MS = 1000, /* beyond READINESS_TIMEOUT, for the answer's way */
+    GRACE_MS = 1000, /* on top of READINESS_TIMEOUT */
     CHUNK = 4096,
     ANSWER_MAX = 65536,
     REQUEST_ID = 1
@@ -54,7 +54,7 @@ static bool send_request(int fd, const char *path)
     return send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len;
 }
 
-/* Reads more of the answer; false at its end, or when the time is over. */
+/* Reads more of the answer. False: it has ended, or the time is up. */
 static bool read_more(int fd, struct buffer *answer, uint64_t deadline_ns)
 {
     char *room = buffer_reserve(answer, CHUNK);
@@ -66,7 +66,7 @@ static bool read_more(int fd, struct buffer *answer, uint64_t deadline_ns)
     return got > 0;
 }
 
-/* Takes the records' output out of `answer`; whether the last one has come. */
+/* Copies the output from the records of `answer`. Whether the last record has arrived. */
 static bool take_output(const struct buffer *answer, struct buffer *output)
 {
     const unsigned char *at = (const unsigned char *)answer->data;
@@ -87,13 +87,13 @@ static bool take_output(const struct buffer *answer, struct buffer *output)
     return false;
 }
 
-/* Says whether the answer, "Status: 200 OK" and a body, is a good one. */
+/* The exit status for the answer: "Status: 200 OK" and a body, or something else, which it says. */
 static int judge(struct buffer *output)
 {
     buffer_append_char(output, '\0');
     const char *body = output->failed ? NULL : strstr(output->data, "\r\n\r\n");
     if (body == NULL)
-        return complain("the answer is none: is LISTEN another program's socket?", "");
+        return complain("cannot understand the answer: does another program listen on LISTEN?", "");
     if (strncmp(output->data, "Status: 200", strlen("Status: 200")) == 0)
         return EXIT_SUCCESS;
     return complain("answered ", body + strlen("\r\n\r\n"));
