@@ -9,7 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "main/address.h"
+#include "server/address.h"
 
 enum { BACKLOG = 4096 /* a shorter queue makes nginx answer 502 when many clients come at once */ };
 

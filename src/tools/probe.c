@@ -12,7 +12,7 @@
 #include "base/buffer.h"
 #include "base/clock.h"
 #include "base/str.h"
-#include "main/address.h"
+#include "server/address.h"
 #include "server/wire.h"
 
 enum {

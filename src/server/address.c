@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "main/address.h"
+#include "server/address.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -2,8 +2,8 @@
  *
  * Where the service listens: a unix socket's path or an address of this machine, written as in
  * LISTEN: "unix:PATH", "ADDRESS:PORT" or "[ADDRESS]:PORT", in numbers. */
-#ifndef MAIN_ADDRESS_H
-#define MAIN_ADDRESS_H
+#ifndef SERVER_ADDRESS_H
+#define SERVER_ADDRESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
