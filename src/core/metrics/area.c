@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: MIT */
+#include "core/metrics/area.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "core/metrics/layout.h"
+
+static const char magic[8] = "ISMETR2\n";
+static_assert(sizeof(struct area_header) <= AREA_HEADER_SIZE, "it fits");
+
+enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
+
+/* Makes a new file an area. */
+static enum outcome make_area(const struct metrics *metrics, const char *path, uint64_t shape)
+{
+    struct area_header header = {.shape = shape, .used = 1};
+    memcpy(header.magic, magic, sizeof magic);
+    /* Every page is given its place on disk now: a full disk is an error here, not a SIGBUS later.
+     */
+    errno = posix_fallocate(metrics->fd, 0, (off_t)metrics->size);
+    if (errno == 0 && pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header)
+        return AREA_READY;
+    int reason = errno;
+    if (ftruncate(metrics->fd, 0) != 0)
+        unlink(path);
+    errno = reason;
+    return AREA_BROKEN;
+}
+
+static bool is_area(const struct metrics *metrics, off_t size, uint64_t shape)
+{
+    struct area_header header;
+    return pread(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
+           memcmp(header.magic, magic, sizeof magic) == 0 && header.shape == shape &&
+           (size_t)size == metrics->size;
+}
+
+/* With the file locked: makes a new one an area, or sees whether it is one of this shape. */
+static enum outcome prepare_area(const struct metrics *metrics, const char *path, uint64_t shape)
+{
+    struct stat status;
+    if (fstat(metrics->fd, &status) != 0)
+        return AREA_BROKEN;
+    if (status.st_nlink == 0)
+        return AREA_REPLACED;
+    if (status.st_size == 0)
+        return make_area(metrics, path, shape);
+    if (is_area(metrics, status.st_size, shape))
+        return AREA_READY;
+    return unlink(path) == 0 ? AREA_REPLACED : AREA_BROKEN;
+}
+
+/* Opens the file as an area of this shape. False, with errno and nothing open: it cannot be. */
+static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
+{
+    enum outcome outcome = AREA_REPLACED;
+    while (outcome == AREA_REPLACED) {
+        metrics->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+        if (metrics->fd < 0)
+            return false;
+        outcome = AREA_BROKEN;
+        if (lock_wait(metrics->fd, 0)) {
+            outcome = prepare_area(metrics, path, shape);
+            lock_release(metrics->fd, 0);
+        }
+        if (outcome == AREA_READY)
+            return true;
+        int reason = errno;
+        close(metrics->fd);
+        errno = reason;
+    }
+    return false;
+}
+
+static bool map_area(struct metrics *metrics)
+{
+    void *area = mmap(NULL, metrics->size, PROT_READ | PROT_WRITE, MAP_SHARED, metrics->fd, 0);
+    if (area == MAP_FAILED) {
+        int reason = errno;
+        close(metrics->fd);
+        errno = reason;
+        return false;
+    }
+    metrics->header = area;
+    metrics->slots = (_Atomic uint64_t *)(void *)((char *)area + AREA_HEADER_SIZE);
+    return true;
+}
+
+struct metrics *metrics_open(const char *path, const struct metrics_labels *labels, char *error,
+                             size_t error_size)
+{
+    struct metrics *metrics = calloc(1, sizeof *metrics);
+    if (metrics == NULL) {
+        snprintf(error, error_size, "no memory for the metrics");
+        return NULL;
+    }
+    metrics->labels = labels;
+    metrics->slot_values = layout_len(labels);
+    metrics->size = AREA_HEADER_SIZE + AREA_SLOTS * metrics->slot_values * sizeof(uint64_t);
+    if (open_area(metrics, path, layout_shape(labels)) && map_area(metrics))
+        return metrics;
+    snprintf(error, error_size, "cannot open the metrics file %s: %s", path, strerror(errno));
+    free(metrics);
+    return NULL;
+}
+
+void metrics_close(struct metrics *metrics)
+{
+    munmap(metrics->header, metrics->size);
+    close(metrics->fd);
+    free(metrics);
+}
+
+bool area_is_held(const struct metrics *metrics, size_t slot)
+{
+    return metrics->taken[slot] || lock_is_held(metrics->fd, slot);
+}

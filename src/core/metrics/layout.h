@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a slot keeps where: indexes of its values. */
+#ifndef CORE_METRICS_LAYOUT_H
+#define CORE_METRICS_LAYOUT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "core/metrics.h"
+
+/* An upper bound of a latency bucket; the label is in seconds. */
+struct layout_bound {
+    uint64_t ns;
+    const char *label;
+};
+
+enum {
+    LAYOUT_BOUNDS = 19,
+    LAYOUT_BUCKETS = LAYOUT_BOUNDS + 1 /* the last one is +Inf */
+};
+
+extern const struct layout_bound layout_bounds[LAYOUT_BOUNDS];
+
+/* The first values; the numbers of requests follow. */
+enum layout_value {
+    LAYOUT_PID,
+    LAYOUT_SERVES,
+    LAYOUT_IN_FLIGHT,
+    LAYOUT_CPU_US,
+    LAYOUT_BYTES_IN,
+    LAYOUT_BYTES_OUT,
+    LAYOUT_VALUES
+};
+
+static inline size_t layout_request(const struct metrics_labels *labels, size_t endpoint,
+                                    size_t method, size_t status)
+{
+    return LAYOUT_VALUES + (endpoint * labels->methods_len + method) * labels->statuses_len +
+           status;
+}
+
+/* An endpoint's buckets, then its sum in nanoseconds. */
+static inline size_t layout_latency(const struct metrics_labels *labels, size_t endpoint)
+{
+    return layout_request(labels, labels->endpoints_len, 0, 0) + endpoint * (LAYOUT_BUCKETS + 1);
+}
+
+static inline size_t layout_operation(const struct metrics_labels *labels, size_t operation,
+                                      size_t outcome)
+{
+    return layout_latency(labels, labels->endpoints_len) + operation * labels->outcomes_len +
+           outcome;
+}
+
+/* An operation's buckets, then its sum in nanoseconds. */
+static inline size_t layout_operation_latency(const struct metrics_labels *labels, size_t operation)
+{
+    return layout_operation(labels, labels->operations_len, 0) + operation * (LAYOUT_BUCKETS + 1);
+}
+
+/* How many values a slot has: whole cache lines, so that no two threads write to the same one. */
+size_t layout_len(const struct metrics_labels *labels);
+
+/* A hash of what decides where a slot keeps what. */
+uint64_t layout_shape(const struct metrics_labels *labels);
+
+#endif
