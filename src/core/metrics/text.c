@@ -3,6 +3,7 @@
  * The text of a scrape. */
 #include <inttypes.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/metrics.h"
@@ -12,14 +13,25 @@
 
 static const char *const ending_names[METRICS_ENDINGS] = {"reload", "exit", "signal"};
 
-/* Adds up one value over all slots. */
-static uint64_t sum(const struct metrics *metrics, size_t index)
+/* What all slots hold together. */
+struct sums {
+    const struct metrics_labels *labels;
+    uint64_t *values; /* as in a slot */
+};
+
+/* Goes through each slot once, in the order of memory. False: no memory. */
+static bool add_up(const struct metrics *metrics, struct sums *sums)
 {
-    uint64_t total = 0;
     size_t used = area_used(metrics);
-    for (size_t i = 0; i < used; i++)
-        total += area_get(area_slot(metrics, i) + index);
-    return total;
+    *sums = (struct sums){metrics->labels, calloc(metrics->slot_values, sizeof *sums->values)};
+    if (sums->values == NULL)
+        return false;
+    for (size_t i = 0; i < used; i++) {
+        const _Atomic uint64_t *slot = area_slot(metrics, i);
+        for (size_t value = 0; value < metrics->slot_values; value++)
+            sums->values[value] += area_get(&slot[value]);
+    }
+    return true;
 }
 
 static void family(const struct metrics_page *page, const char *name, const char *type,
@@ -40,14 +52,14 @@ static void sample(const struct metrics_page *page, const char *name, const char
     buffer_printf(page->out, "%s %" PRIu64 "\n", name, value);
 }
 
-static void render_requests(const struct metrics *metrics, const struct metrics_page *page)
+static void render_requests(const struct sums *sums, const struct metrics_page *page)
 {
-    const struct metrics_labels *labels = metrics->labels;
+    const struct metrics_labels *labels = sums->labels;
     family(page, "http_requests_total", "counter", "Requests answered.");
     for (size_t e = 0; e < labels->endpoints_len; e++)
         for (size_t m = 0; m < labels->methods_len; m++)
             for (size_t s = 0; s < labels->statuses_len; s++) {
-                uint64_t count = sum(metrics, layout_request(labels, e, m, s));
+                uint64_t count = sums->values[layout_request(labels, e, m, s)];
                 if (count > 0)
                     buffer_printf(page->out,
                                   "http_requests_total{method=\"%s\",endpoint=\"%s\","
@@ -57,14 +69,14 @@ static void render_requests(const struct metrics *metrics, const struct metrics_
             }
 }
 
-/* A histogram with one label, whose values begin at `index`; nothing if it is empty. */
-static void render_histogram(const struct metrics *metrics, size_t index, const char *name,
-                             const char *label, const char *value, struct buffer *out)
+/* A histogram with one label, from its buckets and, behind them, its sum; nothing if it is empty.
+ */
+static void render_histogram(const uint64_t *counts, const char *name, const char *label,
+                             const char *value, struct buffer *out)
 {
-    uint64_t counts[LAYOUT_BUCKETS];
     uint64_t count = 0;
     for (size_t b = 0; b < LAYOUT_BUCKETS; b++)
-        count += counts[b] = sum(metrics, index + b);
+        count += counts[b];
     if (count == 0)
         return;
     uint64_t below = 0;
@@ -73,30 +85,30 @@ static void render_histogram(const struct metrics *metrics, size_t index, const 
         buffer_printf(out, "%s_bucket{%s=\"%s\",le=\"%s\"} %" PRIu64 "\n", name, label, value,
                       b < LAYOUT_BOUNDS ? layout_bounds[b].label : "+Inf", below);
     }
-    uint64_t ns = sum(metrics, index + LAYOUT_BUCKETS);
+    uint64_t ns = counts[LAYOUT_BUCKETS];
     buffer_printf(out,
                   "%s_sum{%s=\"%s\"} %" PRIu64 ".%09" PRIu64 "\n"
                   "%s_count{%s=\"%s\"} %" PRIu64 "\n",
                   name, label, value, ns / 1000000000, ns % 1000000000, name, label, value, count);
 }
 
-static void render_latency(const struct metrics *metrics, const struct metrics_page *page)
+static void render_latency(const struct sums *sums, const struct metrics_page *page)
 {
-    const struct metrics_labels *labels = metrics->labels;
+    const struct metrics_labels *labels = sums->labels;
     family(page, "http_request_latency_seconds", "histogram",
            "Time from a request's arrival to its answer.");
     for (size_t e = 0; e < labels->endpoints_len; e++)
-        render_histogram(metrics, layout_latency(labels, e), "http_request_latency_seconds",
+        render_histogram(&sums->values[layout_latency(labels, e)], "http_request_latency_seconds",
                          "endpoint", labels->endpoints[e], page->out);
 }
 
-static void render_operations(const struct metrics *metrics, const struct metrics_page *page)
+static void render_operations(const struct sums *sums, const struct metrics_page *page)
 {
-    const struct metrics_labels *labels = metrics->labels;
+    const struct metrics_labels *labels = sums->labels;
     family(page, "integration_store_operations_total", "counter", "Operations of the store.");
     for (size_t o = 0; o < labels->operations_len; o++)
         for (size_t r = 0; r < labels->outcomes_len; r++) {
-            uint64_t count = sum(metrics, layout_operation(labels, o, r));
+            uint64_t count = sums->values[layout_operation(labels, o, r)];
             if (count > 0)
                 buffer_printf(page->out,
                               "integration_store_operations_total{operation=\"%s\",outcome=\"%s\"} "
@@ -106,7 +118,7 @@ static void render_operations(const struct metrics *metrics, const struct metric
     family(page, "integration_store_operation_seconds", "histogram",
            "Time an operation of the store took; of a change: until it was committed.");
     for (size_t o = 0; o < labels->operations_len; o++)
-        render_histogram(metrics, layout_operation_latency(labels, o),
+        render_histogram(&sums->values[layout_operation_latency(labels, o)],
                          "integration_store_operation_seconds", "operation", labels->operations[o],
                          page->out);
 }
@@ -132,16 +144,17 @@ static void render_endings(const struct metrics *metrics, const struct metrics_p
                       ending_names[i], area_get(&metrics->header->endings[i]));
 }
 
-static void render_process(const struct metrics *metrics, const struct metrics_page *page)
+static void render_process(const struct metrics *metrics, const struct sums *sums,
+                           const struct metrics_page *page)
 {
     struct processes processes = processes_look(metrics);
-    uint64_t cpu_us = sum(metrics, LAYOUT_CPU_US);
+    uint64_t cpu_us = sums->values[LAYOUT_CPU_US];
     sample(page, "http_requests_in_flight", "gauge", "Requests being worked on.",
            processes.in_flight);
     sample(page, "http_request_bytes_total", "counter", "Bytes of request bodies.",
-           sum(metrics, LAYOUT_BYTES_IN));
+           sums->values[LAYOUT_BYTES_IN]);
     sample(page, "http_response_bytes_total", "counter", "Bytes of response bodies.",
-           sum(metrics, LAYOUT_BYTES_OUT));
+           sums->values[LAYOUT_BYTES_OUT]);
     sample(page, "integration_workers", "gauge", "Worker processes that serve now.",
            processes.workers);
     family(page, "process_cpu_seconds_total", "counter",
@@ -164,10 +177,16 @@ struct str metrics_content_type(enum metrics_format format)
 
 void metrics_render(const struct metrics *metrics, const struct metrics_page *page)
 {
-    render_requests(metrics, page);
-    render_latency(metrics, page);
-    render_operations(metrics, page);
-    render_process(metrics, page);
+    struct sums sums;
+    if (!add_up(metrics, &sums)) {
+        page->out->failed = true;
+        return;
+    }
+    render_requests(&sums, page);
+    render_latency(&sums, page);
+    render_operations(&sums, page);
+    render_process(metrics, &sums, page);
+    free(sums.values);
     render_endings(metrics, page);
     render_log(metrics, page);
 }
