@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Counters of all processes of one state directory, in one file that they map. Each thread that
- * counts owns a slot, written only by it; a scrape adds the slots up. A slot is held by a lock that
- * dies with its process (fcntl(2), F_OFD_SETLK); its next owner goes on from the values found, so
- * no counter ever falls, whatever is killed. */
+ * counts owns a slot, written only by it; a scrape adds the slots up. A process has an entry, held
+ * by a lock that dies with it, and its slots are free with it; their next owners go on from the
+ * values found, so no counter ever falls, whatever is killed.
+ *
+ * Limits: 4096 processes and 255 slots at a time. Threads that find none share one slot: their
+ * counts are exact, but a request that was in flight when its process was killed stays so. What is
+ * beyond the 4096th process shares it too, and is missing from the figures of processes. */
 #ifndef CORE_METRICS_H
 #define CORE_METRICS_H
 
@@ -77,9 +81,8 @@ struct metrics;
 /* One thread's slot. */
 struct metrics_slot {
     _Atomic uint64_t *values;
-    const struct metrics *metrics;
-    uint64_t cpu_before_us; /* CPU time that earlier owners of the slot had counted */
-    bool shared;            /* no slot was free: this one has several writers */
+    struct metrics *metrics;
+    bool shared; /* no slot was free: this one has several writers */
 };
 
 /* Opens or creates the area at `path`. `labels` must outlive it. NULL with a sentence in `error`.
@@ -87,19 +90,23 @@ struct metrics_slot {
 MUST_CHECK struct metrics *metrics_open(const char *path, const struct metrics_labels *labels,
                                         char *error, size_t error_size);
 
-/* Unmaps the area; the counters stay in the file. The slots claimed end with it. */
+/* Unmaps the area; the counters stay in the file. The slots claimed, and the process's entry, end
+ * with it. */
 void metrics_close(struct metrics *metrics);
 
-/* Takes a slot for one thread. The first one of a process stands for the process: its memory,
- * descriptors and CPU, and, if it `serves`, a worker. Call from one thread at a time. */
+/* Takes a slot for one thread. The first call of a process makes it one of the pool, with its
+ * memory, descriptors and CPU, and, if it `serves`, a worker. Call from one thread at a time. */
 void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serves);
 
 void metrics_begin(struct metrics_slot *slot);  /* a request is in flight */
 void metrics_cancel(struct metrics_slot *slot); /* it is not, and does not count */
 void metrics_end(struct metrics_slot *slot, const struct metrics_request *request);
 
-/* Counts the CPU time this process has used by now; for the owner of the process's first slot. */
-void metrics_count_cpu(struct metrics_slot *slot);
+/* Counts the CPU time that the slot's process has used by now; call from one of its threads. */
+void metrics_count_cpu(const struct metrics_slot *slot);
+/* Leaves out the time used by now, which an earlier program of the same process has counted; before
+ * the first metrics_count_cpu. */
+void metrics_skip_cpu(const struct metrics_slot *slot);
 
 void metrics_count_operation(struct metrics_slot *slot, const struct metrics_operation *operation);
 void metrics_count_ending(struct metrics *metrics, enum metrics_ending ending);

@@ -3,10 +3,12 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "core/metrics.h"
 #include "harness.h"
 
@@ -134,6 +136,166 @@ Test(metrics, never_fall_when_a_process_is_killed, .timeout = 60)
     metrics_close(metrics);
     metrics = open_area();
     cr_expect(sample(metrics, name) == before, "a restart keeps them");
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+/* What a process of the pool does, before it waits to be killed; false: it failed. */
+typedef bool (*work_function)(struct metrics *metrics);
+
+static void be_process(work_function work, int ready)
+{
+    char error[256];
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    struct metrics *metrics = metrics_open(path, &labels, error, sizeof error);
+    if (metrics == NULL || !work(metrics) || write(ready, "", 1) != 1)
+        _exit(1);
+    close(ready);
+    for (;;)
+        pause();
+}
+
+/* Starts processes that work at the same time, and waits until all have. */
+static void start_processes(pid_t *pids, size_t len, work_function work)
+{
+    int ready[2];
+    char byte;
+    size_t done = 0;
+    cr_assert(pipe(ready) == 0);
+    for (size_t i = 0; i < len; i++) {
+        pids[i] = fork();
+        cr_assert(pids[i] >= 0);
+        if (pids[i] == 0)
+            be_process(work, ready[1]);
+    }
+    close(ready[1]);
+    while (read(ready[0], &byte, 1) == 1)
+        done++;
+    close(ready[0]);
+    cr_assert(done == len, "%zu of %zu", done, len);
+}
+
+static void kill_processes(const pid_t *pids, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        kill(pids[i], SIGKILL);
+    for (size_t i = 0; i < len; i++)
+        waitpid(pids[i], NULL, 0);
+}
+
+static bool serve_one_request(struct metrics *metrics)
+{
+    struct metrics_slot slot;
+    metrics_claim(metrics, &slot, true);
+    count_request(&slot, 0, 1);
+    return true;
+}
+
+static bool only_follow(struct metrics *metrics)
+{
+    struct metrics_slot slot;
+    metrics_claim(metrics, &slot, false);
+    return true;
+}
+
+Test(metrics, show_every_process, .timeout = 60)
+{
+    static pid_t workers[300];
+    pid_t followers[2];
+    make_place();
+    struct metrics *metrics = open_area();
+    start_processes(workers, ARRAY_LEN(workers), serve_one_request);
+    double descriptors = sample(metrics, "process_open_fds");
+    cr_expect(sample(metrics, "integration_workers") == 300);
+    cr_expect(descriptors >= 300 * 2, "%g", descriptors);
+    cr_expect(sample(metrics, "process_resident_memory_bytes") > 300 * 100000);
+    start_processes(followers, ARRAY_LEN(followers), only_follow);
+    cr_expect(sample(metrics, "integration_workers") == 300);
+    cr_expect(sample(metrics, "process_open_fds") > descriptors);
+    kill_processes(workers, 100);
+    cr_expect(sample(metrics, "integration_workers") == 200);
+    kill_processes(workers + 100, 200);
+    kill_processes(followers, ARRAY_LEN(followers));
+    cr_expect(sample(metrics, "integration_workers") == 0);
+    cr_expect(sample(metrics, "process_open_fds") == 0);
+    cr_expect(sample(metrics, "process_resident_memory_bytes") == 0);
+    cr_expect(sample(metrics,
+                     "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}") ==
+              300);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+static bool begin_requests(struct metrics *metrics)
+{
+    static struct metrics_slot slots[3];
+    for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
+        metrics_claim(metrics, &slots[i], true);
+        metrics_begin(&slots[i]);
+    }
+    return true;
+}
+
+Test(metrics, forget_requests_that_a_killed_process_had_in_flight)
+{
+    pid_t pids[3];
+    make_place();
+    struct metrics *metrics = open_area();
+    start_processes(pids, 2, begin_requests);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 6);
+    kill_processes(pids, 1);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 3);
+    /* A process that takes the entry, and one slot of the three, has nothing to do with the rest.
+     */
+    start_processes(pids, 1, serve_one_request);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 3);
+    kill_processes(pids, 2);
+    cr_expect(sample(metrics, "http_requests_in_flight") == 0);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+static bool burn(struct metrics *metrics)
+{
+    struct metrics_slot slot;
+    metrics_claim(metrics, &slot, true);
+    while (clock_cpu_us() < 50000)
+        ;
+    metrics_count_cpu(&slot);
+    return true;
+}
+
+Test(metrics, count_the_cpu_time_of_past_processes_too)
+{
+    double before = 0;
+    pid_t pid;
+    make_place();
+    struct metrics *metrics = open_area();
+    for (int round = 0; round < 3; round++) {
+        start_processes(&pid, 1, burn);
+        kill_processes(&pid, 1);
+        double after = sample(metrics, "process_cpu_seconds_total");
+        cr_expect(after >= before + 0.05, "%g after %g", after, before);
+        before = after;
+    }
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, do_not_count_cpu_time_again_after_an_upgrade)
+{
+    struct metrics_slot slot;
+    make_place();
+    struct metrics *metrics = open_area();
+    burn(metrics);
+    double before = sample(metrics, "process_cpu_seconds_total");
+    metrics_close(metrics);
+    metrics = open_area(); /* as the new program does */
+    metrics_claim(metrics, &slot, false);
+    metrics_skip_cpu(&slot);
+    metrics_count_cpu(&slot);
+    double after = sample(metrics, "process_cpu_seconds_total");
+    cr_expect(after >= before && after < before + 0.04, "%g after %g", after, before);
     metrics_close(metrics);
     directory_remove(directory);
 }

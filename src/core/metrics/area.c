@@ -14,15 +14,17 @@
 #include "base/lock.h"
 #include "core/metrics/layout.h"
 
-static const char magic[8] = "ISMETR2\n";
-static_assert(sizeof(struct area_header) <= AREA_HEADER_SIZE, "it fits");
+/* Another number for another struct area. */
+static const char magic[8] = "ISMETR3\n";
+static_assert(sizeof(struct area_header) <= AREA_PAGE, "it fits");
+static_assert(sizeof(struct area_process) == AREA_CACHE_LINE, "none shares one");
 
 enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 
 /* Makes a new file an area. */
 static enum outcome make_area(const struct metrics *metrics, const char *path, uint64_t shape)
 {
-    struct area_header header = {.shape = shape, .used = 1};
+    struct area_header header = {.shape = shape, .slots_used = 1};
     memcpy(header.magic, magic, sizeof magic);
     /* Every page is given its place on disk now: a full disk is an error here, not a SIGBUS later.
      */
@@ -68,9 +70,9 @@ static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
         if (metrics->fd < 0)
             return false;
         outcome = AREA_BROKEN;
-        if (lock_wait(metrics->fd, 0)) {
+        if (lock_wait(metrics->fd, AREA_LOCK)) {
             outcome = prepare_area(metrics, path, shape);
-            lock_release(metrics->fd, 0);
+            lock_release(metrics->fd, AREA_LOCK);
         }
         if (outcome == AREA_READY)
             return true;
@@ -90,8 +92,7 @@ static bool map_area(struct metrics *metrics)
         errno = reason;
         return false;
     }
-    metrics->header = area;
-    metrics->slots = (_Atomic uint64_t *)(void *)((char *)area + AREA_HEADER_SIZE);
+    metrics->area = area;
     return true;
 }
 
@@ -104,8 +105,9 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
         return NULL;
     }
     metrics->labels = labels;
-    metrics->slot_values = layout_len(labels);
-    metrics->size = AREA_HEADER_SIZE + AREA_SLOTS * metrics->slot_values * sizeof(uint64_t);
+    metrics->slot_len = layout_len(labels);
+    metrics->size =
+        offsetof(struct area, slots) + AREA_SLOTS * metrics->slot_len * sizeof(uint64_t);
     if (open_area(metrics, path, layout_shape(labels)) && map_area(metrics))
         return metrics;
     snprintf(error, error_size, "cannot open the metrics file %s: %s", path, strerror(errno));
@@ -115,12 +117,20 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
 
 void metrics_close(struct metrics *metrics)
 {
-    munmap(metrics->header, metrics->size);
+    munmap(metrics->area, metrics->size);
     close(metrics->fd);
     free(metrics);
 }
 
-bool area_is_held(const struct metrics *metrics, size_t slot)
+bool area_is_held(const struct metrics *metrics, size_t process)
 {
-    return metrics->taken[slot] || lock_is_held(metrics->fd, slot);
+    return metrics->process == &metrics->area->processes[process] ||
+           lock_is_held(metrics->fd, AREA_LOCK_PROCESSES + process);
+}
+
+bool area_lives(const struct metrics *metrics, uint64_t ticket)
+{
+    size_t process = area_process_of(ticket);
+    return ticket != 0 && atomic_load(&metrics->area->processes[process].ticket) == ticket &&
+           area_is_held(metrics, process);
 }

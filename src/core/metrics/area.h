@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * The file that the processes share and map: its first page is the header, then come the slots.
- * Byte 0 of the file is locked by who makes it an area, byte N by who has slot N. */
+ * The file that the processes share and map: a header of one page, an entry for each process, the
+ * owners of the slots, the slots.
+ *
+ * Its locks (fcntl(2), F_OFD_SETLK): byte 0 is held for a moment by who makes it an area, byte
+ * AREA_LOCK_PROCESSES + N by the process that has entry N, for as long as it lives. A slot has no
+ * lock: its owner is named by a ticket, and it is free when whoever had that ticket is gone. It is
+ * taken by compare-and-swap of its owner. */
 #ifndef CORE_METRICS_AREA_H
 #define CORE_METRICS_AREA_H
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,28 +20,48 @@
 #include "core/metrics.h"
 
 enum {
+    AREA_PROCESSES = 4096,
     AREA_SLOTS = 256, /* slot 0 is shared by those who find no other */
-    AREA_HEADER_SIZE = 4096
+    AREA_PAGE = 4096,
+    AREA_CACHE_LINE = 64,
+    AREA_LOCK = 0,
+    AREA_LOCK_PROCESSES = 1
 };
 
-/* The first page of the file. */
 struct area_header {
     char magic[8];
-    uint64_t shape;        /* of the slots: layout_shape */
-    _Atomic uint64_t used; /* slots that were ever claimed are below this one */
+    uint64_t shape;                  /* of the slots: layout_shape */
+    _Atomic uint64_t processes_used; /* entries that were ever claimed are below this one */
+    _Atomic uint64_t slots_used;     /* likewise */
     struct log_counts log;
     _Atomic uint64_t endings[METRICS_ENDINGS];
+};
+
+/* What a process says of itself; its next owner goes on from the CPU time found. */
+struct area_process {
+    alignas(AREA_CACHE_LINE) _Atomic uint64_t ticket; /* of who has it, or had it last */
+    _Atomic uint64_t pid;
+    _Atomic uint64_t serves;
+    _Atomic uint64_t cpu_us; /* of all that ever had it */
+};
+
+struct area {
+    struct area_header header;
+    alignas(AREA_PAGE) struct area_process processes[AREA_PROCESSES];
+    _Atomic uint64_t owners[AREA_SLOTS]; /* tickets; 0: of nobody yet */
+    alignas(AREA_CACHE_LINE) _Atomic uint64_t slots[];
 };
 
 struct metrics {
     const struct metrics_labels *labels;
     int fd;
-    size_t size;
-    size_t slot_values;
-    struct area_header *header;
-    _Atomic uint64_t *slots;
-    bool taken[AREA_SLOTS]; /* by this process: an OFD lock does not stop its own holder */
-    bool has_leader;
+    size_t size;     /* in bytes */
+    size_t slot_len; /* in values */
+    struct area *area;
+    bool claimed;                 /* by now this process has an entry, or found none */
+    struct area_process *process; /* NULL: none */
+    uint64_t ticket;              /* 0: none */
+    uint64_t cpu_before_us;       /* CPU time in the entry that is not this process's */
 };
 
 static inline uint64_t area_get(const _Atomic uint64_t *value)
@@ -51,17 +77,26 @@ static inline void area_set(_Atomic uint64_t *value, uint64_t number)
 /* The values of a slot. */
 static inline _Atomic uint64_t *area_slot(const struct metrics *metrics, size_t slot)
 {
-    return metrics->slots + slot * metrics->slot_values;
+    return metrics->area->slots + slot * metrics->slot_len;
 }
 
-/* Slots that may be in use are below this one. */
-static inline size_t area_used(const struct metrics *metrics)
+/* A ticket names one claim of an entry, for ever: the entry's number, and how often it was claimed
+ * by then. */
+static inline uint64_t area_next_ticket(const struct metrics *metrics, size_t process)
 {
-    size_t used = atomic_load(&metrics->header->used);
-    return used < AREA_SLOTS ? used : AREA_SLOTS;
+    uint64_t last = area_get(&metrics->area->processes[process].ticket);
+    return (last / AREA_PROCESSES + 1) * AREA_PROCESSES + process;
 }
 
-/* Whether somebody holds the slot's lock. */
-bool area_is_held(const struct metrics *metrics, size_t slot);
+static inline size_t area_process_of(uint64_t ticket)
+{
+    return ticket % AREA_PROCESSES;
+}
+
+/* Whether somebody has the entry: one system call, or none for one's own. */
+bool area_is_held(const struct metrics *metrics, size_t process);
+
+/* Whether the process that was given the ticket lives. Likewise. */
+bool area_lives(const struct metrics *metrics, uint64_t ticket);
 
 #endif

@@ -23,15 +23,7 @@ enum {
 extern const struct layout_bound layout_bounds[LAYOUT_BOUNDS];
 
 /* The first values; the numbers of requests follow. */
-enum layout_value {
-    LAYOUT_PID,
-    LAYOUT_SERVES,
-    LAYOUT_IN_FLIGHT,
-    LAYOUT_CPU_US,
-    LAYOUT_BYTES_IN,
-    LAYOUT_BYTES_OUT,
-    LAYOUT_VALUES
-};
+enum layout_value { LAYOUT_IN_FLIGHT, LAYOUT_BYTES_IN, LAYOUT_BYTES_OUT, LAYOUT_VALUES };
 
 static inline size_t layout_request(const struct metrics_labels *labels, size_t endpoint,
                                     size_t method, size_t status)

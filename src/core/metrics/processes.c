@@ -40,14 +40,23 @@ static uint64_t resident_bytes(uint64_t pid)
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* A killed process's requests are in flight no more. */
-static uint64_t count_in_flight(const struct metrics *metrics)
+static void look_at(const struct area_process *process, struct processes *processes)
+{
+    uint64_t pid = area_get(&process->pid);
+    processes->workers += area_get(&process->serves);
+    processes->resident_bytes += resident_bytes(pid);
+    processes->descriptors += count_descriptors(pid);
+}
+
+/* A killed process's requests are in flight no more. `living`: by process, its ticket or 0. */
+static uint64_t count_in_flight(const struct metrics *metrics, const uint64_t *living)
 {
     uint64_t total = area_get(area_slot(metrics, 0) + LAYOUT_IN_FLIGHT);
-    size_t used = area_used(metrics);
+    size_t used = atomic_load(&metrics->area->header.slots_used);
     for (size_t i = 1; i < used; i++) {
         uint64_t here = area_get(area_slot(metrics, i) + LAYOUT_IN_FLIGHT);
-        if (here != 0 && area_is_held(metrics, i))
+        uint64_t owner = area_get(&metrics->area->owners[i]);
+        if (living[area_process_of(owner)] == owner)
             total += here;
     }
     return total;
@@ -55,16 +64,17 @@ static uint64_t count_in_flight(const struct metrics *metrics)
 
 struct processes processes_look(const struct metrics *metrics)
 {
-    struct processes processes = {.in_flight = count_in_flight(metrics)};
-    size_t used = area_used(metrics);
-    for (size_t i = 1; i < used; i++) {
-        const _Atomic uint64_t *slot = area_slot(metrics, i);
-        uint64_t pid = area_get(slot + LAYOUT_PID);
-        if (pid == 0 || !area_is_held(metrics, i))
+    struct processes processes = {0};
+    uint64_t living[AREA_PROCESSES] = {0};
+    size_t used = atomic_load(&metrics->area->header.processes_used);
+    for (size_t i = 0; i < used; i++) {
+        const struct area_process *process = &metrics->area->processes[i];
+        processes.cpu_us += area_get(&process->cpu_us);
+        if (!area_is_held(metrics, i))
             continue;
-        processes.workers += area_get(slot + LAYOUT_SERVES);
-        processes.resident_bytes += resident_bytes(pid);
-        processes.descriptors += count_descriptors(pid);
+        living[i] = area_get(&process->ticket);
+        look_at(process, &processes);
     }
+    processes.in_flight = count_in_flight(metrics, living);
     return processes;
 }

@@ -10,38 +10,57 @@
 #include "core/metrics/area.h"
 #include "core/metrics/layout.h"
 
-static size_t take_slot(struct metrics *metrics)
+static void raise_to(_Atomic uint64_t *mark, uint64_t wanted)
 {
-    for (size_t i = 1; i < AREA_SLOTS; i++)
-        if (!metrics->taken[i] && lock_try(metrics->fd, i)) {
-            metrics->taken[i] = true;
-            return i;
-        }
-    return 0;
+    uint64_t now = atomic_load(mark);
+    while (now < wanted && !atomic_compare_exchange_weak(mark, &now, wanted))
+        ;
 }
 
-static void raise_used(struct metrics *metrics, uint64_t wanted)
+/* Takes an entry of the table of processes, if there is a free one. */
+static void claim_process(struct metrics *metrics, bool serves)
 {
-    uint64_t used = atomic_load(&metrics->header->used);
-    bool raised = used >= wanted;
-    while (!raised) {
-        raised = atomic_compare_exchange_weak(&metrics->header->used, &used, wanted);
-        raised |= used >= wanted;
+    size_t i = 0;
+    while (i < AREA_PROCESSES && !lock_try(metrics->fd, AREA_LOCK_PROCESSES + i))
+        i++;
+    metrics->claimed = true;
+    if (i == AREA_PROCESSES)
+        return;
+    struct area_process *process = &metrics->area->processes[i];
+    metrics->process = process;
+    metrics->ticket = area_next_ticket(metrics, i);
+    metrics->cpu_before_us = area_get(&process->cpu_us);
+    area_set(&process->pid, (uint64_t)getpid());
+    area_set(&process->serves, serves);
+    atomic_store(&process->ticket, metrics->ticket);
+    raise_to(&metrics->area->header.processes_used, i + 1);
+}
+
+/* Takes a slot whose owner is gone; 0: there is none. */
+static size_t take_slot(const struct metrics *metrics)
+{
+    uint64_t living = metrics->ticket; /* the slots of a process lie together */
+    for (size_t i = 1; i < AREA_SLOTS; i++) {
+        uint64_t owner = atomic_load(&metrics->area->owners[i]);
+        if (owner == living)
+            continue;
+        if (area_lives(metrics, owner))
+            living = owner;
+        else if (atomic_compare_exchange_strong(&metrics->area->owners[i], &owner, metrics->ticket))
+            return i;
     }
+    return 0;
 }
 
 void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serves)
 {
-    size_t index = take_slot(metrics);
-    *slot = (struct metrics_slot){area_slot(metrics, index), metrics, 0, index == 0};
-    raise_used(metrics, index + 1);
-    if (slot->shared)
-        return;
-    slot->cpu_before_us = area_get(&slot->values[LAYOUT_CPU_US]);
-    area_set(&slot->values[LAYOUT_IN_FLIGHT], 0);
-    area_set(&slot->values[LAYOUT_PID], metrics->has_leader ? 0 : (uint64_t)getpid());
-    area_set(&slot->values[LAYOUT_SERVES], serves);
-    metrics->has_leader = true;
+    if (!metrics->claimed)
+        claim_process(metrics, serves);
+    size_t index = metrics->process == NULL ? 0 : take_slot(metrics);
+    *slot = (struct metrics_slot){area_slot(metrics, index), metrics, index == 0};
+    raise_to(&metrics->area->header.slots_used, index + 1);
+    if (!slot->shared)
+        area_set(&slot->values[LAYOUT_IN_FLIGHT], 0);
 }
 
 /* Adds to a value of the slot: a plain load and store where this thread is the only writer. */
@@ -90,18 +109,24 @@ void metrics_count_operation(struct metrics_slot *slot, const struct metrics_ope
     observe(slot, layout_operation_latency(labels, operation->operation), operation->duration_ns);
 }
 
-void metrics_count_cpu(struct metrics_slot *slot)
+void metrics_count_cpu(const struct metrics_slot *slot)
 {
-    if (!slot->shared)
-        area_set(&slot->values[LAYOUT_CPU_US], slot->cpu_before_us + clock_cpu_us());
+    const struct metrics *metrics = slot->metrics;
+    if (metrics->process != NULL)
+        area_set(&metrics->process->cpu_us, metrics->cpu_before_us + clock_cpu_us());
+}
+
+void metrics_skip_cpu(const struct metrics_slot *slot)
+{
+    slot->metrics->cpu_before_us -= clock_cpu_us();
 }
 
 void metrics_count_ending(struct metrics *metrics, enum metrics_ending ending)
 {
-    atomic_fetch_add(&metrics->header->endings[ending], 1);
+    atomic_fetch_add(&metrics->area->header.endings[ending], 1);
 }
 
 struct log_counts *metrics_log_counts(struct metrics *metrics)
 {
-    return &metrics->header->log;
+    return &metrics->area->header.log;
 }

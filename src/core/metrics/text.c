@@ -22,13 +22,13 @@ struct sums {
 /* Goes through each slot once, in the order of memory. False: no memory. */
 static bool add_up(const struct metrics *metrics, struct sums *sums)
 {
-    size_t used = area_used(metrics);
-    *sums = (struct sums){metrics->labels, calloc(metrics->slot_values, sizeof *sums->values)};
+    size_t used = atomic_load(&metrics->area->header.slots_used);
+    *sums = (struct sums){metrics->labels, calloc(metrics->slot_len, sizeof *sums->values)};
     if (sums->values == NULL)
         return false;
     for (size_t i = 0; i < used; i++) {
         const _Atomic uint64_t *slot = area_slot(metrics, i);
-        for (size_t value = 0; value < metrics->slot_values; value++)
+        for (size_t value = 0; value < metrics->slot_len; value++)
             sums->values[value] += area_get(&slot[value]);
     }
     return true;
@@ -125,7 +125,7 @@ static void render_operations(const struct sums *sums, const struct metrics_page
 
 static void render_log(const struct metrics *metrics, const struct metrics_page *page)
 {
-    const struct log_counts *log = &metrics->header->log;
+    const struct log_counts *log = &metrics->area->header.log;
     family(page, "integration_log_lines_total", "counter", "Lines written to the log.");
     for (size_t level = 0; level < LOG_LEVELS; level++)
         buffer_printf(page->out, "integration_log_lines_total{level=\"%s\"} %" PRIu64 "\n",
@@ -141,14 +141,13 @@ static void render_endings(const struct metrics *metrics, const struct metrics_p
            "Processes of the pool that ended, by reason.");
     for (size_t i = 0; i < METRICS_ENDINGS; i++)
         buffer_printf(page->out, "integration_worker_endings_total{reason=\"%s\"} %" PRIu64 "\n",
-                      ending_names[i], area_get(&metrics->header->endings[i]));
+                      ending_names[i], area_get(&metrics->area->header.endings[i]));
 }
 
 static void render_process(const struct metrics *metrics, const struct sums *sums,
                            const struct metrics_page *page)
 {
     struct processes processes = processes_look(metrics);
-    uint64_t cpu_us = sums->values[LAYOUT_CPU_US];
     sample(page, "http_requests_in_flight", "gauge", "Requests being worked on.",
            processes.in_flight);
     sample(page, "http_request_bytes_total", "counter", "Bytes of request bodies.",
@@ -160,7 +159,7 @@ static void render_process(const struct metrics *metrics, const struct sums *sum
     family(page, "process_cpu_seconds_total", "counter",
            "CPU time of all processes of the pool, past ones too.");
     buffer_printf(page->out, "process_cpu_seconds_total %" PRIu64 ".%06" PRIu64 "\n",
-                  cpu_us / 1000000, cpu_us % 1000000);
+                  processes.cpu_us / 1000000, processes.cpu_us % 1000000);
     sample(page, "process_resident_memory_bytes", "gauge",
            "Resident memory of all processes of the pool; shared pages count in each.",
            processes.resident_bytes);

@@ -89,8 +89,8 @@ static int count_and_run(struct supervisor *supervisor)
         return complain(error);
     log_count_in(metrics_log_counts(supervisor->metrics));
     metrics_claim(supervisor->metrics, &supervisor->slot, false);
-    if (supervisor->upgrade.took_over) /* this process's time was counted, up to now */
-        supervisor->slot.cpu_before_us -= clock_cpu_us();
+    if (supervisor->upgrade.took_over)
+        metrics_skip_cpu(&supervisor->slot);
     int status = open_and_run(supervisor);
     log_count_in(NULL);
     metrics_close(supervisor->metrics);
