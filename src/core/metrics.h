@@ -5,9 +5,11 @@
  * by a lock that dies with it, and its slots are free with it; their next owners go on from the
  * values found, so no counter ever falls, whatever is killed.
  *
- * Limits: 4096 processes and 255 slots at a time. Threads that find none share one slot: their
- * counts are exact, but a request that was in flight when its process was killed stays so. What is
- * beyond the 4096th process shares it too, and is missing from the figures of processes. */
+ * Limits: 4096 processes and 4095 slots at a time. Threads that find none, or no place on disk for
+ * a new one, share a slot for as long as they live: their counts are exact, but a request that was
+ * in flight when its process was killed stays so. What is beyond the 4096th process shares it too,
+ * and is missing from the figures of processes. The file never shrinks: at most some 70 MB, about
+ * 16 KB a slot. */
 #ifndef CORE_METRICS_H
 #define CORE_METRICS_H
 
@@ -85,8 +87,8 @@ struct metrics_slot {
     bool shared; /* no slot was free: this one has several writers */
 };
 
-/* Opens or creates the area at `path`. `labels` must outlive it. NULL with a sentence in `error`.
- */
+/* Opens or creates the area at `path`, and maps room for all slots, some 70 MB of addresses.
+ * `labels` must outlive it. NULL with a sentence in `error`. */
 MUST_CHECK struct metrics *metrics_open(const char *path, const struct metrics_labels *labels,
                                         char *error, size_t error_size);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -140,6 +141,9 @@ Test(metrics, never_fall_when_a_process_is_killed, .timeout = 60)
     directory_remove(directory);
 }
 
+static const char first_counter[] =
+    "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}";
+
 /* What a process of the pool does, before it waits to be killed; false: it failed. */
 typedef bool (*work_function)(struct metrics *metrics);
 
@@ -219,9 +223,7 @@ Test(metrics, show_every_process, .timeout = 60)
     cr_expect(sample(metrics, "integration_workers") == 0);
     cr_expect(sample(metrics, "process_open_fds") == 0);
     cr_expect(sample(metrics, "process_resident_memory_bytes") == 0);
-    cr_expect(sample(metrics,
-                     "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}") ==
-              300);
+    cr_expect(sample(metrics, first_counter) == 300);
     metrics_close(metrics);
     directory_remove(directory);
 }
@@ -300,20 +302,132 @@ Test(metrics, do_not_count_cpu_time_again_after_an_upgrade)
     directory_remove(directory);
 }
 
-Test(metrics, share_a_slot_when_none_is_free)
+enum { ALL_SLOTS = 4095, REQUESTS = 50 };
+
+/* Claims slots and counts in them, in turn; whether all are the process's own. */
+static bool count_in_slots(struct metrics *metrics, size_t len)
 {
-    struct metrics_slot slots[300];
+    static struct metrics_slot slots[ALL_SLOTS];
+    bool own = true;
+    for (size_t i = 0; i < len; i++) {
+        metrics_claim(metrics, &slots[i], true);
+        own = own && !slots[i].shared;
+    }
+    for (size_t round = 0; round < REQUESTS; round++)
+        for (size_t i = 0; i < len; i++)
+            count_request(&slots[i], 0, 1);
+    return own;
+}
+
+static bool serve_with_200_threads(struct metrics *metrics)
+{
+    return count_in_slots(metrics, 200);
+}
+
+static off_t file_size(void)
+{
+    struct stat status;
+    cr_assert(stat(path, &status) == 0);
+    cr_expect(status.st_blocks * 512 >= status.st_size, "it has its place on disk");
+    return status.st_size;
+}
+
+Test(metrics, give_each_thread_of_many_processes_a_slot, .timeout = 60)
+{
+    enum { PROCESSES = 6 };
+    pid_t pids[PROCESSES];
     make_place();
     struct metrics *metrics = open_area();
+    start_processes(pids, PROCESSES, serve_with_200_threads);
+    cr_expect(sample(metrics, first_counter) == PROCESSES * 200 * REQUESTS);
+    cr_expect(sample(metrics, "integration_workers") == PROCESSES);
+    kill_processes(pids, 3);
+    start_processes(pids, 3, serve_with_200_threads);
+    cr_expect(sample(metrics, first_counter) == (PROCESSES + 3) * 200 * REQUESTS);
+    kill_processes(pids, PROCESSES);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, take_place_on_disk_only_for_slots_in_use)
+{
+    static struct metrics_slot slots[1000];
+    pid_t pid;
+    make_place();
+    struct metrics *metrics = open_area();
+    off_t empty = file_size();
+    cr_expect(empty < 400000, "%jd", (intmax_t)empty);
     for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
         metrics_claim(metrics, &slots[i], true);
-        count_request(&slots[i], 0, 1);
+        if (i == 99)
+            cr_expect(file_size() - empty < 100000);
     }
-    cr_expect(slots[299].shared && !slots[0].shared);
-    cr_expect(sample(metrics,
-                     "http_requests_total{method=\"GET\",endpoint=\"/a\",http_status=\"200\"}") ==
-              300);
+    off_t full = file_size();
+    cr_expect(full > empty + 100000);
+    metrics_close(metrics);
+    metrics = open_area();
+    for (size_t i = 0; i < 800; i++)
+        metrics_claim(metrics, &slots[i], true);
+    start_processes(&pid, 1, serve_with_200_threads);
+    cr_expect(file_size() == full, "the slots are used again");
+    kill_processes(&pid, 1);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+/* Its one thread finds no slot. */
+static bool share_the_slot(struct metrics *metrics)
+{
+    return !count_in_slots(metrics, 1);
+}
+
+Test(metrics, share_a_slot_when_none_is_free, .timeout = 60)
+{
+    enum { SHARING = 4 };
+    pid_t pids[SHARING];
+    make_place();
+    struct metrics *metrics = open_area();
+    cr_expect(count_in_slots(metrics, ALL_SLOTS));
+    start_processes(pids, SHARING, share_the_slot);
+    cr_expect(sample(metrics, first_counter) == (ALL_SLOTS + SHARING) * REQUESTS);
     cr_expect(sample(metrics, "http_requests_in_flight") == 0);
+    cr_expect(sample(metrics, "integration_workers") == 1 + SHARING);
+    kill_processes(pids, SHARING);
+    cr_expect(sample(metrics, "integration_workers") == 1);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, share_a_slot_when_the_disk_is_full)
+{
+    pid_t pid;
+    make_place();
+    struct metrics *metrics = open_area();
+    /* A limit on a file's size is a full disk to the program. */
+    rlim_t limit = (rlim_t)file_size();
+    signal(SIGXFSZ, SIG_IGN);
+    cr_assert(setrlimit(RLIMIT_FSIZE, &(struct rlimit){limit, limit}) == 0);
+    cr_expect(!count_in_slots(metrics, 3));
+    start_processes(&pid, 1, share_the_slot);
+    cr_expect(sample(metrics, first_counter) == 4 * REQUESTS);
+    cr_expect(sample(metrics, "integration_workers") == 2);
+    cr_expect((rlim_t)file_size() == limit);
+    kill_processes(&pid, 1);
+    metrics_close(metrics);
+    directory_remove(directory);
+}
+
+Test(metrics, replace_a_file_that_was_cut_off)
+{
+    make_place();
+    struct metrics *metrics = open_area();
+    cr_expect(count_in_slots(metrics, 100));
+    metrics_close(metrics);
+    cr_assert(truncate(path, file_size() - 1) == 0);
+    metrics = open_area();
+    cr_expect(sample(metrics, first_counter) == -1);
+    cr_expect(count_in_slots(metrics, 100));
+    cr_expect(sample(metrics, first_counter) == 100 * REQUESTS);
     metrics_close(metrics);
     directory_remove(directory);
 }

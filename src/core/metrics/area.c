@@ -19,6 +19,27 @@ static const char magic[8] = "ISMETR3\n";
 static_assert(sizeof(struct area_header) <= AREA_PAGE, "it fits");
 static_assert(sizeof(struct area_process) == AREA_CACHE_LINE, "none shares one");
 
+/* The size of a file with that many slots, in bytes. */
+static size_t size_with(const struct metrics *metrics, size_t slots)
+{
+    return offsetof(struct area, slots) + slots * metrics->slot_len * sizeof(uint64_t);
+}
+
+bool area_grow(const struct metrics *metrics, size_t slots)
+{
+    struct stat status;
+    off_t size = (off_t)size_with(metrics, slots);
+    if (fstat(metrics->fd, &status) != 0)
+        return false;
+    if (status.st_size >= size)
+        return true;
+    /* Only what is new: where a file system cannot do this, the C library writes zeros. */
+    do
+        errno = posix_fallocate(metrics->fd, status.st_size, size - status.st_size);
+    while (errno == EINTR);
+    return errno == 0;
+}
+
 enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 
 /* Makes a new file an area. */
@@ -26,10 +47,8 @@ static enum outcome make_area(const struct metrics *metrics, const char *path, u
 {
     struct area_header header = {.shape = shape, .slots_used = 1};
     memcpy(header.magic, magic, sizeof magic);
-    /* Every page is given its place on disk now: a full disk is an error here, not a SIGBUS later.
-     */
-    errno = posix_fallocate(metrics->fd, 0, (off_t)metrics->size);
-    if (errno == 0 && pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header)
+    if (area_grow(metrics, 1) &&
+        pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header)
         return AREA_READY;
     int reason = errno;
     if (ftruncate(metrics->fd, 0) != 0)
@@ -43,7 +62,8 @@ static bool is_area(const struct metrics *metrics, off_t size, uint64_t shape)
     struct area_header header;
     return pread(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
            memcmp(header.magic, magic, sizeof magic) == 0 && header.shape == shape &&
-           (size_t)size == metrics->size;
+           header.processes_used <= AREA_PROCESSES && header.slots_used <= AREA_SLOTS &&
+           (size_t)size >= size_with(metrics, header.slots_used);
 }
 
 /* With the file locked: makes a new one an area, or sees whether it is one of this shape. */
@@ -85,7 +105,8 @@ static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
 
 static bool map_area(struct metrics *metrics)
 {
-    void *area = mmap(NULL, metrics->size, PROT_READ | PROT_WRITE, MAP_SHARED, metrics->fd, 0);
+    void *area = mmap(NULL, size_with(metrics, AREA_SLOTS), PROT_READ | PROT_WRITE, MAP_SHARED,
+                      metrics->fd, 0);
     if (area == MAP_FAILED) {
         int reason = errno;
         close(metrics->fd);
@@ -106,8 +127,6 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
     }
     metrics->labels = labels;
     metrics->slot_len = layout_len(labels);
-    metrics->size =
-        offsetof(struct area, slots) + AREA_SLOTS * metrics->slot_len * sizeof(uint64_t);
     if (open_area(metrics, path, layout_shape(labels)) && map_area(metrics))
         return metrics;
     snprintf(error, error_size, "cannot open the metrics file %s: %s", path, strerror(errno));
@@ -117,7 +136,7 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
 
 void metrics_close(struct metrics *metrics)
 {
-    munmap(metrics->area, metrics->size);
+    munmap(metrics->area, size_with(metrics, AREA_SLOTS));
     close(metrics->fd);
     free(metrics);
 }

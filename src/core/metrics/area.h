@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
  * The file that the processes share and map: a header of one page, an entry for each process, the
- * owners of the slots, the slots.
+ * owners of the slots, the slots. It ends behind the last slot that was ever claimed, and has its
+ * place on disk up to there; mapped is room for all slots. Only those below header.slots_used may
+ * be touched: beyond the end of the file lies a SIGBUS.
  *
- * Its locks (fcntl(2), F_OFD_SETLK): byte 0 is held for a moment by who makes it an area, byte
- * AREA_LOCK_PROCESSES + N by the process that has entry N, for as long as it lives. A slot has no
- * lock: its owner is named by a ticket, and it is free when whoever had that ticket is gone. It is
- * taken by compare-and-swap of its owner. */
+ * Its locks (fcntl(2), F_OFD_SETLK): byte 0 is held for a moment by who makes it an area or lets it
+ * grow, byte AREA_LOCK_PROCESSES + N by the process that has entry N, for as long as it lives. A
+ * slot has no lock: its owner is named by a ticket, and it is free when whoever had that ticket is
+ * gone. It is taken by compare-and-swap of its owner. */
 #ifndef CORE_METRICS_AREA_H
 #define CORE_METRICS_AREA_H
 
@@ -21,7 +23,7 @@
 
 enum {
     AREA_PROCESSES = 4096,
-    AREA_SLOTS = 256, /* slot 0 is shared by those who find no other */
+    AREA_SLOTS = 4096, /* slot 0 is shared by those who find no other */
     AREA_PAGE = 4096,
     AREA_CACHE_LINE = 64,
     AREA_LOCK = 0,
@@ -32,7 +34,7 @@ struct area_header {
     char magic[8];
     uint64_t shape;                  /* of the slots: layout_shape */
     _Atomic uint64_t processes_used; /* entries that were ever claimed are below this one */
-    _Atomic uint64_t slots_used;     /* likewise */
+    _Atomic uint64_t slots_used;     /* likewise; raised under AREA_LOCK */
     struct log_counts log;
     _Atomic uint64_t endings[METRICS_ENDINGS];
 };
@@ -55,13 +57,13 @@ struct area {
 struct metrics {
     const struct metrics_labels *labels;
     int fd;
-    size_t size;     /* in bytes */
     size_t slot_len; /* in values */
     struct area *area;
     bool claimed;                 /* by now this process has an entry, or found none */
     struct area_process *process; /* NULL: none */
     uint64_t ticket;              /* 0: none */
     uint64_t cpu_before_us;       /* CPU time in the entry that is not this process's */
+    size_t searched;              /* slots below this one were not free when looked at */
 };
 
 static inline uint64_t area_get(const _Atomic uint64_t *value)
@@ -92,6 +94,10 @@ static inline size_t area_process_of(uint64_t ticket)
 {
     return ticket % AREA_PROCESSES;
 }
+
+/* With AREA_LOCK held: gives the file its place on disk up to that many slots. False, with errno:
+ * it cannot have it. */
+bool area_grow(const struct metrics *metrics, size_t slots);
 
 /* Whether somebody has the entry: one system call, or none for one's own. */
 bool area_is_held(const struct metrics *metrics, size_t process);

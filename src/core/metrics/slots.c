@@ -29,36 +29,64 @@ static void claim_process(struct metrics *metrics, bool serves)
     struct area_process *process = &metrics->area->processes[i];
     metrics->process = process;
     metrics->ticket = area_next_ticket(metrics, i);
+    atomic_store(&process->ticket, metrics->ticket); /* until then the last one seems to live */
+    metrics->searched = 1;
     metrics->cpu_before_us = area_get(&process->cpu_us);
     area_set(&process->pid, (uint64_t)getpid());
     area_set(&process->serves, serves);
-    atomic_store(&process->ticket, metrics->ticket);
     raise_to(&metrics->area->header.processes_used, i + 1);
 }
 
 /* Takes a slot whose owner is gone; 0: there is none. */
-static size_t take_slot(const struct metrics *metrics)
+static size_t take_slot(struct metrics *metrics)
 {
+    struct area *area = metrics->area;
     uint64_t living = metrics->ticket; /* the slots of a process lie together */
-    for (size_t i = 1; i < AREA_SLOTS; i++) {
-        uint64_t owner = atomic_load(&metrics->area->owners[i]);
+    size_t used = atomic_load(&area->header.slots_used);
+    while (metrics->searched < used) {
+        size_t slot = metrics->searched++;
+        uint64_t owner = atomic_load(&area->owners[slot]);
         if (owner == living)
             continue;
         if (area_lives(metrics, owner))
             living = owner;
-        else if (atomic_compare_exchange_strong(&metrics->area->owners[i], &owner, metrics->ticket))
-            return i;
+        else if (atomic_compare_exchange_strong(&area->owners[slot], &owner, metrics->ticket))
+            return slot;
     }
     return 0;
+}
+
+/* Lets the area grow by a slot, and takes it; 0: it has all, or the disk is full. */
+static size_t add_slot(struct metrics *metrics)
+{
+    struct area *area = metrics->area;
+    if (atomic_load(&area->header.slots_used) == AREA_SLOTS || !lock_wait(metrics->fd, AREA_LOCK))
+        return 0;
+    size_t slot = atomic_load(&area->header.slots_used);
+    bool grown = slot < AREA_SLOTS && area_grow(metrics, slot + 1);
+    if (grown) {
+        atomic_store(&area->owners[slot], metrics->ticket);
+        atomic_store(&area->header.slots_used, slot + 1);
+    }
+    lock_release(metrics->fd, AREA_LOCK);
+    return grown ? slot : 0;
+}
+
+/* A slot of its own for a thread, or the shared one. */
+static size_t claim_slot(struct metrics *metrics)
+{
+    if (metrics->process == NULL)
+        return 0;
+    size_t slot = take_slot(metrics);
+    return slot != 0 ? slot : add_slot(metrics);
 }
 
 void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serves)
 {
     if (!metrics->claimed)
         claim_process(metrics, serves);
-    size_t index = metrics->process == NULL ? 0 : take_slot(metrics);
+    size_t index = claim_slot(metrics);
     *slot = (struct metrics_slot){area_slot(metrics, index), metrics, index == 0};
-    raise_to(&metrics->area->header.slots_used, index + 1);
     if (!slot->shared)
         area_set(&slot->values[LAYOUT_IN_FLIGHT], 0);
 }
