@@ -9,11 +9,17 @@
 #include "model/json.h"
 #include "model/json_walk.h"
 
+/* Where an id stands. */
+struct place {
+    struct str id;
+    size_t line;
+};
+
 struct reading {
     struct arena *arena;
     struct str text;
     struct transfer_list *list;
-    size_t *lines; /* of each change */
+    struct place *places; /* of each change */
     char *error;
 };
 
@@ -40,21 +46,28 @@ static bool explain(struct reading *reading, size_t line, const struct fault *fa
                          step->name.data, (int)message.len, message.data);
 }
 
+/* Makes room for one more. */
+static bool grow(struct reading *reading)
+{
+    struct transfer_list *list = reading->list;
+    size_t cap = list->cap == 0 ? 64 : list->cap * 2;
+    struct store_change *changes = realloc(list->changes, cap * sizeof *changes);
+    if (changes != NULL)
+        list->changes = changes;
+    struct place *places = changes == NULL ? NULL : realloc(reading->places, cap * sizeof *places);
+    if (places == NULL)
+        return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
+    reading->places = places;
+    list->cap = cap;
+    return true;
+}
+
 static bool add(struct reading *reading, size_t line, const struct integration *integration)
 {
     struct transfer_list *list = reading->list;
-    if (list->len == list->cap) {
-        size_t cap = list->cap == 0 ? 64 : list->cap * 2;
-        struct store_change *changes = realloc(list->changes, cap * sizeof *changes);
-        if (changes != NULL)
-            list->changes = changes;
-        size_t *lines = changes == NULL ? NULL : realloc(reading->lines, cap * sizeof *lines);
-        if (lines == NULL)
-            return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
-        reading->lines = lines;
-        list->cap = cap;
-    }
-    reading->lines[list->len] = line;
+    if ((reading->places == NULL || list->len == list->cap) && !grow(reading))
+        return false;
+    reading->places[list->len] = (struct place){integration->id, line};
     list->changes[list->len++] =
         (struct store_change){STORE_PUT, integration->id, integration->document, 0};
     return true;
@@ -152,11 +165,6 @@ static bool take_array(struct reading *reading, const char *at)
 
 /* ---- ids that stand twice ---- */
 
-struct place {
-    struct str id;
-    size_t line;
-};
-
 static int compare_places(const void *a, const void *b)
 {
     const struct place *one = a;
@@ -169,20 +177,15 @@ static int compare_places(const void *a, const void *b)
 
 static bool ids_are_single(const struct reading *reading)
 {
-    const struct transfer_list *list = reading->list;
-    struct place *places = calloc(list->len + 1, sizeof *places);
-    bool single = true;
-    if (places == NULL)
-        return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
-    for (size_t i = 0; i < list->len; i++)
-        places[i] = (struct place){list->changes[i].id, reading->lines[i]};
-    qsort(places, list->len, sizeof *places, compare_places);
-    for (size_t i = 1; i < list->len && single; i++)
+    struct place *places = reading->places;
+    size_t len = places == NULL ? 0 : reading->list->len;
+    if (len > 0)
+        qsort(places, len, sizeof *places, compare_places);
+    for (size_t i = 1; i < len; i++)
         if (str_equal(places[i].id, places[i - 1].id))
-            single = TRANSFER_FAIL(reading->error, "line %zu: its id stands on line %zu already",
-                                   places[i].line, places[i - 1].line);
-    free(places);
-    return single;
+            return TRANSFER_FAIL(reading->error, "line %zu: its id stands on line %zu already",
+                                 places[i].line, places[i - 1].line);
+    return true;
 }
 
 bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list, char *error)
@@ -194,7 +197,7 @@ bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *
     *list = (struct transfer_list){0};
     bool parsed =
         (is_array ? take_array(&reading, first) : take_lines(&reading)) && ids_are_single(&reading);
-    free(reading.lines);
+    free(reading.places);
     return parsed;
 }
 
