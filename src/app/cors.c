@@ -29,7 +29,7 @@ static bool allows_any(const struct call *call)
     return list_has(allowed_origins(call), STR("*"));
 }
 
-static bool allows_origin(const struct call *call)
+bool cors_allows_origin(const struct call *call)
 {
     struct str origin = call->request->origin;
     return origin.len > 0 && !text_has_control(origin) &&
@@ -50,17 +50,37 @@ static struct str preflight_text(bool origin, bool method)
     return method ? STR("Disallowed CORS origin") : STR("Disallowed CORS origin, method");
 }
 
+/* Whether the calling page's origin is named, and not only among any. */
+static bool names_origin(const struct call *call)
+{
+    return call->request->origin.len > 0 && !text_has_control(call->request->origin) &&
+           list_has(allowed_origins(call), call->request->origin);
+}
+
+/* Lets the calling page in: by name, and with what the browser knows of its user (cookies, for a
+ * server in front that asks for them); any page only without that. A page that is not known shall
+ * read what everybody can read, but nothing with somebody's credentials. */
+static void add_origin(const struct call *call)
+{
+    struct http_response *response = &call->session->response;
+    if (names_origin(call)) {
+        http_response_header(response, STR("Access-Control-Allow-Origin"), call->request->origin);
+        http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+    } else {
+        http_response_header(response, STR("Access-Control-Allow-Origin"), STR("*"));
+    }
+}
+
 void cors_answer_preflight(const struct call *call)
 {
     const struct http_request *request = call->request;
     struct http_response *response = &call->session->response;
-    bool origin = allows_origin(call);
+    bool origin = cors_allows_origin(call);
     bool method = list_has(methods, request->cors_method);
     response->content_type = STR("text/plain; charset=utf-8");
     response->status = origin && method ? 200 : 400;
     if (origin)
-        http_response_header(response, STR("Access-Control-Allow-Origin"), request->origin);
-    http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+        add_origin(call);
     http_response_header(response, STR("Access-Control-Allow-Methods"), methods);
     http_response_header(response, STR("Access-Control-Max-Age"), STR("600"));
     if (request->cors_headers.len > 0 && !text_has_control(request->cors_headers))
@@ -74,14 +94,10 @@ void cors_add_headers(const struct call *call)
     struct http_response *response = &call->session->response;
     if (allowed_origins(call).len == 0)
         return;
-    /* With "*" a page that sends cookies is named, as browsers ask for (Fetch, section 3.3.5). */
-    bool named = !allows_any(call) || call->request->cookie.len > 0;
-    if (named)
+    if (!str_equal(allowed_origins(call), STR("*")))
         http_response_header(response, STR("Vary"), STR("Origin"));
-    if (!allows_origin(call))
+    if (!cors_allows_origin(call))
         return;
-    http_response_header(response, STR("Access-Control-Allow-Origin"),
-                         named ? call->request->origin : STR("*"));
-    http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
+    add_origin(call);
     http_response_header(response, STR("Access-Control-Expose-Headers"), exposed);
 }

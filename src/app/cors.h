@@ -10,6 +10,9 @@
 bool cors_is_preflight(const struct call *call);
 void cors_answer_preflight(const struct call *call);
 
+/* Whether CORS_ALLOW_ORIGINS has the calling page's origin, or "*". */
+bool cors_allows_origin(const struct call *call);
+
 /* Adds the headers that let the calling page read the answer. */
 void cors_add_headers(const struct call *call);
 

@@ -3,6 +3,7 @@
 
 #include "app/answer.h"
 #include "app/cors.h"
+#include "app/cross_site.h"
 #include "app/endpoints.h"
 #include "base/text.h"
 
@@ -44,7 +45,11 @@ void gate_pass(struct call *call, const struct app_route *route)
         cors_answer_preflight(call);
         return;
     }
-    if (route->endpoint == endpoints_len) {
+    if (cross_site_is_refused(call)) {
+        answer_error(call, 403,
+                     STR("a page of another site asked for this change: its origin is "
+                         "not in CORS_ALLOW_ORIGINS"));
+    } else if (route->endpoint == endpoints_len) {
         answer_error(call, 404, STR("Not Found"));
     } else {
         call->id = text_percent_decode(&call->session->arena, route->raw_id);

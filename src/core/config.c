@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "core/config_text.h"
+
 enum {
     CONNECTIONS_MAX = 1024,
     WORKERS_MAX = 64,
@@ -13,7 +15,12 @@ enum {
 
 enum kind {
     KIND_TEXT,
-    KIND_SECRET,  /* text that is never shown */
+    KIND_FILE,     /* a path in the file system, that nginx reads too */
+    KIND_URL_PATH, /* of a URL */
+    KIND_HOST,
+    KIND_HOSTS,   /* names with commas between */
+    KIND_ORIGINS, /* likewise */
+    KIND_SECRET,  /* text that is never shown; the last kind of text */
     KIND_NUMBER,  /* decimal, within min and max */
     KIND_BYTES,   /* a number, with an optional K, M, G or T (powers of 1024) */
     KIND_SECONDS, /* seconds with up to three decimals, kept in ms; min and max are in ms */
@@ -41,23 +48,23 @@ static const char *const readiness_policies[] = {"strict", "serve-stale", NULL};
 static const struct option options[] = {
     {"APP_NAME", KIND_TEXT, AT(app_name), "integration-service", 0, 0, NULL,
      "name that `/health` answers"},
-    {"HOST", KIND_TEXT, AT(host), "127.0.0.1", 0, 0, NULL,
+    {"HOST", KIND_HOST, AT(host), "127.0.0.1", 0, 0, NULL,
      "address nginx listens on (`serve --with-nginx`)"},
     {"PORT", KIND_NUMBER, AT(port), "8000", 1, 65535, NULL,
      "port nginx listens on (`serve --with-nginx`)"},
-    {"STATE_DIR", KIND_TEXT, AT(state_dir), "./var", 0, 0, NULL,
+    {"STATE_DIR", KIND_FILE, AT(state_dir), "./var", 0, 0, NULL,
      "directory of the store, the metrics and the socket; created when missing"},
     {"LISTEN", KIND_TEXT, AT(listen), "", 0, 0, NULL,
      "FastCGI address: `unix:PATH` or `ADDRESS:PORT`; empty: "
      "`unix:STATE_DIR/integration-service.sock`. Whoever reaches it is trusted: never beyond "
      "loopback"},
-    {"ROOT_PATH", KIND_TEXT, AT(root_path), "", 0, 0, NULL,
+    {"ROOT_PATH", KIND_URL_PATH, AT(root_path), "", 0, 0, NULL,
      "path that the web server serves the service at, such as /api; empty: at the top (or, started "
      "by "
      "Apache or lighttpd, in its script's directory)"},
     {"SOCKET_MODE", KIND_MODE, AT(socket_mode), "0660", 0, 0777, NULL,
      "permissions of the unix socket"},
-    {"WWW_DIR", KIND_TEXT, AT(www_dir), "", 0, 0, NULL,
+    {"WWW_DIR", KIND_FILE, AT(www_dir), "", 0, 0, NULL,
      "the files of the admin page and of `/docs`, for `serve --with-nginx`; empty: where they were "
      "installed"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
@@ -78,8 +85,12 @@ static const struct option options[] = {
     {"PRE_DRAIN_DELAY", KIND_SECONDS, AT(pre_drain_delay_ms), "0", 0, 300000, NULL,
      "time between a stop signal and the drain: `/readiness` is 503 and requests are answered as "
      "ever, so that a load balancer notices"},
-    {"CORS_ALLOW_ORIGINS", KIND_TEXT, AT(cors_allow_origins), "", 0, 0, NULL,
+    {"CORS_ALLOW_ORIGINS", KIND_ORIGINS, AT(cors_allow_origins), "", 0, 0, NULL,
      "origins a browser may call from, separated by commas, or `*`; empty: CORS is off"},
+    {"ALLOWED_HOSTS", KIND_HOSTS, AT(allowed_hosts), "", 0, 0, NULL,
+     "names that the service may be asked for in a URL (`chat.example`, `*.intern.example`), "
+     "separated by commas, besides addresses, `localhost` and `HOST`: `serve --with-nginx` "
+     "answers 421 to any other, for a hostile page can have a name of its own lead here"},
     {"REQUIRE_IF_MATCH", KIND_CHOICE, AT(require_if_match), "off", 0, 0, off_on,
      "`on`: PUT, PATCH and DELETE without a condition (`If-Match`) are answered 428"},
     {"SEED_DEFAULTS", KIND_CHOICE, AT(seed_defaults), "off", 0, 0, off_on,
@@ -105,6 +116,17 @@ static const struct option options[] = {
      "is younger than `MAX_STALENESS`"},
     {"MAX_STALENESS", KIND_SECONDS, AT(max_staleness_ms), "300", 1000, 31536000000, NULL,
      "age of a replica that is still good enough for `serve-stale`"},
+};
+
+/* What a text must be besides plain, by kind; NULL: nothing. */
+static config_text_check *const checks[] = {
+    [KIND_TEXT] = NULL,
+    [KIND_FILE] = config_text_is_nginx_path,
+    [KIND_URL_PATH] = config_text_is_root_path,
+    [KIND_HOST] = config_text_is_host,
+    [KIND_HOSTS] = config_text_is_host_list,
+    [KIND_ORIGINS] = config_text_is_origin_list,
+    [KIND_SECRET] = NULL,
 };
 
 static const char **text_field(struct config *config, const struct option *option)
@@ -188,8 +210,7 @@ static bool parse_number(const struct option *option, struct str text, uint64_t 
         return parse_mode(text, number) && *number <= option->max;
     case KIND_NUMBER:
         return str_to_u64(text, number) && *number >= option->min && *number <= option->max;
-    case KIND_TEXT:
-    case KIND_SECRET:
+    default: /* a text */
         break;
     }
     return false;
@@ -197,7 +218,7 @@ static bool parse_number(const struct option *option, struct str text, uint64_t 
 
 static bool is_text(const struct option *option)
 {
-    return option->kind == KIND_TEXT || option->kind == KIND_SECRET;
+    return option->kind <= KIND_SECRET;
 }
 
 /* Prints a number the way the table's kinds are written. */
@@ -215,10 +236,7 @@ static void print_number(const struct option *option, uint64_t number, FILE *out
     case KIND_CHOICE:
         fputs(option->choices[number], out);
         break;
-    case KIND_TEXT:
-    case KIND_SECRET:
-    case KIND_NUMBER:
-    case KIND_BYTES:
+    default:
         fprintf(out, "%" PRIu64, number);
         break;
     }
@@ -246,15 +264,25 @@ static void print_range(const struct option *option, FILE *out)
     print_number(option, option->max, out);
 }
 
+static bool load_text(struct config *config, const struct option *option, const char *text,
+                      FILE *errors)
+{
+    const char *wrong = config_text_is_plain(text);
+    if (wrong == NULL && checks[option->kind] != NULL && text[0] != '\0')
+        wrong = checks[option->kind](text);
+    if (wrong != NULL)
+        fprintf(errors, "%s: the value %s\n", option->name, wrong);
+    *text_field(config, option) = text;
+    return wrong == NULL;
+}
+
 static bool load_option(struct config *config, const struct option *option, const char *text,
                         FILE *errors)
 {
     if (text == NULL || text[0] == '\0')
         text = option->fallback;
-    if (is_text(option)) {
-        *text_field(config, option) = text;
-        return true;
-    }
+    if (is_text(option))
+        return load_text(config, option, text, errors);
     if (parse_number(option, str_from(text), number_field(config, option)))
         return true;
     fprintf(errors, "%s: \"%s\" is not one of: ", option->name, text);
@@ -311,7 +339,7 @@ void config_print(const struct config *config, FILE *out)
         fprintf(out, "%s=", option->name);
         if (option->kind == KIND_SECRET)
             fputs(text_of(config, option)[0] == '\0' ? "" : "***", out);
-        else if (option->kind == KIND_TEXT)
+        else if (is_text(option))
             fputs(text_of(config, option), out);
         else
             print_number(option, number_of(config, option), out);

@@ -30,6 +30,7 @@ struct config {
     uint64_t drain_timeout_ms;
     uint64_t pre_drain_delay_ms;
     const char *cors_allow_origins;
+    const char *allowed_hosts;
     uint64_t require_if_match; /* bool */
     uint64_t seed_defaults;    /* bool */
     const char *database_url;  /* empty: the embedded store */

@@ -115,16 +115,23 @@ static bool is_unix(const struct address *address)
     return address->socket.any.sa_family == AF_UNIX;
 }
 
+const char *listener_check(const struct config *config, struct address *address, char *text,
+                           size_t size)
+{
+    const char *wrong =
+        config_listen_address(config, text, size) ? address_parse(address, text) : "is too long";
+    if (wrong == NULL && !address_is_local(address))
+        wrong = "FastCGI trusts whoever connects: only loopback addresses are allowed";
+    return wrong;
+}
+
 bool listener_open(struct listener *listener, const struct config *config, char *error,
                    size_t error_size)
 {
     struct address address;
     *listener = (struct listener){.fd = -1};
-    const char *wrong = config_listen_address(config, listener->address, sizeof listener->address)
-                            ? address_parse(&address, listener->address)
-                            : "is too long";
-    if (wrong == NULL && !address_is_local(&address))
-        wrong = "FastCGI trusts whoever connects: only loopback addresses are allowed";
+    const char *wrong =
+        listener_check(config, &address, listener->address, sizeof listener->address);
     if (wrong != NULL)
         return fail(error, error_size, "LISTEN", listener->address, wrong);
     if (is_unix(&address) && !make_way(&address, error, error_size))

@@ -13,6 +13,7 @@
 
 #include "base/base.h"
 #include "core/config.h"
+#include "server/address.h"
 
 /* Creates the state directory if it is missing. False with a sentence in `error`. */
 MUST_CHECK bool state_dir_create(const char *state_dir, char *error, size_t error_size);
@@ -26,6 +27,11 @@ struct listener {
     bool given;        /* opened by the service manager or a web server: its file stays */
     char address[512]; /* "unix:PATH" or "ADDRESS:PORT", as configured */
 };
+
+/* Reads the address that the configuration asks for, and its text. NULL, or what is wrong with it.
+ */
+MUST_CHECK const char *listener_check(const struct config *config, struct address *address,
+                                      char *text, size_t size);
 
 /* Binds and listens at config's address. A socket file that nobody listens on is replaced. False
  * with a sentence in `error`, and nothing to close. */

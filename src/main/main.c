@@ -10,6 +10,7 @@
 #include "core/config.h"
 #include "core/log.h"
 #include "main/hosted.h"
+#include "main/listener.h"
 #include "main/supervisor/supervisor.h"
 #include "service/service.h"
 #include "tools/probe.h"
@@ -83,11 +84,23 @@ static void unset_empty_libpq_variables(void)
     }
 }
 
+/* Whether LISTEN, or what stands for it, can be listened on. */
+static bool check_listen(const struct config *config)
+{
+    char text[512];
+    struct address address;
+    const char *wrong = listener_check(config, &address, text, sizeof text);
+    if (wrong != NULL)
+        fprintf(stderr, "LISTEN: %s %s\n", text, wrong);
+    return wrong == NULL;
+}
+
 static int check_config(const char *argument)
 {
     (void)argument;
     struct config config;
-    if (!load(&config))
+    bool loaded = load(&config);
+    if (!loaded || !check_listen(&config))
         return EXIT_FAILURE;
     config_print(&config, stdout);
     return EXIT_SUCCESS;

@@ -97,6 +97,70 @@ static bool write_file(const char *directory, const char *name, const struct buf
     return written || fail(error, error_size, path, strerror(errno));
 }
 
+/* Whether a row of the map has the name already: nginx takes none twice. */
+static bool has_host(const struct buffer *rows, struct str name)
+{
+    struct str rest = buffer_str(rows);
+    struct str row;
+    while (str_split(&rest, ';', &row))
+        if (str_equal_ignore_case(str_trim(row), name))
+            return true;
+    return str_equal_ignore_case(name, STR("localhost"));
+}
+
+/* Appends the names of a list, which have been checked, with a semicolon after each. */
+static void append_hosts(struct buffer *names, const char *list)
+{
+    struct str rest = str_from(list);
+    struct str name;
+    while (str_split(&rest, ',', &name)) {
+        name = str_trim(name);
+        if (has_host(names, name))
+            continue;
+        buffer_append_str(names, name);
+        buffer_append_char(names, ';');
+    }
+}
+
+static bool is_address(const char *host)
+{
+    return host[strspn(host, "0123456789.")] == '\0' || strchr(host, ':') != NULL;
+}
+
+/* Appends rows of nginx's map for the names that the service may be asked for. */
+static void append_allowed_hosts(struct buffer *out, const struct config *config)
+{
+    struct buffer names = {0};
+    struct str name;
+    if (!is_address(config->host))
+        append_hosts(&names, config->host);
+    append_hosts(&names, config->allowed_hosts);
+    struct str rest = buffer_str(&names);
+    while (str_split(&rest, ';', &name))
+        if (name.len > 0) {
+            buffer_append_str(out, name);
+            buffer_append_str(out, STR(" 0; "));
+        }
+    buffer_append_char(out, '\0');
+    out->failed |= names.failed;
+    buffer_release(&names);
+}
+
+/* Writes all templates with their values. */
+static bool write_templates(const char *directory, const struct substitution *substitutions,
+                            size_t len, char *error, size_t error_size)
+{
+    for (size_t i = 0; i < nginx_templates_len; i++) {
+        struct buffer content = {0};
+        render(&content, nginx_templates[i].text, substitutions, len);
+        bool written = write_file(directory, nginx_templates[i].name, &content, error, error_size);
+        buffer_release(&content);
+        if (!written)
+            return false;
+    }
+    return true;
+}
+
 static bool write_configuration(const struct config *config, const char *directory,
                                 const char *fastcgi_address, char *error, size_t error_size)
 {
@@ -104,10 +168,11 @@ static bool write_configuration(const struct config *config, const char *directo
     char body[32];
     char drain[32];
     char idle[32];
+    char root[256];
+    struct buffer hosts = {0};
     /* A draining worker waits for nginx to close its idle connections. */
     uint64_t idle_ms =
         config->drain_timeout_ms / 2 < IDLE_MS ? config->drain_timeout_ms / 2 : IDLE_MS;
-    char root[256];
     host_and_port(config, listen, sizeof listen);
     snprintf(root, sizeof root, "%s", config->root_path);
     for (size_t len = strlen(root); len > 0 && root[len - 1] == '/'; len--)
@@ -115,6 +180,7 @@ static bool write_configuration(const struct config *config, const char *directo
     snprintf(body, sizeof body, "%" PRIu64, config->max_body_bytes);
     snprintf(drain, sizeof drain, "%" PRIu64 "ms", config->drain_timeout_ms + 1);
     snprintf(idle, sizeof idle, "%" PRIu64 "ms", idle_ms + 1);
+    append_allowed_hosts(&hosts, config);
     const struct substitution substitutions[] = {
         {"@FASTCGI@", fastcgi_address},
         {"@LISTEN@", listen},
@@ -125,16 +191,12 @@ static bool write_configuration(const struct config *config, const char *directo
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
         {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
         {"@ROOT@", root},
+        {"@ALLOWED_HOSTS@", hosts.failed ? "" : hosts.data},
     };
-    for (size_t i = 0; i < nginx_templates_len; i++) {
-        struct buffer content = {0};
-        render(&content, nginx_templates[i].text, substitutions, ARRAY_LEN(substitutions));
-        bool written = write_file(directory, nginx_templates[i].name, &content, error, error_size);
-        buffer_release(&content);
-        if (!written)
-            return false;
-    }
-    return true;
+    bool written =
+        write_templates(directory, substitutions, ARRAY_LEN(substitutions), error, error_size);
+    buffer_release(&hosts);
+    return written;
 }
 
 /* ---- addresses ---- */
@@ -236,10 +298,6 @@ static bool configure(const struct config *config, const char *fastcgi_address, 
 bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,
                    size_t error_size)
 {
-    static const char host_characters[] =
-        "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.:-_";
-    if (strspn(config->host, host_characters) != strlen(config->host))
-        return fail(error, error_size, "HOST", "is not a host name or an address");
     return check_address(config, error, error_size) &&
            configure(config, fastcgi_address, error, error_size);
 }

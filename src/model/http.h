@@ -44,15 +44,16 @@ const char *http_status_reason(unsigned status);
     HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \
     HEADER(cache_control, "Cache-Control", "HTTP_CACHE_CONTROL")                                   \
     HEADER(content_type, "Content-Type", "CONTENT_TYPE")                                           \
-    HEADER(cookie, "Cookie", "HTTP_COOKIE")                                                        \
     HEADER(cors_headers, "Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS")  \
     HEADER(cors_method, "Access-Control-Request-Method", "HTTP_ACCESS_CONTROL_REQUEST_METHOD")     \
+    HEADER(host, "Host", "HTTP_HOST")                                                              \
     HEADER(id, "X-Request-ID", "HTTP_X_REQUEST_ID")                                                \
     HEADER(if_match, "If-Match", "HTTP_IF_MATCH")                                                  \
     HEADER(if_modified_since, "If-Modified-Since", "HTTP_IF_MODIFIED_SINCE")                       \
     HEADER(if_none_match, "If-None-Match", "HTTP_IF_NONE_MATCH")                                   \
     HEADER(if_unmodified_since, "If-Unmodified-Since", "HTTP_IF_UNMODIFIED_SINCE")                 \
     HEADER(origin, "Origin", "HTTP_ORIGIN")                                                        \
+    HEADER(sec_fetch_site, "Sec-Fetch-Site", "HTTP_SEC_FETCH_SITE")                                \
     HEADER(traceparent, "traceparent", "HTTP_TRACEPARENT")
 
 /* All strings are the server's and live until the request is finished; an absent header is empty.

@@ -11,7 +11,7 @@ from service import PATIENCE, Client, Service, answers, free_port, integration, 
 
 def head(line, *headers, body=b""):
     """A raw request, its Host and the end of its headers added."""
-    lines = [line, "Host: x", "Connection: close", *headers]
+    lines = [line, "Host: localhost", "Connection: close", *headers]
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body
 
 
@@ -69,7 +69,7 @@ BAD = [
     (head("GET /integrations/" + "x" * 256 + " HTTP/1.1"), 404, "not found"),
     (head("GET /integrations/" + "x" * 9000 + " HTTP/1.1"), 404, "not found"),
     (head("GET /integrations/a%0Ab HTTP/1.1"), 404, "not found"),
-    (head("GET http://other/integrations/none HTTP/1.1"), 404, "not found"),
+    (head("GET http://localhost/integrations/none HTTP/1.1"), 404, "not found"),
     (head("DELETE /integrations/none HTTP/1.1"), 404, "not found"),
     (head("DELETE /integrations HTTP/1.1"), 405, "Method Not Allowed"),
     (head("PATCH /integrations HTTP/1.1"), 405, "Method Not Allowed"),
@@ -333,6 +333,59 @@ http {{
             finally:
                 nginx.terminate()
                 nginx.wait()
+
+
+def status_for(service, host, target="/health", method="GET", *headers):
+    with socket.create_connection(("127.0.0.1", service.port), timeout=30) as connection:
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", "Connection: close", *headers]
+        connection.sendall("\r\n".join(lines).encode() + b"\r\n\r\n")
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return int(answer.split(b" ")[1]), answer.partition(b"\r\n\r\n")[2]
+
+
+class ForeignPages(unittest.TestCase):
+    """What a page of another site can have a visitor's browser do."""
+
+    def test_a_name_that_nobody_gave_the_service_reads_nothing(self):
+        with Service(ALLOWED_HOSTS="chat.example, *.intern.example,chat.example",
+                     ROOT_PATH="/api") as service:
+            port = service.port
+            for host in ("localhost", f"localhost:{port}", "LOCALHOST", "127.0.0.1",
+                         f"127.0.0.1:{port}", "10.1.2.3", f"[::1]:{port}", "[fe80::1]",
+                         "chat.example", f"chat.example:{port}", "Chat.Example.", "a.intern.example"):
+                self.assertEqual(status_for(service, host)[0], 200, host)
+            for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example",
+                         "localhost.evil.example", "notlocalhost", "chat.example.evil.example",
+                         "intern.example.evil", "1.2.3", "0x7f000001", "x"):
+                for target in "/health", "/integrations", "/nowhere", "/api/ui/", "/metrics", "/docs":
+                    status, body = status_for(service, host, target)
+                    self.assertEqual(status, 421, (host, target))
+                    self.assertIn("ALLOWED_HOSTS", json.loads(body)["detail"])
+                self.assertEqual(status_for(service, "localhost", f"http://{host}/health")[0], 421)
+
+    def test_the_host_it_listens_on_may_be_asked_for(self):
+        # A name that every machine resolves, to 127.0.0.1 (inet_aton(3)).
+        with Service(HOST="0x7f.1", ALLOWED_HOSTS="localhost, 0X7F.1") as service:
+            self.assertEqual(status_for(service, "0x7f.1")[0], 200)
+            self.assertEqual(status_for(service, "0x7f.2")[0], 421)
+
+    def test_it_changes_nothing(self):
+        with Service() as service:
+            service.request("POST", "/integrations", integration("facebook"))
+            for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
+                            {"Origin": "https://evil.example"}, {"Origin": "null"}):
+                for method, path in (("DELETE", "/integrations/facebook"),
+                                     ("POST", "/integrations:batch"), ("PUT", "/integrations/facebook"),
+                                     ("PATCH", "/admin/integrations/facebook")):
+                    answer = service.request(method, path, b'{"operations":[]}', headers)
+                    self.assertEqual(answer.status, 403, (method, headers))
+                    self.assertIn("CORS_ALLOW_ORIGINS", answer.json["detail"])
+                self.assertEqual(service.request("GET", "/integrations", headers=headers).status, 200)
+            own = {"Origin": f"http://127.0.0.1:{service.port}"}
+            self.assertEqual(
+                service.request("DELETE", "/integrations/facebook", headers=own).status, 204)
 
 
 class Cors(unittest.TestCase):

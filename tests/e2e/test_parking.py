@@ -143,7 +143,7 @@ class Parking(unittest.TestCase):
             sockets = []
             for _ in range(20):
                 client = socket.create_connection(("127.0.0.1", service.port))
-                client.sendall(f"GET /wait?after={revision}&ms=60000 HTTP/1.1\r\nHost: x\r\n\r\n"
+                client.sendall(f"GET /wait?after={revision}&ms=60000 HTTP/1.1\r\nHost: localhost\r\n\r\n"
                                .encode())
                 sockets.append(client)
             wait_for("the requests to be parked",

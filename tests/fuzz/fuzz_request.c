@@ -16,7 +16,7 @@ static struct harness harness;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv)
 {
-    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://a,b", NULL};
+    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://a,https://b", NULL};
     (void)argc;
     (void)argv;
     harness_open(&harness, &store_memory, environment);

@@ -262,13 +262,12 @@ Test(app, takes_or_makes_request_ids)
 /* ---- CORS ---- */
 
 static const struct http_response *call_from(const char *origin, enum http_method method,
-                                             const char *wanted, const char *cookie)
+                                             const char *wanted)
 {
     struct http_request request = {.started_ns = clock_steady_ns(),
                                    .method = method,
                                    .target = STR("/integrations"),
                                    .origin = str_from(origin),
-                                   .cookie = str_from(cookie),
                                    .cors_method = str_from(wanted),
                                    .cors_headers = STR("X-A, Content-Type")};
     return harness_call(&harness, &request);
@@ -283,8 +282,8 @@ static void expect_header(const struct http_response *response, const char *name
 Test(cors, is_off_unless_configured)
 {
     harness_open(&harness, &store_memory, NULL);
-    expect_header(call_from("https://a", HTTP_GET, "", ""), "Access-Control-Allow-Origin", "");
-    cr_expect(call_from("https://a", HTTP_OPTIONS, "GET", "")->status == 204);
+    expect_header(call_from("https://a", HTTP_GET, ""), "Access-Control-Allow-Origin", "");
+    cr_expect(call_from("https://a", HTTP_OPTIONS, "GET")->status == 204);
     expect_header(&harness.session.response, "Vary", "");
     harness_close(&harness);
 }
@@ -293,18 +292,22 @@ Test(cors, allows_any_origin)
 {
     static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://b, *", NULL};
     harness_open(&harness, &store_memory, environment);
-    const struct http_response *response = call_from("https://a", HTTP_GET, "", "");
+    const struct http_response *response = call_from("https://a", HTTP_GET, "");
     expect_header(response, "Access-Control-Allow-Origin", "*");
+    /* Nobody who is not named reads what only a user may: no origin is answered with credentials.
+     */
+    expect_header(response, "Access-Control-Allow-Credentials", "");
+    response = call_from("https://b", HTTP_GET, "");
+    expect_header(response, "Access-Control-Allow-Origin", "https://b");
     expect_header(response, "Access-Control-Allow-Credentials", "true");
-    response = call_from("https://a", HTTP_GET, "", "session=1");
-    expect_header(response, "Access-Control-Allow-Origin", "https://a");
     expect_header(response, "Vary", "Origin");
-    response = call_from("", HTTP_GET, "", "");
+    response = call_from("", HTTP_GET, "");
     expect_header(response, "Access-Control-Allow-Origin", "");
-    response = call_from("https://a", HTTP_OPTIONS, "PUT", "");
+    response = call_from("https://a", HTTP_OPTIONS, "PUT");
     cr_expect(response->status == 200);
     cr_expect(str_equal(buffer_str(&response->body), STR("OK")));
-    expect_header(response, "Access-Control-Allow-Origin", "https://a");
+    expect_header(response, "Access-Control-Allow-Origin", "*");
+    expect_header(response, "Access-Control-Allow-Credentials", "");
     expect_header(response, "Access-Control-Allow-Methods",
                   "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
     expect_header(response, "Access-Control-Allow-Headers", "X-A, Content-Type");
@@ -317,15 +320,96 @@ Test(cors, allows_listed_origins)
 {
     static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://a, https://b", NULL};
     harness_open(&harness, &store_memory, environment);
-    expect_header(call_from("https://b", HTTP_GET, "", ""), "Access-Control-Allow-Origin",
-                  "https://b");
-    expect_header(call_from("https://c", HTTP_GET, "", ""), "Access-Control-Allow-Origin", "");
+    expect_header(call_from("https://b", HTTP_GET, ""), "Access-Control-Allow-Origin", "https://b");
+    expect_header(call_from("https://c", HTTP_GET, ""), "Access-Control-Allow-Origin", "");
     expect_header(&harness.session.response, "Vary", "Origin");
-    const struct http_response *response = call_from("https://c", HTTP_OPTIONS, "PUT", "");
+    const struct http_response *response = call_from("https://c", HTTP_OPTIONS, "PUT");
     cr_expect(response->status == 400);
     cr_expect(str_equal(buffer_str(&response->body), STR("Disallowed CORS origin")));
-    response = call_from("https://a", HTTP_OPTIONS, "FOO", "");
+    response = call_from("https://a", HTTP_OPTIONS, "FOO");
     cr_expect(response->status == 400);
     cr_expect(str_equal(buffer_str(&response->body), STR("Disallowed CORS method")));
+    harness_close(&harness);
+}
+
+/* ---- changes that a page of another site asks for ---- */
+
+static const struct {
+    const char *site;   /* Sec-Fetch-Site */
+    const char *origin; /* Origin */
+    const char *host;
+    bool refused;
+} sites[] = {
+    {"", "", "h", false}, /* no browser */
+    {"", "", "", false},
+    {"same-origin", "https://elsewhere", "h", false}, /* a proxy rewrote Host */
+    {"none", "", "h", false},
+    {"same-site", "https://h", "h", true},
+    {"cross-site", "https://h", "h", true},
+    {"cross-site", "", "h", true},
+    {"cross-site, same-origin", "", "h", true},
+    {"Same-Origin", "", "h", true}, /* no browser writes it so */
+    {"", "https://h", "h", false},
+    {"", "http://h", "h", false},
+    {"", "http://H:8000", "h:8000", false},
+    {"", "https://h", "h:443", false},
+    {"", "http://h:80", "h", false},
+    {"", "http://h", "h:443", true},
+    {"", "https://h:8443", "h", true},
+    {"", "https://evil.example", "h", true},
+    {"", "https://evil.example", "", true},
+    {"", "https://h.evil.example", "h", true},
+    {"", "https://evil.example/h", "h", true},
+    {"", "null", "h", true},
+    {"", "null", "null", true},
+    {"", "h", "h", true},
+    {"", "https:h", "h", true},
+    {"", "https://", "", true},
+    {"", "https://trusted.example", "h", false},
+    {"cross-site", "https://trusted.example", "h", false},
+    {"cross-site", "https://trusted.example.evil", "h", true},
+};
+
+static unsigned status_from(size_t i, enum http_method method, const char *target)
+{
+    struct http_request request = {.started_ns = clock_steady_ns(),
+                                   .method = method,
+                                   .target = str_from(target),
+                                   .host = str_from(sites[i].host),
+                                   .origin = str_from(sites[i].origin),
+                                   .sec_fetch_site = str_from(sites[i].site)};
+    return harness_call(&harness, &request)->status;
+}
+
+Test(cross_site, may_read_and_change_nothing)
+{
+    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "https://trusted.example",
+                                              NULL};
+    static const struct {
+        enum http_method method;
+        const char *target;
+    } changes[] = {{HTTP_DELETE, "/integrations/a"},   {HTTP_PUT, "/admin/integrations/a"},
+                   {HTTP_PATCH, "/integrations/a"},    {HTTP_POST, "/integrations"},
+                   {HTTP_POST, "/integrations:batch"}, {HTTP_OTHER, "/integrations"}};
+    harness_open(&harness, &store_memory, environment);
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++) {
+        for (size_t j = 0; j < ARRAY_LEN(changes); j++)
+            cr_expect((status_from(i, changes[j].method, changes[j].target) == 403) ==
+                          sites[i].refused,
+                      "%zu %s %s", i, http_method_names[changes[j].method], changes[j].target);
+        cr_expect(status_from(i, HTTP_GET, "/integrations") == 200);
+        cr_expect(status_from(i, HTTP_HEAD, "/integrations") == 200);
+        cr_expect(status_from(i, HTTP_OPTIONS, "/integrations") == 204);
+    }
+    harness_close(&harness);
+}
+
+Test(cross_site, is_let_in_where_any_origin_is)
+{
+    static const char *const environment[] = {"CORS_ALLOW_ORIGINS", "*", NULL};
+    harness_open(&harness, &store_memory, environment);
+    for (size_t i = 0; i < ARRAY_LEN(sites); i++)
+        if (sites[i].origin[0] != '\0')
+            cr_expect(status_from(i, HTTP_DELETE, "/integrations/a") == 404, "%zu", i);
     harness_close(&harness);
 }

@@ -110,6 +110,90 @@ Test(config, refuses_and_names_the_variable)
     }
 }
 
+/* A text that would fail later, or be read as another, stops the start; what is wrong with it is
+ * said without repeating it. */
+Test(config, refuses_texts_that_would_fail_later)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+    } rows[] = {
+        {"DATABASE_URL", "postgresql://u:hunter2@h/d\n"},
+        {"DATABASE_URL", "postgresql://u:hunter2@h/d\r\n"},
+        {"APP_NAME", "a\tb"},
+        {"APP_NAME", "\xFF"},
+        {"STATE_DIR", "/var/lib/$host"},
+        {"STATE_DIR", "/var/lib/x\n"},
+        {"WWW_DIR", "/srv/\"www\""},
+        {"WWW_DIR", "/srv\\www"},
+        {"LISTEN", "unix:/run/x\n"},
+        {"ROOT_PATH", "api"},
+        {"ROOT_PATH", "http://h/api"},
+        {"ROOT_PATH", "/a b"},
+        {"ROOT_PATH", "/a?b"},
+        {"ROOT_PATH", "/a#b"},
+        {"ROOT_PATH", "/%61"},
+        {"ROOT_PATH", "/a//b"},
+        {"ROOT_PATH", "/a/../b"},
+        {"ROOT_PATH", "/a\"b"},
+        {"ROOT_PATH", "/a;b{"},
+        {"HOST", "a b"},
+        {"HOST", "http://h"},
+        {"HOST", "[::1]"},
+        {"CORS_ALLOW_ORIGINS", "https://a.example/"},
+        {"CORS_ALLOW_ORIGINS", "https://a.example/app"},
+        {"CORS_ALLOW_ORIGINS", "https://a.example,"},
+        {"CORS_ALLOW_ORIGINS", "https://A.example"},
+        {"CORS_ALLOW_ORIGINS", "a.example"},
+        {"CORS_ALLOW_ORIGINS", "https://*.example"},
+        {"CORS_ALLOW_ORIGINS", "https://a.example https://b.example"},
+        {"CORS_ALLOW_ORIGINS", "null"},
+        {"ALLOWED_HOSTS", "http://a.example"},
+        {"ALLOWED_HOSTS", "a.example:8000"},
+        {"ALLOWED_HOSTS", "a.example;b"},
+        {"ALLOWED_HOSTS", "*"},
+        {"ALLOWED_HOSTS", "a.*.example"},
+        {"ALLOWED_HOSTS", ".example"},
+        {"ALLOWED_HOSTS", "a,,b"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config config;
+        char *errors;
+        cr_expect(load(&config, rows[i].name, rows[i].value, &errors) == 1, "%s=%s", rows[i].name,
+                  rows[i].value);
+        cr_expect(strncmp(errors, rows[i].name, strlen(rows[i].name)) == 0, "%s", errors);
+        cr_expect(strchr(errors, '\n') == errors + strlen(errors) - 1, "one line: %s", errors);
+        cr_expect(strstr(errors, "hunter2") == NULL, "%s", errors);
+        free(errors);
+    }
+}
+
+Test(config, takes_texts_that_are_fit)
+{
+    static const struct {
+        const char *name;
+        const char *value;
+    } rows[] = {
+        {"APP_NAME", "Chat \xC3\xBC \"1\""},
+        {"ROOT_PATH", "/"},
+        {"ROOT_PATH", "/~user/api-1.0/"},
+        {"HOST", "::1"},
+        {"HOST", "chat.example"},
+        {"CORS_ALLOW_ORIGINS", "*"},
+        {"CORS_ALLOW_ORIGINS", "https://a.example, http://localhost:3000,http://[::1]:8080"},
+        {"CORS_ALLOW_ORIGINS", "chrome-extension://abcdef"},
+        {"ALLOWED_HOSTS", "chat.example, *.intern.example,my_host"},
+        {"WWW_DIR", "/srv/with blanks/www"},
+        {"LISTEN", "unix:/run/with blanks/socket"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct config config;
+        char *errors;
+        cr_expect(load(&config, rows[i].name, rows[i].value, &errors) == 0, "%s", errors);
+        free(errors);
+    }
+}
+
 Test(config, never_shows_a_secret)
 {
     struct config config;
