@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opening a store, and what is done with one as a whole. */
+ * Opening a store, and the operations on a store as a whole. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -25,11 +25,11 @@ const struct store_backend *service_backend(const struct config *config)
     return config->database_url[0] == '\0' ? &store_lmdb : &store_pg;
 }
 
-/* How many processes share the connections. */
+/* The number of processes that share the database connections. */
 static size_t count_processes(const struct config *config, enum service_use use)
 {
     switch (use) {
-    case SERVICE_HOSTED: /* nobody knows how many there are: each has few */
+    case SERVICE_HOSTED: /* the number of processes is unknown: allow each only a few */
         return config->db_pool_size + config->db_max_overflow;
     case SERVICE_ALONE:
         return 1;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The operations of a store, each in its one place. */
+ * The operations on a store, each in one place. */
 #include "service/service.h"
 
 #include "base/clock.h"
@@ -16,7 +16,7 @@ const char *const service_outcome_names[] = {
     [STORE_BROKEN] = "broken"};
 const size_t service_outcomes_len = ARRAY_LEN(service_outcome_names);
 
-/* What follows each operation: it is counted, and a store that failed is not used again. */
+/* Runs after each operation: counts it, and marks a store that failed as broken. */
 static enum store_status finish(const struct service_session *session,
                                 enum service_operation operation, uint64_t started_ns,
                                 enum store_status status)
@@ -72,7 +72,7 @@ enum store_status service_change(struct service_session *session,
                   session->service->backend->change(session->store, batch));
 }
 
-/* Whether the replica is young enough to go on with. */
+/* Checks that the replica is recent enough to serve from. */
 static enum store_status judge_replica(struct service_session *session)
 {
     struct store_stats stats;
