@@ -15,8 +15,8 @@ void account_open(struct account *account)
         account->seed = clock_steady_ns() ^ (uintptr_t)account;
 }
 
-/* A request id that may stand in a header and a log as it is: 1 to 128 characters of those that
- * ids are made of. */
+/* Whether a request id can be put into headers and logs unchanged: 1 to 128 letters, digits and
+ * some punctuation. */
 static bool id_is_fit(struct str id)
 {
     static const char others[] = "-._:/+=@";
@@ -39,7 +39,7 @@ static void append_hex(char *text, uint64_t number)
     }
 }
 
-/* A random number, of the seed and a count (SplitMix64). */
+/* A pseudo-random number derived from the seed and a counter (SplitMix64). */
 static uint64_t next_random(struct account *account)
 {
     uint64_t mixed = account->seed + ++account->count * 0x9E3779B97F4A7C15U;
@@ -60,7 +60,7 @@ void account_begin(struct account *account, const struct http_request *request)
     if (request->traceparent.len > 0)
         account->trace = http_read_traceparent(request->traceparent);
     if (account->trace.trace_id.len > 0)
-        append_hex(account->span_id, next_random(account) | 1); /* never zero */
+        append_hex(account->span_id, next_random(account) | 1); /* an all-zero id is invalid */
 }
 
 void account_tell(struct account *account, struct http_response *response)
@@ -69,7 +69,7 @@ void account_tell(struct account *account, struct http_response *response)
     http_response_header(response, STR("X-Request-ID"), account->id);
     if (account->trace.trace_id.len == 0)
         return;
-    /* A span of our own within the caller's trace (W3C Trace Context, section 3.2). */
+    /* Our own span within the client's trace (W3C Trace Context, section 3.2). */
     buffer_append(&text, "00-", 3);
     buffer_append_str(&text, account->trace.trace_id);
     buffer_append_char(&text, '-');

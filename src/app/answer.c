@@ -47,7 +47,7 @@ void answer_faults(const struct call *call, unsigned status)
     answer_error(call, status, (struct str){NULL, 0});
 }
 
-/* What a store's outcome is to a client, by enum store_status. */
+/* How a store status is reported to the client, indexed by enum store_status. */
 static const struct {
     unsigned status;
     struct str detail;
@@ -86,7 +86,7 @@ bool answer_outcome(const struct call *call, enum integration_outcome outcome)
     return false;
 }
 
-/* Appends what is wrong: a text, or the list of faults. */
+/* Appends the error: its text, or the list of faults. */
 static void append_detail(const struct app_session *session, struct buffer *body)
 {
     if (session->error.data != NULL)
@@ -104,7 +104,8 @@ void answer_write_detail(const struct call *call)
     buffer_append_char(body, '}');
 }
 
-/* A text is the detail of a problem, a list of faults its extension member "errors". */
+/* An error text becomes the "detail" member of the problem, a list of faults the extension member
+ * "errors". */
 static void write_problem(const struct call *call)
 {
     struct app_session *session = call->session;
@@ -122,7 +123,7 @@ static void write_problem(const struct call *call)
     buffer_append_char(body, '}');
 }
 
-/* Whether problem details are named, and nothing that is named better is JSON. */
+/* Whether the client names problem details, and does not name JSON with a higher weight. */
 static bool likes_problems(struct str accept)
 {
     bool named;

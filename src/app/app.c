@@ -11,10 +11,10 @@
 
 enum {
     PATH_SIZE = 512,
-    BODY_KEPT = 256 * 1024 /* memory a session keeps for the next answer's body */
+    BODY_KEPT = 256 * 1024 /* memory that a session keeps for the bodies of later answers */
 };
 
-/* ---- open and close ---- */
+/* ---- opening and closing ---- */
 
 struct metrics *app_metrics_open(const struct config *config, struct metrics_labels *labels,
                                  char *error, size_t error_size)
@@ -83,9 +83,9 @@ void app_session_close(struct app_session *session)
     arena_release(&session->arena);
 }
 
-/* ---- a request ---- */
+/* ---- handling a request ---- */
 
-/* An answer that did not fit into memory is none. */
+/* Replaces an answer that is incomplete for lack of memory by an error. */
 static void check_memory(const struct call *call)
 {
     struct app_session *session = call->session;

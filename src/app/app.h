@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The service without its protocol: a request in, an answer out. A process has one app, and each
- * thread that answers a session of it. */
+ * The service without its protocol: takes a request and produces an answer. A process has one app;
+ * each thread that answers requests has a session of it. */
 #ifndef APP_APP_H
 #define APP_APP_H
 
@@ -22,79 +22,82 @@ struct app {
     const struct config *config;
     struct service service;
     struct metrics *metrics;
-    struct metrics_labels labels; /* of the metrics */
-    uint64_t started_us;          /* when the service started, for all its workers */
-    atomic_bool leaving;          /* set from outside: no request is parked any more */
-    atomic_bool stopping; /* set from outside: this process is about to end, and the service too */
-    const atomic_bool *service_stopping; /* the same, for all processes; or NULL */
+    struct metrics_labels labels; /* the label names that the metrics were opened with */
+    uint64_t started_us;          /* when the service started; the same in all its workers */
+    atomic_bool leaving;          /* set from outside: stop parking requests */
+    atomic_bool stopping; /* set from outside: this process is stopping, and so is the service */
+    const atomic_bool *service_stopping; /* the same flag, shared by all processes; may be NULL */
 };
 
-/* What one thread answers with. */
+/* One thread's state for answering requests. */
 struct app_session {
     struct app *app;
     struct service_session service;
     struct metrics_slot slot;
-    size_t answer_max; /* a longer body is not answered here: app_handle says so */
+    size_t answer_max; /* longest body answered in this session; see app_handle */
 
-    /* Of the current request: */
+    /* For the current request: */
     struct arena arena;
     struct http_response response;
-    struct str error;     /* what is wrong, in words; its data is NULL if `faults` say it */
-    struct faults faults; /* likewise, as a list */
+    struct str error;     /* the error text; its data is NULL if `faults` describes the error */
+    struct faults faults; /* the error as a list of faults */
     struct account account;
-    char revision_text[21]; /* where headers of the answer are kept */
+    char revision_text[21]; /* storage for the values of response headers */
     char age_text[21];
     char tag_text[23];
     char modified_text[30];
 };
 
-/* Where a request may be answered. */
+/* Which kind of thread may answer a request. */
 enum app_where {
-    APP_AT_ONCE,  /* by a thread that others wait for: it waits for nothing */
-    APP_READS,    /* its answer takes long to make, or to be taken by its reader */
-    APP_CHANGES,  /* it waits for a disk, for other changes, or for the rest of its body */
-    APP_DATABASE, /* it waits for a database */
-    APP_PARKED    /* it waits for a commit, and no thread with it */
+    APP_AT_ONCE,  /* a thread that must not block, because other requests wait for it */
+    APP_READS,    /* the answer takes long to produce, or to send to a slow reader */
+    APP_CHANGES,  /* waits for the disk, for other changes, or for the rest of the body */
+    APP_DATABASE, /* waits for the database */
+    APP_PARKED    /* waits for a commit, without occupying a thread */
 };
 
-/* Where a request goes; plain values that point into the request's target. */
+/* Where a request is to be handled. It can be copied; raw_id points into the request's target. */
 struct app_route {
-    size_t endpoint;   /* a row of the endpoints' table; behind its end: no such path */
-    struct str raw_id; /* the path's {id}, still encoded */
+    size_t endpoint;   /* index into the endpoints table; its length if no path matches */
+    struct str raw_id; /* the {id} segment of the path, still percent-encoded */
     enum app_where where;
-    uint64_t parked_until_ns; /* of APP_PARKED: a time of the steady clock */
+    uint64_t parked_until_ns; /* for APP_PARKED: when to stop waiting (steady clock) */
 };
 
-/* Opens the metrics in config->state_dir; `labels` gets what they are opened with, and must outlive
- * them. NULL with a sentence in `error`. */
+/* Opens the metrics in config->state_dir. Fills `labels`, which must outlive the metrics. On
+ * failure returns NULL with a message in `error`. */
 MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
                                             struct metrics_labels *labels, char *error,
                                             size_t error_size);
 
-/* Opens the store and the metrics in config->state_dir; `app` and `config` must outlive what is
- * opened on them. False with a sentence in `error`, and nothing to close. */
+/* Opens the store and the metrics in config->state_dir. `config` must outlive the app, and the app
+ * its sessions. On failure returns false with a message in `error`, and there is nothing to
+ * close. */
 MUST_CHECK bool app_open(struct app *app, const struct config *config,
                          const struct store_backend *backend, enum service_use use,
                          uint64_t started_us, char *error, size_t error_size);
 void app_close(struct app *app);
 
-/* Opens a session; call from one thread at a time, and use it in one. `answer_max`: the longest
- * body that its thread may wait for a reader to take; SIZE_MAX: any. */
+/* Opens a session, to be used by a single thread; calls must not overlap with each other.
+ * `answer_max` is the longest body that the thread may block on while sending it; SIZE_MAX: no
+ * limit. */
 MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
-/* Finds where a request goes, and where it may be answered. `whole`: all of its body has come. When
- * a parked one is woken, or its time is over, it is asked for again. */
+/* Finds the endpoint of a request and the kind of thread that may answer it. `whole`: the complete
+ * body has been received. Call it again when a parked request is woken or times out. */
 struct app_route app_route(struct app_session *session, const struct http_request *request,
                            bool whole);
 
-/* Answers a request into session->response, which lives until app_finish. Every request is counted
- * and logged here, and nowhere else. False: the answer is longer than the session's answer_max;
- * nothing was changed, counted or logged, and a session of APP_READS shall answer. */
+/* Answers a request; the answer is in session->response until app_finish. This is the only place
+ * where requests are counted and logged. Returns false if the answer exceeds the session's
+ * answer_max: then nothing was changed, counted or logged, and the request must be passed to a
+ * session for APP_READS. */
 MUST_CHECK bool app_handle(struct app_session *session, const struct http_request *request,
                            const struct app_route *route);
 
-/* Frees what the answer held. */
+/* Releases the memory held by the answer. */
 void app_finish(struct app_session *session);
 
 #endif

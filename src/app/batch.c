@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * POST /integrations:batch: {"operations":[…]}, made together or not at all. An operation is what
- * the request of the same name would be:
+ * POST /integrations:batch: {"operations":[…]}, executed together or not at all. Each operation
+ * corresponds to the single request of the same name, and sees the effect of those before it:
  *   {"op":"create","integration":{…}}
  *   {"op":"put","integration":{…},"if_match":"\"7\""}
  *   {"op":"patch","id":"…","patch":{…},"if_match":…}
- *   {"op":"delete","id":"…","if_match":…}
- * and sees what those before it have done. */
+ *   {"op":"delete","id":"…","if_match":…} */
 #include "app/answer.h"
 #include "app/handlers.h"
 #include "base/clock.h"
@@ -17,7 +16,7 @@
 
 enum {
     OPERATIONS_MAX = 1000,
-    PATCHED_MAX = 8 /* times MAX_BODY_BYTES: what patches may make together */
+    PATCHED_MAX = 8 /* total size of patched documents, in units of MAX_BODY_BYTES */
 };
 
 enum kind { CREATE, PUT, PATCH, DELETE, KINDS };
@@ -35,24 +34,24 @@ struct operation_read {
     enum kind kind;
     struct str id;
     struct str patch;
-    uint64_t if_revision; /* that the client asks for; 0: none */
-    bool guarded; /* its change's if_revision is ours: that of what a patch was applied to */
+    uint64_t if_revision; /* required by the client; 0: any */
+    bool guarded;         /* the change's if_revision is that of the document that was patched */
 };
 
 struct batch {
     const struct call *call;
     struct arena *arena;
-    struct arena patched; /* documents that patches make; of one attempt */
+    struct arena patched; /* documents produced by patches; reset for each attempt */
     size_t patched_len;
     struct operation_read *operations;
     struct store_change *changes;
     size_t len;
     struct faults *faults;
     struct fault_place list_place; /* of the list of operations */
-    struct fault_place place;      /* of the operation that is read */
+    struct fault_place place;      /* of the current operation */
 };
 
-/* ---- what is wrong ---- */
+/* ---- faults ---- */
 
 static void add_fault(struct batch *batch, const char *message, const char *type)
 {
@@ -66,7 +65,7 @@ static void add_member_fault(struct batch *batch, const char *member, const char
     faults_add(batch->faults, &place, str_from(message), type);
 }
 
-/* ---- reading ---- */
+/* ---- parsing ---- */
 
 static bool read_kind(struct batch *batch, const struct json_member *member, enum kind *kind)
 {
@@ -84,7 +83,8 @@ static bool read_kind(struct batch *batch, const struct json_member *member, enu
     return false;
 }
 
-/* A string; false if it is there and none. */
+/* Reads a string; leaves it empty if the member is absent, and returns false if it is not a
+ * string. */
 static bool read_string(struct batch *batch, const struct json_member *member, const char *name,
                         struct str *text)
 {
@@ -112,7 +112,7 @@ static void read_if_match(struct batch *batch, const struct json_member *member,
                          "value_error.etag");
 }
 
-/* Takes what was read of an integration into the change. */
+/* Copies an integration that was read successfully into the change. */
 static void take_outcome(struct batch *batch, enum integration_outcome outcome,
                          const struct integration *integration, struct store_change *change)
 {
@@ -120,7 +120,7 @@ static void take_outcome(struct batch *batch, enum integration_outcome outcome,
         change->id = integration->id;
         change->document = integration->document;
     } else if (outcome != INTEGRATION_INVALID) {
-        batch->arena->failed = true; /* the whole body was read before: there is no other reason */
+        batch->arena->failed = true; /* parsed before: out of memory */
     }
 }
 
@@ -147,7 +147,7 @@ static void read_integration(struct batch *batch, const struct json_member *memb
         &integration, change);
 }
 
-/* Reads what an operation names besides its kind and its id. */
+/* Reads the members of an operation other than its kind and id. */
 static void read_content(struct batch *batch, const struct json_member members[MEMBERS],
                          struct operation_read *operation, struct store_change *change)
 {
@@ -181,7 +181,7 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     for (size_t i = 0; i < MEMBERS; i++)
         members[i].name = member_names[i];
     if (json_scan(batch->arena, text, &root, members, MEMBERS, &error) != JSON_OK) {
-        batch->arena->failed = true; /* it was read before */
+        batch->arena->failed = true; /* valid JSON, parsed before: out of memory */
         return;
     }
     if (root.kind != JSON_OBJECT) {
@@ -196,7 +196,7 @@ static void read_operation(struct batch *batch, struct str text, struct operatio
     read_content(batch, members, operation, change);
 }
 
-/* Finds the list of operations; answers what is wrong with it. */
+/* Finds the list of operations; if there is none, adds a fault or answers with an error. */
 static bool read_list(struct batch *batch, struct json_value *list)
 {
     const struct http_request *request = batch->call->request;
@@ -214,7 +214,7 @@ static bool read_list(struct batch *batch, struct json_value *list)
     return batch->faults->len == 0;
 }
 
-/* How many operations there are; false: too many. */
+/* Counts the operations; returns false if there are too many. */
 static bool count_operations(struct batch *batch, const struct json_value *list)
 {
     struct str rest = list->text;
@@ -232,7 +232,7 @@ static void set_place(struct batch *batch, size_t at)
     batch->place = fault_place_number(&batch->list_place, at);
 }
 
-/* Reads the operations. False: there are faults, or no memory. */
+/* Parses all operations. Returns false on faults or lack of memory. */
 static bool read_batch(struct batch *batch)
 {
     struct json_value list;
@@ -240,7 +240,7 @@ static bool read_batch(struct batch *batch)
     struct str element;
     if (!read_list(batch, &list) || !count_operations(batch, &list))
         return false;
-    size_t room = batch->len + 1; /* an arena gives nothing for nothing */
+    size_t room = batch->len + 1; /* never zero bytes */
     batch->operations = arena_alloc(batch->arena, room * sizeof *batch->operations);
     batch->changes = arena_alloc(batch->arena, room * sizeof *batch->changes);
     if (batch->arena->failed)
@@ -256,7 +256,7 @@ static bool read_batch(struct batch *batch)
 
 /* ---- patches ---- */
 
-/* What an operation before number `at` makes of the same integration; NULL: none touches it. */
+/* The last operation before number `at` on the same integration, or NULL. */
 static const struct store_change *find_earlier(const struct batch *batch, size_t at)
 {
     for (size_t i = at; i-- > 0;)
@@ -265,8 +265,8 @@ static const struct store_change *find_earlier(const struct batch *batch, size_t
     return NULL;
 }
 
-/* Appends the document that a patch is for: as an operation before leaves it, or as the store has
- * it. */
+/* Appends the document that a patch applies to: the result of an earlier operation, or else the
+ * stored document. */
 static enum store_status find_document(struct batch *batch, size_t at, bool fresh,
                                        struct buffer *document)
 {
@@ -281,7 +281,7 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
         call_get_to_change(batch->call, operation->id, fresh, &record, document);
     if (status != STORE_OK)
         return status;
-    operation->guarded = !fresh || operation->if_revision == 0; /* what was read may be old */
+    operation->guarded = !fresh || operation->if_revision == 0; /* the document may be outdated */
     batch->changes[at].if_revision = record.revision;
     return operation->if_revision == 0 || operation->if_revision == record.revision ? STORE_OK
                                                                                     : STORE_CHANGED;
@@ -308,7 +308,7 @@ static void apply_patch(struct batch *batch, size_t at, struct str document)
                          "value_error.too_large");
 }
 
-/* Makes documents of the patches. *failed: of which that could not be done. */
+/* Replaces patches by the resulting documents. On failure, *failed is the operation at fault. */
 static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *failed)
 {
     for (size_t i = 0; i < batch->len; i++) {
@@ -317,7 +317,7 @@ static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *
             continue;
         *failed = i;
         enum store_status status = find_document(batch, i, fresh, &document);
-        if (status == STORE_OK && document.len > 0) /* else an earlier patch has faults */
+        if (status == STORE_OK && document.len > 0) /* else an earlier patch had faults */
             apply_patch(batch, i, buffer_str(&document));
         batch->arena->failed |= document.failed | batch->patched.failed;
         buffer_release(&document);
@@ -331,7 +331,7 @@ static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *
     return STORE_OK;
 }
 
-/* ---- the answer ---- */
+/* ---- answering ---- */
 
 static void answer_results(const struct batch *batch, uint64_t revision)
 {
@@ -355,7 +355,7 @@ static void answer_results(const struct batch *batch, uint64_t revision)
     buffer_append_str(body, STR("]}"));
 }
 
-/* Answers that one operation cannot be made, so that none was. */
+/* Answers that one operation failed, so that none was executed. */
 static void answer_failed(struct batch *batch, enum store_status status, size_t failed)
 {
     set_place(batch, failed);
@@ -371,7 +371,7 @@ static void answer_failed(struct batch *batch, enum store_status status, size_t 
         answer_failure(batch->call, status);
 }
 
-/* Makes the changes. *again: what a patch was applied to was not what is there. */
+/* Makes the changes. Sets *again if a document has changed since a patch was applied to it. */
 static enum store_status make_changes(struct batch *batch, bool fresh, struct store_batch *made,
                                       bool *again)
 {
@@ -391,7 +391,7 @@ static bool lacks_condition(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->len; i++)
         if (batch->operations[i].kind != CREATE && batch->operations[i].if_revision == 0 &&
-            find_earlier(batch, i) == NULL) /* else its tag is not known yet */
+            find_earlier(batch, i) == NULL) /* otherwise its tag cannot be known yet */
             return batch->call->session->app->config->require_if_match;
     return false;
 }

@@ -8,17 +8,17 @@ struct listing {
     const struct call *call;
     const struct query *query;
     struct buffer *body;
-    struct arena arena; /* of one record */
+    struct arena arena; /* reset for each record */
     struct buffer scratch;
     uint64_t count;
-    uint64_t last; /* sequence number of the last one shown */
-    bool more;     /* than the limit */
+    uint64_t last; /* sequence number of the last record shown */
+    bool more;     /* there are more records than the limit */
 };
 
 static bool append_to_list(void *context, const struct store_record *record)
 {
     struct listing *listing = context;
-    if (listing->body->len > listing->call->session->answer_max) /* it is not answered here */
+    if (listing->body->len > listing->call->session->answer_max) /* too long for this session */
         return false;
     arena_reset(&listing->arena);
     if (!query_wants(listing->query, record, &listing->arena, &listing->scratch))

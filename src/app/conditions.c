@@ -3,7 +3,7 @@
 
 #include "app/answer.h"
 
-#define NEVER UINT64_MAX /* a revision that nothing has */
+#define NEVER UINT64_MAX /* a revision that no document ever has */
 
 void conditions_tell(const struct call *call, uint64_t revision, uint64_t updated_us)
 {
@@ -14,7 +14,7 @@ void conditions_tell(const struct call *call, uint64_t revision, uint64_t update
     buffer_append_u64(&tag, revision);
     buffer_append_char(&tag, '"');
     http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
-    /* A cache would else guess how long it may keep what has a date (RFC 9111, section 4.2.2). */
+    /* Without it, a cache may use the date to guess a lifetime (RFC 9111, section 4.2.2). */
     http_response_header(&session->response, STR("Cache-Control"), STR("private, no-cache"));
     if (updated_us == 0)
         return;
@@ -22,7 +22,7 @@ void conditions_tell(const struct call *call, uint64_t revision, uint64_t update
     http_response_header(&session->response, STR("Last-Modified"), buffer_str(&date));
 }
 
-/* The revision that a tag names; NEVER: none of ours. */
+/* The revision that a tag names, or NEVER if it is not one of our tags. */
 static uint64_t revision_of(const struct http_tag *tag)
 {
     uint64_t revision;
@@ -31,7 +31,8 @@ static uint64_t revision_of(const struct http_tag *tag)
     return ours ? revision : NEVER;
 }
 
-/* Whether a list of tags has a revision; by weak comparison, or strong (section 8.8.3.2). */
+/* Whether a list of tags contains a revision, by weak or strong comparison (RFC 9110, section
+ * 8.8.3.2). */
 static bool names(struct str list, uint64_t revision, bool weak)
 {
     struct http_tag tag;
@@ -48,7 +49,7 @@ uint64_t conditions_known(const struct http_request *request)
     return http_next_tag(&list, &tag) ? revision_of(&tag) : 0;
 }
 
-/* Whether something has been changed since a date; true as well if that is none. */
+/* Whether something has been changed since a date; also true if the date is invalid. */
 static bool changed_since(struct str date, uint64_t updated_us)
 {
     int64_t seconds;
@@ -63,14 +64,14 @@ bool conditions_has(const struct call *call, uint64_t revision, uint64_t updated
     return http_is_any(request->if_none_match) || names(request->if_none_match, revision, true);
 }
 
-/* Whether a change is conditional by date. */
+/* Whether the request makes its change conditional on a date. */
 static bool has_date(const struct http_request *request)
 {
     int64_t seconds;
     return request->if_match.len == 0 && http_read_date(request->if_unmodified_since, &seconds);
 }
 
-/* Whether what is there fulfills all conditions of a change. */
+/* Whether the current document satisfies all conditions of a change. */
 static bool holds(const struct http_request *request, const struct store_record *record)
 {
     bool wanted = request->if_match.len == 0 || http_is_any(request->if_match) ||
@@ -82,15 +83,17 @@ static bool holds(const struct http_request *request, const struct store_record 
     return wanted && !unwanted;
 }
 
-/* Conditions that one revision cannot express are held against what is there; what changes then
- * fails them. */
+/* Checks conditions that a single revision cannot express against the current document. If it
+ * satisfies them, its revision becomes the condition of the change, so that a concurrent change
+ * makes it fail. */
 static bool look(const struct call *call, uint64_t *if_revision)
 {
     struct store_record record;
     struct buffer *body = &call->session->response.body;
     enum store_status status = call_get_to_change(call, call->id, true, &record, body);
     buffer_reset(body, SIZE_MAX);
-    /* That there is none the change itself will say, unless somebody is faster. */
+    /* A missing document is reported by the change itself, or by NEVER if somebody creates it
+     * meanwhile. */
     bool fulfilled = status == STORE_OK && holds(call->request, &record);
     *if_revision = fulfilled ? record.revision : NEVER;
     if (status != STORE_OK && status != STORE_NOT_FOUND)
@@ -106,11 +109,12 @@ static bool read_if_match(const struct call *call, uint64_t *if_revision)
         return true;
     *if_revision = NEVER;
     if (!http_next_tag(&list, &tag))
-        return true; /* it is no tag: nothing matches */
+        return true; /* not a valid tag: nothing matches */
     if (list.len > 0)
         return look(call, if_revision);
     uint64_t revision = revision_of(&tag);
-    if (!tag.weak && revision != 0) /* the store's before its first change */
+    /* "0" is the list's tag before the first change, never that of a document. */
+    if (!tag.weak && revision != 0)
         *if_revision = revision;
     return true;
 }

@@ -5,7 +5,7 @@
 
 static const struct str methods = STR_INIT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
-/* What a page may read of an answer besides what Fetch lets it (section 4.5 of that). */
+/* Response headers that a page may read, besides those that Fetch always allows (section 4.5). */
 static const struct str exposed = STR_INIT("Accept-Patch, Age, Allow, ETag, Link, Location, "
                                            "Retry-After, X-Request-ID, X-Revision, traceparent");
 
@@ -14,7 +14,7 @@ static struct str allowed_origins(const struct call *call)
     return str_from(call->session->app->config->cors_allow_origins);
 }
 
-/* Whether `list`, separated by commas, has `item`. */
+/* Whether the comma-separated `list` contains `item`. */
 static bool list_has(struct str list, struct str item)
 {
     struct str entry;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * Cross-origin requests (the Fetch standard's CORS protocol), off unless origins are configured. */
+ * Cross-origin requests (the CORS protocol of the Fetch standard). Disabled unless origins are
+ * configured. */
 #ifndef APP_CORS_H
 #define APP_CORS_H
 
 #include "app/call.h"
 
-/* Whether a request is a preflight that CORS is there to answer. */
+/* Whether the request is a preflight that CORS has to answer. */
 bool cors_is_preflight(const struct call *call);
 void cors_answer_preflight(const struct call *call);
 

@@ -18,8 +18,8 @@ void handle_openapi(const struct call *call)
     answer_page(call, "openapi.json", STR("application/json"));
 }
 
-/* The page loads its own files only, and is in nobody's frame (Content Security Policy, level 3).
- */
+/* The page may load only files of its own origin, and may not be framed (Content Security Policy
+ * Level 3). */
 void handle_docs(const struct call *call)
 {
     http_response_header(

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the service does, a function an operation. They start from a request that the gate has
- * checked. */
+ * The handlers, one per operation. They are called for requests that passed the gate. */
 #ifndef APP_HANDLERS_H
 #define APP_HANDLERS_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The files of api/ that the service answers, as the build put them into the program. */
+ * The files of api/ that the service serves, embedded into the program by the build. */
 #ifndef APP_PAGES_H
 #define APP_PAGES_H
 

@@ -5,7 +5,7 @@
 #include "base/text.h"
 #include "model/json.h"
 
-/* ---- reading ---- */
+/* ---- parsing ---- */
 
 struct reader {
     const struct call *call;
@@ -36,7 +36,7 @@ static void read_limit(struct reader *reader, struct str value)
 
 static void read_after(struct reader *reader, struct str value)
 {
-    uint64_t after = 0; /* an empty value: from the start */
+    uint64_t after = 0; /* an empty value means: from the start */
     if (value.len == 0 || (str_to_u64(value, &after) && after <= INT64_MAX))
         reader->query->after = after;
     else
@@ -64,12 +64,12 @@ static void read_id(struct reader *reader, struct str value)
     if (query->ids == NULL)
         query->ids = arena_alloc(&reader->call->session->arena, STORE_IDS_MAX * sizeof *query->ids);
     if (query->ids == NULL)
-        return; /* the arena says so */
+        return; /* the failure is recorded in the arena */
     if (query->ids_len == STORE_IDS_MAX)
         fault(reader, "id", "ensure this value has at most 100 items",
               "value_error.list.max_items");
     else
-        /* What can be no id is asked for as one that none has: stores take nothing else. */
+        /* Stores accept valid ids only: replace an invalid one by an id that no integration has. */
         query->ids[query->ids_len++] = integration_id_is_valid(value) ? value : STR("..");
 }
 
@@ -90,7 +90,7 @@ static void read_fields(struct reader *reader, struct str value)
         }
         fields |= 1U << field;
     }
-    reader->query->fields |= fields; /* named with commas between, or one by one */
+    reader->query->fields |= fields; /* comma-separated or in repeated parameters */
 }
 
 static const struct parameter {
@@ -133,13 +133,13 @@ bool query_read(const struct call *call, enum query_kind kind, struct query *que
     return false;
 }
 
-/* ---- what was asked for ---- */
+/* ---- applying the query ---- */
 
-/* Whether a JSON string has the folded text in it. */
+/* Whether a JSON string contains the case-folded text. */
 static bool has_text(struct arena *arena, struct str string, struct str text,
                      struct buffer *scratch)
 {
-    if (string.len < 2 || string.data[0] != '"') /* this service has not written it */
+    if (string.len < 2 || string.data[0] != '"') /* not written by this service */
         return false;
     struct str value = {string.data + 1, string.len - 2};
     if (memchr(string.data, '\\', string.len) != NULL)

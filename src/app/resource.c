@@ -6,7 +6,7 @@
 #include "base/clock.h"
 #include "model/integration.h"
 
-/* Puts the members that are asked for in the place of the document in the body. */
+/* Replaces the document in the body by the selected members. */
 static void choose_fields(const struct call *call, const struct query *query,
                           struct store_record *record, struct buffer *body)
 {
@@ -61,7 +61,7 @@ static enum store_status make_change(const struct call *call, const struct store
     return status;
 }
 
-/* Tells where the new integration is. */
+/* Adds the Location of the new integration. */
 static void tell_location(const struct call *call, struct str id)
 {
     struct str path = http_target_path(call->request->target);
@@ -77,11 +77,11 @@ static void tell_location(const struct call *call, struct str id)
     answer_header(call, STR("Location"), &location);
 }
 
-/* Makes the change and answers with the integration as it is then. */
+/* Makes the change, and answers with the resulting integration. */
 static enum store_status write(const struct call *call, const struct store_change *change)
 {
     bool creates = change->operation == STORE_CREATE;
-    /* The answer comes first: what is committed must not fail for want of memory. */
+    /* Build the answer first: after the commit, running out of memory must not fail the request. */
     struct buffer *body = answer_json(call, creates ? 201 : 200);
     buffer_reset(body, SIZE_MAX);
     buffer_append_str(body, change->document);
@@ -99,7 +99,7 @@ static struct integration_rules rules_of(const struct call *call)
         .is_json = http_content_type_is_json(call->request->content_type), .path_id = call->id};
 }
 
-/* Reads the request's body as an integration; answers what is wrong with it. */
+/* Parses the request body as an integration; if it is invalid, answers with the error. */
 static bool read_integration(const struct call *call, struct integration *integration)
 {
     struct integration_rules rules = rules_of(call);
@@ -156,8 +156,8 @@ static bool is_patch(struct str content_type)
            http_content_type_is(content_type, STR("application/json"));
 }
 
-/* Applies the body to what the store has, if it still has that then: STORE_CHANGED if not.
- * *answered: what is wrong with the body. */
+/* Applies the body to the stored document, and writes the result unless the document has changed in
+ * between (STORE_CHANGED). If the body is at fault, answers with the error and sets *answered. */
 static enum store_status patch_once(const struct call *call, struct arena *scratch, bool fresh,
                                     uint64_t if_revision, bool *answered)
 {
@@ -166,7 +166,7 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
     struct integration_rules rules = rules_of(call);
     struct integration integration;
     struct store_record record;
-    buffer_reset(body, SIZE_MAX); /* of what an earlier attempt left */
+    buffer_reset(body, SIZE_MAX); /* discard what an earlier attempt left */
     enum store_status status = call_get_to_change(call, call->id, fresh, &record, body);
     if (status != STORE_OK)
         return status;
@@ -198,7 +198,7 @@ void handle_patch(const struct call *call)
     struct store_change change = {.id = call->id};
     bool answered = false;
     bool fresh = false;
-    struct arena scratch = {0}; /* of one attempt */
+    struct arena scratch = {0}; /* reset for each attempt */
     enum store_status status = STORE_NOT_FOUND;
     if (!is_patch(call->request->content_type)) {
         http_response_header(response, STR("Accept-Patch"), answer_patch_types);
@@ -212,8 +212,9 @@ void handle_patch(const struct call *call)
         response->headers_len = 0;
         arena_reset(&scratch);
         status = patch_once(call, &scratch, fresh, change.if_revision, &answered);
-        /* What it was read from may have been older than the condition; then only the client can
-         * tell what to do. */
+        /* The first attempt may have read from a replica older than the client's condition. If a
+         * fresh read does not satisfy the condition either, only the client can resolve the
+         * conflict. */
         if (status != STORE_CHANGED || (fresh && change.if_revision != 0))
             break;
         if (clock_steady_ns() > call->caller.deadline_ns) {

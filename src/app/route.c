@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * From a request to its endpoint, and to the kind of thread that may answer it. */
+ * Maps a request to its endpoint, and to the kind of thread that may answer it. */
 #include "app/conditions.h"
 #include "app/endpoints.h"
 #include "base/text.h"
@@ -21,9 +21,9 @@ void endpoint_allow(const struct endpoint *endpoint, struct buffer *out)
     buffer_append_str(out, str_from(http_method_names[HTTP_OPTIONS]));
 }
 
-/* ---- the endpoint ---- */
+/* ---- finding the endpoint ---- */
 
-/* Whether a segment of a path, still encoded, is the plain text `literal`. */
+/* Whether a path segment, still percent-encoded, equals the plain text `literal`. */
 static bool segment_is(struct str segment, struct str literal)
 {
     while (segment.len > 0 && literal.len > 0) {
@@ -35,8 +35,8 @@ static bool segment_is(struct str segment, struct str literal)
     return segment.len == 0 && literal.len == 0;
 }
 
-/* Holds a path against a template, segment by segment: an encoded slash separates nothing. One
- * slash at the end is allowed. */
+/* Matches a path against a template segment by segment, so that an encoded slash does not separate
+ * segments. One trailing slash is allowed. */
 static bool matches(struct str path, struct str template, struct str *raw_id)
 {
     struct str segment;
@@ -63,9 +63,9 @@ static void find_endpoint(const struct http_request *request, struct app_route *
         route->endpoint++;
 }
 
-/* ---- where it may be answered ---- */
+/* ---- choosing the kind of thread ---- */
 
-/* Whether a list is asked for by someone who has it: that is told at once. */
+/* Whether a client asks for a list that it already has: that can be answered without blocking. */
 static bool is_poll(struct app_session *session, const struct http_request *request)
 {
     uint64_t revision;

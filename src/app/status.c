@@ -48,7 +48,7 @@ void handle_ready(const struct call *call)
     answer_readiness(call, STR("{\"status\":\"ok\"}"));
 }
 
-/* What the store tells of itself; of its database, if it has one. */
+/* Renders the store's statistics, and those of its database if it has one. */
 static void render_store(const struct app *app, const struct store_stats *stats,
                          const struct metrics_page *page)
 {
@@ -81,7 +81,7 @@ static void render_store(const struct app *app, const struct store_stats *stats,
     if (!service_replicates(&app->service))
         return;
     metrics_render_samples(database, ARRAY_LEN(database), page);
-    if (stats->age_ms == UINT64_MAX) /* there is no replica yet */
+    if (stats->age_ms == UINT64_MAX) /* no replica yet */
         return;
     const struct metrics_sample age = {"integration_replica_age_seconds", NULL,
                                        "Time since the replica was known to lack nothing.",
@@ -89,7 +89,7 @@ static void render_store(const struct app *app, const struct store_stats *stats,
     metrics_render_samples(&age, 1, page);
 }
 
-/* OpenMetrics for who names it and likes nothing better, as Prometheus does. */
+/* OpenMetrics if the client names it and does not prefer plain text, as Prometheus does. */
 static enum metrics_format choose_format(struct str accept)
 {
     bool named;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the service answers to. The API's document is held against these rows by the build. */
+ * The endpoints of the service. The build checks that the API description matches these rows. */
 #include "app/endpoints.h"
 #include "app/handlers.h"
 
@@ -30,7 +30,7 @@ static const struct operation docs[HTTP_METHODS] = {[HTTP_GET] = {handle_docs}};
     ROW("/integrations/{id}", integration)                                                         \
     ROW("/integrations", integrations)                                                             \
     ROW("/integrations:batch", batch)                                                              \
-    ROW("/admin/integrations/{id}", integration) /* the chatbot framework's own paths */           \
+    ROW("/admin/integrations/{id}", integration) /* paths of the chatbot framework */              \
     ROW("/admin/integrations", integrations)                                                       \
     ROW("/health", health)                                                                         \
     ROW("/readiness", readiness)                                                                   \
