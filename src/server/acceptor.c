@@ -13,10 +13,10 @@
 #include "core/log.h"
 #include "server/poller.h"
 
-/* The signal that gets the acceptor out of accept4(2); it does nothing else. */
+/* Interrupts accept4(2) in the acceptor thread; the signal has no other effect. */
 #define WAKE_ACCEPTOR SIGUSR2
 
-enum { PAUSE_MS = 50 /* after a failure, of too many descriptors for example */ };
+enum { PAUSE_MS = 50 /* after a failure, for example if descriptors have run out */ };
 
 static void pause_ms(long ms)
 {
@@ -34,7 +34,7 @@ static void *accept_connections(void *argument)
         int fd = accept4(worker->options->listen_fd, NULL, NULL, SOCK_CLOEXEC);
         if (fd >= 0) {
             poller_take_in(worker, fd);
-        } else if (errno == EAGAIN) { /* another worker, stopping, made the socket non-blocking */
+        } else if (errno == EAGAIN) { /* a stopping worker made the shared socket non-blocking */
             poll(&(struct pollfd){worker->options->listen_fd, POLLIN, 0}, 1, -1);
         } else if (errno != EINTR && errno != ECONNABORTED) {
             LOG(LOG_ERROR, "cannot accept a connection", LOG_TEXT("error", strerror(errno)));
@@ -51,7 +51,7 @@ static void on_wake(int signal)
 
 bool acceptor_start(struct worker *worker)
 {
-    struct sigaction action = {.sa_handler = on_wake}; /* no SA_RESTART: accept4 shall return */
+    struct sigaction action = {.sa_handler = on_wake}; /* no SA_RESTART: accept4 must return */
     sigaction(WAKE_ACCEPTOR, &action, NULL);
     atomic_store(&worker->accepting, true);
     return pthread_create(&worker->acceptor, NULL, accept_connections, worker) == 0;
@@ -60,8 +60,8 @@ bool acceptor_start(struct worker *worker)
 void acceptor_stop(struct worker *worker)
 {
     atomic_store(&worker->accepting, false);
-    /* The signal may come just before accept4 begins: it is sent until the thread is seen to end.
-     */
+    /* A signal that arrives just before accept4 blocks is lost, so repeat it until the thread
+     * ends. */
     while (pthread_tryjoin_np(worker->acceptor, NULL) == EBUSY) {
         pthread_kill(worker->acceptor, WAKE_ACCEPTOR);
         pause_ms(1);

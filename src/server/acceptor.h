@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The thread that takes connections. It waits in accept4(2) on purpose: that is where the kernel
- * shares connections out among the workers in turn. */
+ * The thread that accepts connections. It deliberately blocks in accept4(2): blocked callers are
+ * woken in turn, so the kernel distributes connections evenly among the workers. */
 #ifndef SERVER_ACCEPTOR_H
 #define SERVER_ACCEPTOR_H
 
@@ -10,7 +10,7 @@
 MUST_CHECK bool acceptor_start(struct worker *worker);
 void acceptor_stop(struct worker *worker);
 
-/* Takes what connected before the service stopped listening. */
+/* Accepts the connections left in the queue when the service stopped listening. */
 void acceptor_take_queue(struct worker *worker);
 
 #endif

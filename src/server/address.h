@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Where the service listens: a unix socket's path or an address of this machine, written as in
- * LISTEN: "unix:PATH", "ADDRESS:PORT" or "[ADDRESS]:PORT", in numbers. */
+ * Addresses that the service listens on: the path of a unix socket, or a numeric IP address and
+ * port. They are written as in LISTEN: "unix:PATH", "ADDRESS:PORT" or "[ADDRESS]:PORT". */
 #ifndef SERVER_ADDRESS_H
 #define SERVER_ADDRESS_H
 
@@ -21,16 +21,17 @@ struct address {
     socklen_t len;
 };
 
-/* NULL, or what is wrong with the text. */
+/* Parses an address. Returns NULL, or a message that says what is wrong with `text`. */
 MUST_CHECK const char *address_parse(struct address *address, const char *text);
 
-/* Writes the address as text; false: it has none (an unnamed socket), or `size` is too small. */
+/* Formats an address. Returns false if it has no text form (an unnamed socket) or `size` is too
+ * small. */
 MUST_CHECK bool address_format(const struct address *address, char *text, size_t size);
 
-/* Whether only programs of this machine can connect. */
+/* Whether only programs on this machine can connect. */
 bool address_is_local(const struct address *address);
 
-/* A new stream socket of the address's family, connected to it; -1 with errno. */
+/* Returns a new stream socket connected to the address, or -1 with errno set. */
 int address_connect(const struct address *address);
 
 #endif

@@ -6,10 +6,10 @@
 
 /* ---- the request ---- */
 
-/* The variables that are read, and where they go; a web server may pass many more. */
+/* The variables that are used, and the fields they go to; web servers pass many more. */
 static const struct variable {
     struct str name;
-    size_t offset; /* of a struct str in struct http_request */
+    size_t offset; /* offset of a struct str in struct http_request */
 } variables_read[] = {
 #define VARIABLE(member_, name_, variable_)                                                        \
     {STR_INIT(variable_), offsetof(struct http_request, member_)},
@@ -17,7 +17,7 @@ static const struct variable {
 #undef VARIABLE
 };
 
-/* Of a doubled variable the first counts, as in libfcgi's own FCGX_GetParam. */
+/* If a variable is repeated, the first one counts, as with libfcgi's FCGX_GetParam. */
 static void read_variable(struct http_request *request, struct str name, struct str value)
 {
     for (size_t i = 0; i < ARRAY_LEN(variables_read); i++)
@@ -29,8 +29,8 @@ static void read_variable(struct http_request *request, struct str name, struct 
         }
 }
 
-/* What is left of `encoded` behind `plain`, if it begins with that and a segment ends there; its
- * data is NULL if not. */
+/* Returns the rest of `encoded` after `plain`, if `encoded` starts with it and the match ends at a
+ * segment boundary; otherwise a str whose data is NULL. */
 static struct str behind(struct str encoded, struct str plain)
 {
     for (size_t i = 0; i < plain.len; i++)
@@ -40,7 +40,7 @@ static struct str behind(struct str encoded, struct str plain)
     return ends ? encoded : (struct str){NULL, 0};
 }
 
-/* A path without slashes at its end. */
+/* Removes trailing slashes from a path. */
 static struct str without_slashes(struct str path)
 {
     while (path.len > 0 && path.data[path.len - 1] == '/')
@@ -56,7 +56,7 @@ static bool skip_path(struct str *target, struct str path)
     return rest.data != NULL;
 }
 
-/* The target behind SCRIPT_NAME, or behind the directory of that. */
+/* Removes SCRIPT_NAME, or else only its directory, from the start of the target. */
 static void skip_script(struct str *target, struct str script)
 {
     static const char *const names[] = {"/" CGI_SCRIPT ".fcgi", "/" CGI_SCRIPT ".cgi"};
@@ -98,7 +98,7 @@ void cgi_read(char *const *variables, const struct cgi_place *place, struct http
     else
         skip_script(&request->target, script);
     request->prefix = (struct str){target.data, target.len - request->target.len};
-    if (request->prefix.len == 0) /* a server in front has taken it off */
+    if (request->prefix.len == 0) /* a proxy in front has already removed it */
         request->prefix = without_slashes(place->root);
 }
 

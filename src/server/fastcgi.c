@@ -20,8 +20,8 @@ struct fastcgi {
 
 bool fastcgi_init(void)
 {
-    /* libfcgi waits up to 2 s for the peer when it closes a connection; the thread has others to
-     * serve. */
+    /* By default libfcgi waits up to 2 s for the peer when it closes a connection; this thread has
+     * other connections to serve. */
     if (setenv("LIBFCGI_OS_CLOSE_POLL_TIMEOUT", "0", 1) != 0)
         return false;
     return FCGX_Init() == 0;
@@ -48,11 +48,11 @@ struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms)
         return NULL;
     }
     set_timeout(fd, timeout_ms);
-    /* Fails on a unix socket, which needs it not. */
+    /* Fails on a unix socket, which does not need it. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     FCGX_InitRequest(&connection->request, -1, 0);
     connection->request.ipcFd = fd;
-    connection->request.keepConnection = 1; /* else the first FCGX_Accept_r would close it */
+    connection->request.keepConnection = 1; /* or the first FCGX_Accept_r would close it */
     return connection;
 }
 
@@ -75,7 +75,7 @@ enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned cha
     case FRAME_HEADED:
         return seen >= FASTCGI_STREAM_SIZE ? FASTCGI_STREAMING : FASTCGI_WAITING;
     case FRAME_PARTIAL:
-        /* Parameters beyond any server's limit. */
+        /* No web server allows parameters this large. */
         return seen == FASTCGI_LOOK_SIZE ? FASTCGI_GONE : FASTCGI_WAITING;
     case FRAME_BAD:
         break;
@@ -118,7 +118,7 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
 
 static void put(void *out, struct str text)
 {
-    const size_t most = 1 << 30; /* libfcgi counts with int */
+    const size_t most = 1 << 30; /* libfcgi counts in int */
     while (text.len > 0) {
         size_t part = text.len < most ? text.len : most;
         if (FCGX_PutStr(text.data, (int)part, out) < 0)
@@ -128,19 +128,20 @@ static void put(void *out, struct str text)
     }
 }
 
-/* Ends the request so that the web server does not keep the connection. A plain close could meet
- * the next request halfway, and nginx does not send a POST again.
+/* Ends the request in such a way that the web server closes the connection. If we simply closed it,
+ * the next request might already be on its way, and nginx does not retry a POST.
  *
- * nginx takes END_REQUEST for the end of the answer, and keeps the connection only if its buffer
- * ends there too: ngx_http_fastcgi_module.c sets `keepalive` where `f->pos + f->padding ==
- * f->last`, and not where that is less (since 1.1.4, when it learned to keep connections; the same
- * in 1.22 and 1.31). So a header of another record follows, which belongs to nothing, in one send:
- * nginx sees both together. No specification says so; tests/e2e/test_load.py holds nginx to it.
+ * nginx takes END_REQUEST as the end of the answer, and keeps the connection only if its buffer
+ * ends there as well: ngx_http_fastcgi_module.c sets `keepalive` if `f->pos + f->padding ==
+ * f->last`, but not if it is less (since 1.1.4, which introduced keepalive; the same in 1.22 and
+ * 1.31). We therefore append the header of a stray record in the same send, so that nginx receives
+ * both together. No specification guarantees this behaviour; tests/e2e/test_load.py checks that
+ * nginx has it.
  *
- * nWriters == 3 keeps libfcgi from sending an END_REQUEST of its own. */
+ * nWriters == 3 prevents libfcgi from sending an END_REQUEST of its own. */
 static void end_for_good(FCGX_Request *request)
 {
-    static const char complete[8] = {0}; /* application and protocol status (section 5.5) */
+    static const char complete[8] = {0}; /* application status and protocol status (section 5.5) */
     char storage[3 * WIRE_HEADER_LEN];
     struct buffer end = buffer_on(storage, sizeof storage);
     wire_append_record(&end, WIRE_END_REQUEST, (unsigned)request->requestId,
@@ -151,7 +152,7 @@ static void end_for_good(FCGX_Request *request)
     if (FCGX_FClose(request->out) != 0) /* the peer is gone */
         return;
     ssize_t sent = send(request->ipcFd, end.data, end.len, MSG_NOSIGNAL);
-    (void)sent; /* closed next, whatever became of it */
+    (void)sent; /* the connection is closed next in any case */
 }
 
 bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response, bool last)

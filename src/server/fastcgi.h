@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * One FastCGI connection of a web server, and the requests that come on it, one after the other.
- * libfcgi does the protocol; when to read is the caller's to say, so it accepts connections itself
- * and asks fastcgi_look first. The only file that knows libfcgi is fastcgi.c. */
+ * A FastCGI connection from a web server, and the requests that arrive on it one after the other.
+ * libfcgi implements the protocol, but reads with blocking calls; so the caller accepts connections
+ * itself, and uses fastcgi_look to decide when to read. Only fastcgi.c uses libfcgi. */
 #ifndef SERVER_FASTCGI_H
 #define SERVER_FASTCGI_H
 
@@ -16,55 +16,58 @@
 #include "server/cgi.h"
 
 enum {
-    FASTCGI_LOOK_SIZE = 64 * 1024, /* bytes of a request that fastcgi_look can see */
-    /* So many of them, and a handler reads the rest as it comes: a peer may send nothing more
-     * before some are taken (Apache waits while a quarter of the socket's buffer is full). */
+    FASTCGI_LOOK_SIZE = 64 * 1024, /* how many bytes of a request fastcgi_look can see */
+    /* Once this much of a request has arrived, a handler reads the rest as it comes: a peer may not
+     * send more until some of it has been read (Apache stops while a quarter of the socket buffer
+     * is full). */
     FASTCGI_STREAM_SIZE = 16 * 1024
 };
 
 enum fastcgi_arrival {
-    FASTCGI_WAITING,   /* not enough is there: look again when more comes */
-    FASTCGI_STREAMING, /* a long body is on its way: reading it may wait */
-    FASTCGI_COMPLETE,  /* the whole request is there: reading it does not wait */
-    FASTCGI_GONE       /* the peer closed, or sends what is no request: close */
+    FASTCGI_WAITING,   /* not enough has arrived: look again when there is more */
+    FASTCGI_STREAMING, /* a long body is arriving: reading it may block */
+    FASTCGI_COMPLETE,  /* the whole request has arrived: reading it does not block */
+    FASTCGI_GONE       /* the peer closed, or sent an invalid request: close the connection */
 };
 
 struct fastcgi;
 
-/* Prepares libfcgi; once a process, before the first connection. False: it failed. */
+/* Initializes libfcgi; call it once per process, before the first connection. Returns false on
+ * failure. */
 MUST_CHECK bool fastcgi_init(void);
 
-/* Frees what fastcgi_init took, after the last connection. */
+/* Undoes fastcgi_init, after the last connection. */
 void fastcgi_end(void);
 
-/* Takes over an accepted, blocking socket. A read or write on it waits `timeout_ms` at the most.
- * NULL (and the socket closed) when there is no memory. */
+/* Takes ownership of an accepted, blocking socket. Reads and writes on it time out after
+ * `timeout_ms`. If memory is lacking, closes the socket and returns NULL. */
 MUST_CHECK struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms);
 
 int fastcgi_fd(const struct fastcgi *connection);
 
-/* Sees without waiting how much of the next request is there. `scratch` is FASTCGI_LOOK_SIZE bytes.
- */
+/* Checks without blocking how much of the next request has arrived. `scratch` has FASTCGI_LOOK_SIZE
+ * bytes. */
 enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned char *scratch);
 
-/* Reads the parameters of a request that was seen to be there, of a service at `place`. *request
- * points into the connection until fastcgi_finish. False: the peer is gone or broke the protocol;
- * close. */
+/* Reads the parameters of a request that fastcgi_look has seen, for a service at `place`. *request
+ * points into the connection until fastcgi_finish. Returns false if the peer is gone or violated
+ * the protocol: close the connection. */
 MUST_CHECK bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place *place,
                               struct http_request *request);
 
-/* Reads the body to its end into `body`, to which request->body points then; one that is longer
- * than `max` is read and dropped, and request->body_too_large set. False: it was cut off, and
- * nothing may be done with the request; close. */
+/* Reads the whole body into `body`, and makes request->body point to it. A body longer than `max`
+ * is read but discarded, and request->body_too_large is set. Returns false if the body is
+ * incomplete: ignore the request and close the connection. */
 MUST_CHECK bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
                                   struct buffer *body, size_t max);
 
-/* Sends the answer and ends the request. True: the connection is kept for the next one. False: it
- * ended, because of `last` or by the peer's wish or fault; close. */
+/* Sends the answer and ends the request. Returns true if the connection stays open for another
+ * request; false if it ended, because of `last` or because the peer wanted or caused it: close the
+ * connection. */
 MUST_CHECK bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response,
                                bool last);
 
-/* Closes the socket and frees the connection, at any time. */
+/* Closes the socket and frees the connection; may be called at any time. */
 void fastcgi_close(struct fastcgi *connection);
 
 #endif

@@ -14,10 +14,11 @@ static void tell_ready(void *context)
 {
     const struct follower_options *options = context;
     ssize_t written = write(options->ready_fd, "", 1);
-    (void)written; /* nobody reads it any more: then nobody waits for it */
+    (void)written; /* if nobody reads it any more, nobody is waiting for it */
 }
 
-/* The signals that end it make this descriptor readable, and are never read. */
+/* Returns a descriptor that becomes readable when a signal to stop arrives. The signal is never
+ * read, so the descriptor stays readable. */
 static int open_stop_fd(void)
 {
     sigset_t signals;
@@ -33,7 +34,8 @@ int follower_run(const struct follower_options *options)
     char error[512] = "no memory or descriptor";
     struct metrics_labels labels;
     struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);
-    struct metrics_slot slot; /* for its memory and descriptors, which are the pool's too */
+    /* The follower's memory and descriptors are part of the pool's metrics. */
+    struct metrics_slot slot;
     struct service_follow follow = {
         .stop_fd = open_stop_fd(), .ready = tell_ready, .context = (void *)options};
     prctl(PR_SET_NAME, "follower"); /* for ps(1) and top(1) */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The follower process: keeps this host's replica of the database (struct store_backend, follow).
- * It understands the same signals as a worker, and exits with the same statuses. */
+ * The follower process, which maintains this host's replica of the database (see `follow` in struct
+ * store_backend). It handles the same signals as a worker, and has the same exit statuses. */
 #ifndef SERVER_FOLLOWER_H
 #define SERVER_FOLLOWER_H
 
@@ -10,11 +10,12 @@
 
 struct follower_options {
     const struct config *config;
-    const struct store_backend *backend; /* one with a follower */
-    int ready_fd;                        /* gets a byte when workers may start; closed at the end */
+    const struct store_backend *backend; /* must have a follower */
+    int ready_fd; /* a byte is written when workers may start; closed at the end */
 };
 
-/* Follows until told to stop; returns an exit status. The caller has blocked all signals. */
+/* Follows the database until told to stop; returns an exit status. The caller has blocked all
+ * signals. */
 int follower_run(const struct follower_options *options);
 
 #endif

@@ -5,13 +5,13 @@
 
 #include "server/wire.h"
 
-enum { PAIR_MAX = 0xFFFF /* bytes of a name or a value: more than any web server sends */ };
+enum { PAIR_MAX = 0xFFFF /* longest accepted name or value; more than any web server sends */ };
 
-/* Where a reader of name-value pairs stands: a pair may go on from one record to the next. */
+/* State of parsing name-value pairs, which may extend over several records. */
 struct pairs {
-    unsigned char lengths[8]; /* of the current pair, as far as they were read */
+    unsigned char lengths[8]; /* length bytes of the current pair read so far */
     size_t lengths_len;
-    size_t skip; /* bytes of its name and value still to come */
+    size_t skip; /* bytes of its name and value that remain to be skipped */
 };
 
 struct progress {
@@ -21,7 +21,8 @@ struct progress {
     bool has_body;
 };
 
-/* Reads a length of one byte, or of four with the top bit set. False: not all of it is there. */
+/* Reads a length of one byte, or of four if the top bit is set. Returns false if it is
+ * incomplete. */
 static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, size_t *length)
 {
     *taken = len > 0 && bytes[0] >= 0x80 ? 4 : 1;
@@ -33,7 +34,7 @@ static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, s
     return true;
 }
 
-/* Takes one more byte of a pair's lengths. False: they are more than any web server sends. */
+/* Adds a byte to the lengths of a pair. Returns false if a length exceeds PAIR_MAX. */
 static bool read_lengths(struct pairs *pairs, unsigned char byte)
 {
     size_t taken;
@@ -48,7 +49,7 @@ static bool read_lengths(struct pairs *pairs, unsigned char byte)
     return name <= PAIR_MAX && value <= PAIR_MAX;
 }
 
-/* Goes on with the pairs, through the content of a record. */
+/* Continues parsing pairs with the content of a record. */
 static bool read_pairs(struct pairs *pairs, const struct wire_record *record)
 {
     for (size_t at = 0; at < record->content_len;) {
@@ -71,12 +72,12 @@ static bool advance_params(struct progress *progress, const struct wire_record *
            progress->pairs.lengths_len == 0;
 }
 
-/* Goes one whole record further. False: the record does not belong there.
+/* Advances by one complete record. Returns false if the record is not acceptable at this point.
  *
- * Some records are refused for libfcgi's sake (2.4.2 to 2.4.5): it writes beyond its buffer when it
- * answers a management record (request id 0) that asks for many values, and takes other management
- * records for parameters; and it takes padding behind a BEGIN_REQUEST, or behind the empty record
- * that ends the parameters, for the next record. No web server sends any of these. */
+ * Some records are rejected because of bugs in libfcgi (2.4.2 to 2.4.5): it writes beyond its
+ * buffer when answering a management record (request id 0) that asks for many values; it takes
+ * other management records for parameters; and it takes padding after BEGIN_REQUEST, or after the
+ * empty record that ends the parameters, for the next record. No web server sends any of these. */
 static bool advance(struct progress *progress, const struct wire_record *record)
 {
     if (record->type == WIRE_BEGIN_REQUEST) {

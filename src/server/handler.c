@@ -6,7 +6,7 @@
 
 #include "server/poller.h"
 
-enum { BODY_KEPT = 256 * 1024 /* memory a thread keeps for the next request's body */ };
+enum { BODY_KEPT = 256 * 1024 /* memory that a thread keeps for later request bodies */ };
 
 enum handler_outcome handler_serve(struct server_thread *thread, struct connection *connection)
 {

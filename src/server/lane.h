@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Connections handed from one thread to others: a first-in-first-out queue that its takers wait on.
- */
+ * A FIFO queue that hands connections from one thread to others, which block while it is empty. */
 #ifndef SERVER_LANE_H
 #define SERVER_LANE_H
 
@@ -21,10 +20,10 @@ struct lane {
 void lane_init(struct lane *lane);
 void lane_put(struct lane *lane, struct connection *connection);
 
-/* Waits for a connection; NULL when the lane was closed. */
+/* Waits for a connection; returns NULL if the lane has been closed. */
 struct connection *lane_take(struct lane *lane);
 
-/* Wakes all takers for good; what is queued stays untaken. */
+/* Wakes all waiting threads for good; queued connections are not handed out any more. */
 void lane_close(struct lane *lane);
 void lane_release(struct lane *lane);
 

@@ -17,8 +17,8 @@ static void put_into_file(void *to, struct str part)
         fwrite(part.data, 1, part.len, to);
 }
 
-/* How much of standard input is the body: what CONTENT_LENGTH says, else all of it when the request
- * came in chunks (Apache passes those on without a length). */
+/* The number of bytes to read from standard input: CONTENT_LENGTH; or SIZE_MAX, meaning up to the
+ * end, if a chunked request has no length (Apache passes such requests on without one). */
 static size_t body_length(void)
 {
     const char *length = getenv("CONTENT_LENGTH");
@@ -28,7 +28,8 @@ static size_t body_length(void)
     return getenv("HTTP_TRANSFER_ENCODING") != NULL ? SIZE_MAX : 0;
 }
 
-/* Appends up to `wanted` bytes of standard input; 0 at its end, -1 when that failed. */
+/* Appends up to `wanted` bytes from standard input. Returns 0 at the end of input, -1 on
+ * failure. */
 static ssize_t read_some(struct buffer *body, size_t wanted)
 {
     enum { CHUNK = 16 * 1024 };
@@ -43,7 +44,7 @@ static ssize_t read_some(struct buffer *body, size_t wanted)
     return got;
 }
 
-/* As fastcgi_read_body. */
+/* Like fastcgi_read_body. */
 static bool read_body(struct http_request *request, struct buffer *body, size_t max)
 {
     size_t wanted = body_length();
@@ -67,7 +68,7 @@ static bool answer(struct app_session *session, const struct config *config)
     struct http_request request;
     struct buffer body = {0};
     cgi_read(environ, &place, &request);
-    /* Nobody follows the database between two requests: it is asked itself. */
+    /* No follower runs between requests, so query the database rather than the replica. */
     if (service_replicates(&session->app->service))
         request.cache_control = STR("no-cache");
     struct app_route route = app_route(session, &request, true);

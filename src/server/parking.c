@@ -58,7 +58,7 @@ void parking_init(struct worker *worker)
     pthread_cond_init(&worker->parking.changed, NULL);
 }
 
-/* Sees that the thread looks at `len` and `ending`. */
+/* Makes the thread check `len` and `ending` again. */
 static void tell_thread(struct parking *parking)
 {
     pthread_mutex_lock(&parking->lock);
@@ -70,7 +70,7 @@ void parking_end(struct worker *worker)
 {
     struct parking *parking = &worker->parking;
     atomic_store(&parking->ending, true);
-    /* The thread may be about to sleep: it is woken until it is seen to end. */
+    /* The thread may be about to sleep, so wake it repeatedly until it ends. */
     while (parking->started && pthread_tryjoin_np(parking->watcher, NULL) == EBUSY) {
         tell_thread(parking);
         event_wake(service_commits(&worker->app.service));
@@ -113,7 +113,7 @@ void parking_leave(struct worker *worker, struct connection *connection)
     atomic_fetch_sub(&parking->len, 1);
 }
 
-/* Routes the request again: whether it still waits. */
+/* Routes the request again, and returns whether it still waits. */
 static bool still_waits(struct worker *worker, struct connection *connection)
 {
     connection->route = app_route(&worker->poller.session, &connection->request, true);
@@ -127,7 +127,7 @@ bool parking_enter(struct worker *worker, struct connection *connection)
         return false;
     }
     link_in(&worker->parking, connection);
-    /* A commit since it was routed would have woken nobody. */
+    /* A commit between routing and linking in would not have woken this request. */
     if (!still_waits(worker, connection)) {
         parking_leave(worker, connection);
         return false;
@@ -136,7 +136,7 @@ bool parking_enter(struct worker *worker, struct connection *connection)
     return true;
 }
 
-/* Begins to go through the list if there is a reason to. */
+/* Starts a pass through the list, if there is a reason to. */
 static void begin_round(struct worker *worker, uint64_t now_ns)
 {
     struct parking *parking = &worker->parking;

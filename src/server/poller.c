@@ -15,9 +15,9 @@
 #include "server/parking.h"
 
 enum {
-    EVENTS = 64,           /* taken from epoll at a time */
-    CPU_COUNT_MS = 100,    /* how often the CPU time is counted, at most */
-    STUCK_CHECK_MS = 1000, /* how often half-sent requests are looked at, while there are any */
+    EVENTS = 64,           /* fetched from epoll at a time */
+    CPU_COUNT_MS = 100,    /* minimum interval between updates of the CPU time */
+    STUCK_CHECK_MS = 1000, /* interval between checks for stuck requests, if any are incomplete */
 };
 
 /* ---- connections ---- */
@@ -40,7 +40,7 @@ void poller_take_in(struct worker *worker, int fd)
         poller_watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
 }
 
-/* Remembers since when a request stands in part, and wakes up only when more of it comes. */
+/* Notes when an incomplete request was first seen, and waits (edge-triggered) for more of it. */
 static void wait_for_more(struct worker *worker, struct connection *connection)
 {
     if (connection->partial_since_ns != 0)
@@ -66,7 +66,7 @@ static void drop(struct worker *worker, struct connection *connection)
     connection_close(&worker->connections, connection);
 }
 
-/* Ends connections whose request has stood in part for too long. */
+/* Closes connections whose request has been incomplete for too long. */
 static void drop_stuck(struct worker *worker, uint64_t now_ns)
 {
     struct connection *stuck[EVENTS];
@@ -83,7 +83,7 @@ static void drop_stuck(struct worker *worker, uint64_t now_ns)
 
 /* ---- requests ---- */
 
-/* Takes the connection out of the poller's set until a handler has answered. */
+/* Stops watching the connection until a handler has answered. */
 static void hand_over(struct worker *worker, struct connection *connection)
 {
     epoll_ctl(worker->epoll_fd, EPOLL_CTL_DEL, fastcgi_fd(connection->fastcgi), NULL);
@@ -124,7 +124,7 @@ static void begin_request(struct worker *worker, struct connection *connection, 
 
 static void look_at(struct worker *worker, struct connection *connection)
 {
-    if (connection->is_parked) { /* nothing is to come but its end */
+    if (connection->is_parked) { /* no more data is expected: it was closed */
         drop(worker, connection);
         return;
     }
@@ -144,7 +144,7 @@ static void look_at(struct worker *worker, struct connection *connection)
     }
 }
 
-/* Answers what was parked and waits no more. */
+/* Hands over parked requests that need not wait any longer. */
 static void end_parking(struct worker *worker, uint64_t now_ns)
 {
     struct connection *connection;
@@ -152,7 +152,7 @@ static void end_parking(struct worker *worker, uint64_t now_ns)
         hand_over(worker, connection);
 }
 
-/* ---- the end ---- */
+/* ---- draining ---- */
 
 static void start_draining(struct worker *worker, bool take_queue)
 {
@@ -160,8 +160,8 @@ static void start_draining(struct worker *worker, bool take_queue)
         return;
     atomic_store(&worker->draining, true);
     atomic_store(&worker->app.leaving, true);
-    atomic_store(&worker->app.stopping,
-                 take_queue); /* else others stay, and the service is ready */
+    /* If other workers stay, the service remains ready. */
+    atomic_store(&worker->app.stopping, take_queue);
     worker->drain_until_ns = clock_after_ms(worker->options->config->drain_timeout_ms);
     acceptor_stop(worker);
     service_retire(&worker->app.service);
@@ -196,7 +196,7 @@ static void handle_event(struct worker *worker, const struct epoll_event *event)
         look_at(worker, event->data.ptr);
 }
 
-/* How long epoll may wait, in ms; -1: for ever. */
+/* How long epoll may wait, in ms; -1: indefinitely. */
 static int wait_ms(const struct worker *worker)
 {
     int wait = parking_wait_ms(worker);
@@ -245,10 +245,10 @@ void poller_run(struct worker *worker)
     }
 }
 
-/* ---- open and close ---- */
+/* ---- opening and closing ---- */
 
-/* Events of a descriptor that is no connection come with the address of its member as their mark.
- */
+/* Watches a descriptor that is not a connection. Its events carry the address of its member in
+ * struct worker. */
 static bool watch_fd(struct worker *worker, int fd, void *mark)
 {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = mark};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The worker's first thread: it watches every connection, answers what waits for nothing, hands
- * over what may wait, and parks what waits for a commit. */
+ * The main thread of a worker. It watches all connections, answers requests that cannot block,
+ * hands over those that may block, and parks those that wait for a commit. */
 #ifndef SERVER_POLLER_H
 #define SERVER_POLLER_H
 
@@ -9,20 +9,20 @@
 
 #include "server/state.h"
 
-/* Opens what is watched besides connections. False with errno. */
+/* Opens the descriptors that are watched besides connections. Returns false with errno set. */
 MUST_CHECK bool poller_open(struct worker *worker);
 void poller_close(struct worker *worker);
 
-/* Watches an accepted socket; any thread may call it. */
+/* Takes ownership of an accepted socket and watches it; any thread may call this. */
 void poller_take_in(struct worker *worker, int fd);
 
-/* Watches a connection from now on, or for other events; epoll_ctl(2). Any thread may call it for a
- * connection that is its own. */
+/* Starts watching a connection, or changes the events watched for, see epoll_ctl(2). A thread may
+ * call this for a connection that belongs to it. On failure the connection is closed. */
 void poller_watch(struct worker *worker, struct connection *connection, int operation,
                   uint32_t events);
 
-/* The event loop, until the worker was told to end and its connections are closed, or the time for
- * that is over. */
+/* Runs the event loop until the worker has been told to stop and all connections are closed, or the
+ * drain timeout has passed. */
 void poller_run(struct worker *worker);
 
 #endif

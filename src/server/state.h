@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the threads of a worker share. */
+ * State shared by the threads of a worker. */
 #ifndef SERVER_STATE_H
 #define SERVER_STATE_H
 
@@ -14,31 +14,32 @@
 #include "server/lane.h"
 #include "server/worker.h"
 
-/* Each kind of work that may wait has handlers of its own: a list or a scrape shall not wait for a
- * disk, for a body that is still on its way, or for a database that does not answer. */
+/* Each kind of blocking work has its own handlers, so that a list or a scrape never waits for the
+ * disk, for a body that is still arriving, or for a database that does not respond. */
 enum { LANES = APP_DATABASE + 1, HANDLERS_MAX = LANES * 64 };
 
-/* A thread that answers. */
+/* A thread that answers requests. */
 struct server_thread {
     struct worker *worker;
     struct app_session session;
     struct buffer body; /* of the current request */
-    pthread_t thread;   /* of a handler */
-    struct lane *lane;  /* where a handler takes its requests from */
+    pthread_t thread;   /* only for a handler */
+    struct lane *lane;  /* where a handler gets its requests from; only for a handler */
 };
 
-/* What is parked (parking.c). */
+/* The parked requests (parking.c). */
 struct parking {
-    struct connection *first; /* of a list; the poller's, as are the next three */
-    struct connection *next;  /* where a round through the list stands; NULL: none is under way */
-    uint64_t soonest_ns;      /* no wait ends before this time */
-    bool started;             /* the watcher was */
+    /* The first four members are used by the poller only. */
+    struct connection *first; /* head of the list */
+    struct connection *next;  /* next connection of the current pass through it; NULL: no pass */
+    uint64_t soonest_ns;      /* no parked request times out before this */
+    bool started;             /* the watcher thread has been started */
     pthread_t watcher;
     pthread_mutex_t lock;
-    pthread_cond_t changed; /* len or ending */
-    atomic_size_t len;      /* of the list */
+    pthread_cond_t changed; /* signalled when `len` or `ending` has changed */
+    atomic_size_t len;      /* length of the list */
     atomic_bool ending;
-    atomic_bool committed; /* since the last round */
+    atomic_bool committed; /* there was a commit since the last pass started */
 };
 
 struct worker {
@@ -46,25 +47,25 @@ struct worker {
     struct cgi_place place;
     struct app app;
     struct connection_set connections;
-    struct lane lanes[LANES]; /* by enum app_where; that of APP_AT_ONCE stays empty */
+    struct lane lanes[LANES]; /* indexed by enum app_where; the lane of APP_AT_ONCE stays empty */
     struct server_thread poller;
     struct server_thread handlers[HANDLERS_MAX];
     size_t handlers_len;
 
-    /* The acceptor's (acceptor.c): */
+    /* Used by the acceptor (acceptor.c): */
     pthread_t acceptor;
     atomic_bool accepting;
 
-    /* Any thread may look at, or write to: */
+    /* Accessible to all threads: */
     int epoll_fd;
-    int wake_fd; /* an eventfd: the poller shall look around */
+    int wake_fd; /* an eventfd that makes the poller check its state */
     atomic_bool draining;
-    atomic_size_t handed_over; /* requests with the handlers, waiting or being answered */
+    atomic_size_t handed_over; /* requests queued for or being answered by handlers */
 
-    /* The poller's own: */
+    /* Used by the poller only: */
     int signal_fd;
     struct parking parking;
-    size_t partial; /* connections with a request in part */
+    size_t partial; /* number of connections with an incomplete request */
     uint64_t drain_until_ns;
     uint64_t cpu_counted_ns;
     uint64_t stuck_checked_ns;

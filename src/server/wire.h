@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * FastCGI's records, as the specification has them (FastCGI 1.0, sections 3.3, 3.4, 5 and 8). */
+ * FastCGI records (FastCGI Specification 1.0, sections 3.3, 3.4, 5 and 8). */
 #ifndef SERVER_WIRE_H
 #define SERVER_WIRE_H
 
@@ -19,7 +19,7 @@ enum wire_type {
     WIRE_UNKNOWN_TYPE = 11
 };
 
-/* A record; its content lies in the bytes it was read from. */
+/* A record. Its content points into the bytes it was read from. */
 struct wire_record {
     unsigned version;
     unsigned type;
@@ -34,7 +34,7 @@ static inline unsigned wire_two_bytes(const unsigned char *bytes)
     return (unsigned)bytes[0] << 8 | bytes[1];
 }
 
-/* Reads the WIRE_HEADER_LEN bytes of a record's header. */
+/* Parses a record header, WIRE_HEADER_LEN bytes. */
 static inline struct wire_record wire_read_header(const unsigned char *bytes)
 {
     return (struct wire_record){
@@ -52,7 +52,7 @@ static inline size_t wire_record_len(const struct wire_record *record)
     return WIRE_HEADER_LEN + record->content_len + record->padding_len;
 }
 
-/* Appends a record without padding; `content` has at most 65,535 bytes. */
+/* Appends a record without padding; `content` is at most 65,535 bytes. */
 static inline void wire_append_record(struct buffer *out, enum wire_type type, unsigned request_id,
                                       struct str content)
 {

@@ -12,17 +12,17 @@
 #include "server/parking.h"
 #include "server/poller.h"
 
-enum { POLLER_ANSWER_MAX = 64 * 1024 /* surely fits into a socket's buffer */ };
+enum { POLLER_ANSWER_MAX = 64 * 1024 /* small enough to fit into a socket buffer */ };
 
 static void tell_ready(const struct worker_options *options)
 {
     if (options->ready_fd < 0)
         return;
     ssize_t written = write(options->ready_fd, "", 1);
-    (void)written; /* nobody reads it any more: then nobody waits for it */
+    (void)written; /* if nobody reads it any more, nobody is waiting for it */
 }
 
-/* Serves, once the poller has its session. */
+/* Runs the worker's threads, once the poller has a session. */
 static int run_threads(struct worker *worker)
 {
     int status = WORKER_UNUSABLE;

@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * A worker process: accepts connections of web servers and answers their requests.
+ * A worker process: accepts connections from web servers and answers their requests.
  *
- * Three kinds of threads. The acceptor takes connections. The poller, the process's first thread,
- * watches them all; a request that waits for nothing (a read from mapped memory) it answers itself.
- * Any other goes to the handlers, and leaves the poller's set until it is answered: so no read
- * waits behind a write's disk, a long body or a large answer. A half-sent request holds no thread,
- * until it is a long one, which holds a handler; a parked one holds none (parking.h).
+ * There are three kinds of threads. The acceptor accepts connections. The poller, the main thread
+ * of the process, watches all of them, and answers requests that cannot block (reads from mapped
+ * memory) itself. It hands other requests to handlers and does not watch their connections until
+ * they are answered, so that no read waits behind a disk write, a long body or a large answer. An
+ * incomplete request occupies no thread, unless it is long: then it occupies a handler. A parked
+ * request occupies none (see parking.h).
  *
- * Limits: a body that comes slowly holds a handler of the changes' lane while it comes. */
+ * Limits: a body that arrives slowly occupies a handler of the lane for changes until it is
+ * complete. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 
@@ -19,34 +21,35 @@
 #include "core/config.h"
 #include "store/store.h"
 
-/* What a worker is given by who forked it. */
+/* What the parent process passes to a worker. */
 struct worker_options {
     const struct config *config;
     const struct store_backend *backend;
-    int listen_fd; /* bound and listening; shared with other workers; closed at the end */
-    int ready_fd;  /* gets a byte when the worker serves, and is closed when it stops to; or -1 */
-    bool hosted; /* a web server's own, one of any number: SIGTERM is WORKER_END, for its socket may
-                    be nobody else's */
-    uint64_t started_us;         /* start of the service */
-    const atomic_bool *stopping; /* set from outside: the service is about to end */
+    int listen_fd; /* bound and listening, shared with other workers; closed at the end */
+    int ready_fd;  /* or -1; a byte is written when the worker serves; closed when it drains */
+    /* Started by a web server, one of any number of such processes. SIGTERM acts as WORKER_END,
+     * because nobody else may be using the socket. */
+    bool hosted;
+    uint64_t started_us;         /* when the service started */
+    const atomic_bool *stopping; /* set from outside: the whole service is stopping */
     atomic_bool *served;         /* set after the first request that did not break the store */
 };
 
 /* Exit statuses of a worker. */
 enum {
-    WORKER_DONE = 0,      /* asked to stop, and every request it had was answered */
+    WORKER_DONE = 0,      /* stopped as requested, all requests answered */
     WORKER_FAILED = 1,    /* gave up: requests were cut off, or the store is broken */
-    WORKER_UNUSABLE = 78, /* could not start (EX_CONFIG, sysexits.h); it has logged why */
+    WORKER_UNUSABLE = 78, /* could not start (EX_CONFIG, sysexits.h); the reason is logged */
 };
 
-/* The signals a worker understands; all others stay blocked. SIGTERM and SIGINT: drain, and leave
- * what waits in the listening socket's queue to the workers that stay. WORKER_END: drain, and
- * answer what is in the queue too, for nobody stays. Draining ends when all connections are closed,
- * or after DRAIN_TIMEOUT. */
+/* Signals handled by a worker; all others stay blocked. SIGTERM and SIGINT: drain, and leave the
+ * connections in the listen queue to the remaining workers. WORKER_END: drain, and also answer the
+ * connections in the queue, because no worker remains. Draining ends when all connections are
+ * closed, or after DRAIN_TIMEOUT. */
 #define WORKER_END SIGUSR1
 
-/* The service is about to end, and the web server in front first: requests that are parked are
- * answered now, and none is parked any more. */
+/* The service is about to stop, and the web server in front of it stops first: answer parked
+ * requests now, and park no more. */
 #define WORKER_LEAVE SIGHUP
 
 /* Serves until told to stop; returns an exit status. The caller has blocked all signals. */
