@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The embedded store: documents in LMDB, changed by whoever has the turn to write. */
+ * The embedded store: documents in LMDB. A process changes them while it holds the turn to
+ * write. */
 #include <stdio.h>
 #include <stdlib.h>
 

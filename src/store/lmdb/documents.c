@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-/* Stands before each document. */
+/* Header in front of each stored document. */
 struct record {
     uint64_t revision; /* of its last change */
     uint64_t created_us;
@@ -83,13 +83,13 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
         *record = record_of(sequence, value);
         if (record->revision != read->known)
             buffer_append_str(out, record->document);
-        record->document = (struct str){NULL, 0}; /* it is gone with the transaction */
+        record->document = (struct str){NULL, 0}; /* not valid after the transaction */
     }
     mdb_txn_reset(reader->txn);
     return environment_status(environment, code, "reading");
 }
 
-/* Shows all documents behind read->after. */
+/* Visits all documents after read->after. */
 static int visit_all(struct documents_reader *reader, const struct store_read *read,
                      store_visit *visit, void *context)
 {
@@ -118,7 +118,7 @@ static int compare_sequences(const void *a, const void *b)
     return one < other ? -1 : one > other;
 }
 
-/* Shows the documents of some ids, each once. */
+/* Visits the documents named by read->ids, each one once. */
 static int visit_some(struct documents_reader *reader, const struct store_read *read,
                       store_visit *visit, void *context)
 {

@@ -11,14 +11,15 @@
 
 enum {
     FORMAT = 1,
-    READERS_MAX = 4096, /* sessions of all processes; the first opener decides */
+    READERS_MAX = 4096, /* for the sessions of all processes; set by the first process to open the
+                           environment */
     DATABASES = 3,
-    LEAST_ROOM = 1 << 20 /* a disk with less is full to us */
+    LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
 
 static const struct str meta_key = STR_INIT("store");
 
-/* LMDB says EIO when a file system took only a part of what was written. */
+/* LMDB returns EIO after a short write, which a full file system causes. */
 static bool is_disk_full(MDB_env *env)
 {
     const char *path;
@@ -75,9 +76,9 @@ int environment_write_meta(struct environment *environment, MDB_txn *txn,
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
-/* ---- open and close ---- */
+/* ---- opening and closing ---- */
 
-/* Whether an environment without our meta database is someone else's. */
+/* Whether an environment without our "meta" database contains data of another program. */
 static bool holds_anything(MDB_txn *txn)
 {
     MDB_dbi main;
@@ -96,7 +97,8 @@ static int open_databases(struct environment *environment, MDB_txn *txn)
     return code;
 }
 
-/* Sees that the format is ours, or makes it so in a new environment. NULL, or what is wrong. */
+/* Checks that the format is ours, or initializes a new environment. Returns NULL, or an error
+ * message. */
 static const char *check_format(struct environment *environment, MDB_txn *txn)
 {
     struct environment_meta meta = {.format = FORMAT};
@@ -120,7 +122,7 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
 }
 
-/* Opens databases that are there already, without waiting for who changes them. */
+/* Opens existing databases without waiting for a writer. */
 static bool open_existing(struct environment *environment)
 {
     MDB_txn *txn;
@@ -133,12 +135,12 @@ static bool open_existing(struct environment *environment)
         mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &environment->documents) == MDB_SUCCESS &&
         environment_read_meta(environment, txn, &meta) == MDB_SUCCESS && meta.format == FORMAT;
     if (opened)
-        return mdb_txn_commit(txn) == MDB_SUCCESS; /* which keeps the handles */
+        return mdb_txn_commit(txn) == MDB_SUCCESS; /* keeps the database handles */
     mdb_txn_abort(txn);
     return false;
 }
 
-/* Opens the databases in the open environment. NULL, or what is wrong. */
+/* Opens the databases of an open environment. Returns NULL, or an error message. */
 static const char *prepare(struct environment *environment)
 {
     MDB_txn *txn;
@@ -176,7 +178,7 @@ static const char *open_environment(struct environment *environment, const char 
         return "data.mdb is not an LMDB file that this version can read";
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    /* A reader that was killed would keep old pages from being used again. */
+    /* Stale slots of killed readers would keep old pages from being reused. */
     mdb_reader_check(environment->env, &dead);
     return prepare(environment);
 }

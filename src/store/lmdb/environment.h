@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * An LMDB environment, mapped by every process of the host: its files, its format, and whose turn
- * it is to write. LMDB asks of its users (lmdb.h): open it after the last fork, and once a process.
+ * An LMDB environment, mapped by every process of the host: its files, its format, and the turn to
+ * write. LMDB requires (lmdb.h) that it is opened after the last fork, and once per process.
  *
  *   meta       "store" -> struct environment_meta
- *              "replica" -> the tag of the revision; only in a replica of a database
+ *              "replica" -> the tag of the revision; only in the replica of a database
  *   ids        id -> sequence number
- *   documents  sequence number -> a header and the document, so a list is one scan */
+ *   documents  sequence number -> a header and the document, so a list is a single scan */
 #ifndef STORE_LMDB_ENVIRONMENT_H
 #define STORE_LMDB_ENVIRONMENT_H
 
@@ -17,7 +17,7 @@
 
 struct environment {
     MDB_env *env;
-    struct turn turn; /* whose it is to write */
+    struct turn turn; /* the right to write */
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;
@@ -26,32 +26,34 @@ struct environment {
 struct environment_meta {
     uint64_t format;
     uint64_t revision;
-    uint64_t sequence; /* the last one given */
+    uint64_t sequence; /* the last one assigned */
 };
 
 struct environment_options {
     uint64_t max_bytes;
-    bool replica; /* the last commit may be lost with the power (nothing else): it comes again */
+    /* Power loss may undo the last commit, but nothing more; the follower fetches it again. */
+    bool replica;
 };
 
-/* Opens the environment in the directory `path`, and creates it when missing. False with a sentence
- * in `error`, and nothing to close. */
+/* Opens the environment in the directory `path`, creating it if it does not exist. On failure
+ * returns false with a message in `error`, and there is nothing to close. */
 MUST_CHECK bool environment_open(struct environment *environment, const char *path,
                                  const struct environment_options *options, char *error,
                                  size_t error_size);
 void environment_close(struct environment *environment);
 
-/* Both return LMDB's codes; MDB_INVALID: it is not ours. */
+/* Both return LMDB error codes; MDB_INVALID: the environment is not ours. */
 MUST_CHECK int environment_read_meta(struct environment *environment, MDB_txn *txn,
                                      struct environment_meta *meta);
 MUST_CHECK int environment_write_meta(struct environment *environment, MDB_txn *txn,
                                       struct environment_meta *meta);
 
-/* What one of LMDB's codes means to a caller; a failure is logged, with what was being done. */
+/* Converts an LMDB error code to a store status. Logs failures together with `doing`, what was
+ * being done. */
 enum store_status environment_status(const struct environment *environment, int code,
                                      const char *doing);
 
-/* A key or a value that points to `data`. */
+/* Wraps a pointer and a size as an LMDB key or value. */
 static inline MDB_val environment_value(const void *data, size_t size)
 {
     return (MDB_val){.mv_size = size, .mv_data = (void *)data};

@@ -10,7 +10,8 @@
 
 static int map(struct turn *turn)
 {
-    /* Its page gets its place on disk now: a full disk is an error here, not a SIGBUS later. */
+    /* Allocate the page on disk now, so that a full disk causes an error here rather than SIGBUS
+     * later. */
     int wrong = posix_fallocate(turn->fd, 0, sizeof *turn->page);
     if (wrong != 0)
         return wrong;

@@ -13,17 +13,17 @@
 
 enum { FORMAT = 2 };
 
-/* Who lacks a connection says so again more often than this. */
+/* How long a call to pg_area_want counts. A process that still lacks connections repeats it more
+ * often than this. */
 #define WANTED_NS 50000000ULL
 
 static const char other_format[] = "it is of another version";
 
-/* Maps the open file; NULL, or what is wrong. */
+/* Maps the open file. Returns NULL, or an error message. */
 static const char *map(struct pg_area *area)
 {
-    /* Its pages are given their place on disk now: a full disk is an error here, not a SIGBUS
-     * later.
-     */
+    /* Allocate the pages on disk now, so that a full disk causes an error here rather than SIGBUS
+     * later. */
     errno = posix_fallocate(area->fd, 0, sizeof *area->shared);
     if (errno != 0)
         return strerror(errno);
@@ -49,7 +49,7 @@ bool pg_area_open(struct pg_area *area, const char *path, size_t places, char *e
 {
     *area = (struct pg_area){.places = places};
     const char *wrong = open_file(area, path);
-    if (wrong == other_format) { /* it holds nothing that a new one would not soon hold */
+    if (wrong == other_format) { /* its content is soon rebuilt in a new file */
         pg_area_close(area);
         area->shared = NULL;
         wrong = unlink(path) == 0 ? open_file(area, path) : strerror(errno);
@@ -115,8 +115,8 @@ bool pg_area_is_wanted(const struct pg_area *area)
 {
     uint64_t now_ns = clock_steady_ns();
     uint64_t wanted_ns = atomic_load_explicit(&area->shared->wanted_ns, memory_order_relaxed);
-    return now_ns >= wanted_ns && now_ns - wanted_ns < WANTED_NS; /* a time to come is of before a
-                                                                     reboot */
+    /* A time in the future is from before a reboot. */
+    return now_ns >= wanted_ns && now_ns - wanted_ns < WANTED_NS;
 }
 
 size_t pg_area_count(struct pg_area *area, enum pg_use use)

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * What all processes of a state directory share about the database, in one file that they map: how
- * fresh the replica is, what the follower knows, counters, and a place for each connection. A place
- * is held by a lock that dies with its process, so the service never has more connections than it
- * may, whatever is killed. */
+ * State about the database that all processes of a state directory share in a mapped file: how
+ * fresh the replica is, what the follower knows, counters, and a place for each connection. Each
+ * place in use is protected by a lock that is released when its process dies, so the service never
+ * exceeds its connection limit, whatever is killed.
+ *
+ * Limits: PG_CONNECTIONS_MAX connections. */
 #ifndef STORE_PG_AREA_H
 #define STORE_PG_AREA_H
 
@@ -18,49 +20,52 @@ enum { PG_CONNECTIONS_MAX = 1024 };
 
 enum pg_presence { PG_UNKNOWN, PG_UP, PG_AWAY };
 
-/* What a place's holder is doing. */
+/* State of a place. */
 enum pg_use { PG_FREE, PG_IDLE, PG_BUSY };
 
-/* The file's content; a new one is zeroed. Members keep their places: at an upgrade processes of
- * two versions map it. */
+/* Content of the file; all zeros in a new file. Do not move members: during an upgrade processes of
+ * two versions map the file. */
 struct pg_shared {
     _Atomic uint64_t format;
-    _Atomic uint64_t complete_us; /* wall clock: when the replica was last known to lack nothing */
-    _Atomic uint64_t presence;    /* enum pg_presence, by the follower */
-    _Atomic uint64_t commits;     /* batches of changes committed */
-    _Atomic uint64_t failures;    /* changes and reads that the database did not take */
+    _Atomic uint64_t complete_us; /* wall clock: when the replica was last known to be complete */
+    _Atomic uint64_t presence;    /* enum pg_presence, set by the follower */
+    _Atomic uint64_t commits;     /* number of batches committed */
+    _Atomic uint64_t failures;    /* changes and reads that failed in the database */
     _Atomic uint64_t connects;    /* connections opened */
-    _Atomic uint64_t copies;      /* whole copies made of the database */
-    _Atomic uint64_t wanted_ns;   /* steady clock: when a process last lacked its fair part of the
-                                     connections */
+    _Atomic uint64_t copies;      /* full copies made of the database */
+    /* Steady clock: when a process last lacked its fair share of the connections. */
+    _Atomic uint64_t wanted_ns;
     _Atomic uint8_t uses[PG_CONNECTIONS_MAX];
-    struct event progress; /* the replica came further, or complete_us or presence changed */
+    /* Signalled when the replica has advanced, or complete_us or presence has changed. */
+    struct event progress;
 };
 
 struct pg_area {
     int fd;
     struct pg_shared *shared;
-    size_t places; /* how many connections there may be */
-    atomic_bool
-        taken[PG_CONNECTIONS_MAX]; /* by this process: a lock does not keep its own holder out */
+    size_t places; /* maximum number of connections */
+    /* Taken by this process; needed because the file lock does not exclude its own holder. */
+    atomic_bool taken[PG_CONNECTIONS_MAX];
 };
 
-/* Opens or creates the file `path`. False with a sentence in `error`. */
+/* Opens or creates the file `path`. Returns false with a message in `error` on failure. */
 MUST_CHECK bool pg_area_open(struct pg_area *area, const char *path, size_t places, char *error,
                              size_t error_size);
 void pg_area_close(struct pg_area *area);
 
-/* Takes a free place, or -1: the first one, which is the follower's; or any other. */
+/* Take a free place, or return -1 if there is none: the first place, reserved for the follower, or
+ * any of the others. */
 int pg_area_take_first(struct pg_area *area);
 int pg_area_take(struct pg_area *area);
 void pg_area_use(struct pg_area *area, int place, enum pg_use use);
 void pg_area_give(struct pg_area *area, int place);
 
-/* Says that a process lacks its fair part; whether one has said so just now. */
+/* pg_area_want: announces that this process lacks its fair share of connections.
+ * pg_area_is_wanted: whether a process has announced that recently. */
 void pg_area_want(struct pg_area *area);
 bool pg_area_is_wanted(const struct pg_area *area);
 
-/* How many places are so used, by processes that live. */
+/* Counts the places in this state that are held by living processes. */
 size_t pg_area_count(struct pg_area *area, enum pg_use use);
 
 #endif

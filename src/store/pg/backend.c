@@ -4,14 +4,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* ---- open and close ---- */
+/* ---- opening and closing ---- */
 
 static size_t at_least_one(size_t number)
 {
     return number > 0 ? number : 1;
 }
 
-/* This process's part of the connections that are not the follower's. */
+/* Gives this process its share of the connections that are not reserved for the follower. */
 static bool open_pool(struct store *store)
 {
     const struct store_database *database = &store->shared.options.database;
@@ -21,12 +21,12 @@ static bool open_pool(struct store *store)
     size_t limit = (database->connections - 1) / processes;
     struct pg_share share = {
         .limit = at_least_one(limit),
-        /* At a reload there are twice as many processes for a while, and neither half may starve.
-         */
+        /* During a reload there are twice as many processes for a while; neither half may
+         * starve. */
         .fair = at_least_one(limit / 2),
         .kept = database->connections_kept < 2 ? 0 : (database->connections_kept - 1) / processes};
     if (share.kept == 0 && limit > 0)
-        share.kept = 1; /* each process has its own: nobody waits for it */
+        share.kept = 1; /* one per process, so that no process has to wait for another */
     return pg_pool_open(&store->pool, &store->shared.target, &store->shared.area, &settings,
                         &share);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * PostgreSQL as the store of many hosts. Changes are committed there; reads come from a replica in
- * LMDB, which the follower keeps up to date (follower.c), and into which a worker puts its own
- * change before it answers. */
+ * PostgreSQL as a store shared by many hosts. Changes are committed in the database. Reads come
+ * from a replica in LMDB, which the follower keeps up to date (follower.c), and to which a worker
+ * applies its own change before it answers. */
 #ifndef STORE_PG_BACKEND_H
 #define STORE_PG_BACKEND_H
 
@@ -17,18 +17,19 @@ struct store {
 struct store_session {
     struct store *store;
     struct documents_reader reader;
-    bool complete; /* the replica was seen to be a copy of the database; it stays one */
+    bool complete; /* the replica has been seen to be a copy of the database; it remains one */
 };
 
-/* Lends a connection, unless it is known that there is none to be had: NULL. */
+/* Takes a connection from the pool. Returns NULL if there is none in time, or at once if the
+ * database is known to be away. */
 struct pg_pooled *pg_backend_take(struct store_session *session, uint64_t deadline_ns);
 void pg_backend_give(struct store_session *session, struct pg_pooled *pooled);
 
-/* What it means to the caller that the database did not do what it was asked; counts it. */
+/* Counts a failed request to the database, and returns the corresponding store status. */
 enum store_status pg_backend_failure(struct store_session *session, const struct pg *pg,
                                      enum pg_status status);
 
-/* What struct store_backend promises. */
+/* As in struct store_backend. */
 enum store_status pg_backend_get(struct store_session *session, struct store_read *read,
                                  struct str id, struct store_record *record, struct buffer *out);
 enum store_status pg_backend_each(struct store_session *session, struct store_read *read,

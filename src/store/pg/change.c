@@ -20,7 +20,7 @@ uint64_t pg_change_tag(void)
     uint64_t tag = 0;
     if (getrandom(&tag, sizeof tag, 0) != (ssize_t)sizeof tag)
         tag = clock_steady_ns();
-    return tag >> 1; /* PostgreSQL's numbers have a sign */
+    return tag >> 1; /* PostgreSQL integers are signed */
 }
 
 static enum store_status read_outcome(struct str outcome)
@@ -32,7 +32,7 @@ static enum store_status read_outcome(struct str outcome)
     return str_equal(outcome, STR("missing")) ? STORE_NOT_FOUND : STORE_OK;
 }
 
-/* Makes one change; in the transaction that is open, or in one of its own. */
+/* Makes one change, in the current transaction or else in one of its own. */
 static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
                  struct store_batch *batch, struct pg_outcome *outcome)
 {
@@ -70,7 +70,7 @@ static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
     PQclear(result);
 }
 
-/* Whether a batch that only a new database shall have is to be made; locks the store. */
+/* Whether the database is new, for a batch meant only for new databases. Locks the store. */
 static bool is_first(struct pg *pg, struct store_batch *batch, struct pg_outcome *outcome)
 {
     PGresult *result;
@@ -86,7 +86,7 @@ static bool is_first(struct pg *pg, struct store_batch *batch, struct pg_outcome
 static void make_all(struct pg *pg, struct store_batch *batch, uint64_t tag,
                      struct pg_outcome *outcome)
 {
-    /* Whoever stops in the middle must not keep the others waiting for ever. */
+    /* If this process hangs in the middle, it must not block others forever. */
     outcome->asked = pg_run(pg, "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 30000",
                             batch->deadline_ns);
     if (outcome->asked != PG_OK)
@@ -115,7 +115,7 @@ void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
         make(pg, batch->changes, tag, batch, outcome);
     else
         make_all(pg, batch, tag, outcome);
-    if (batch->len > 1) /* the last one alone says nothing of the others */
+    if (batch->len > 1) /* the last change alone is not enough to update the replica */
         outcome->made.id.data = NULL;
 }
 

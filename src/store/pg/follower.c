@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * The follower: one process of a host, which keeps the replica equal to the database. It listens
- * for changes, asks each second besides (a notification can be missed), and tells the others
- * whether the database is there. */
+ * The follower: one process per host, which keeps the replica up to date with the database. It
+ * listens for changes, but also polls every second because a notification can be missed. It tells
+ * the other processes whether the database is available. */
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,13 +19,14 @@ enum {
     BACK_OFF_FIRST_MS = 100,
     BACK_OFF_LONGEST_MS = 2000,
     ANOTHER_LOOK_MS = 500,
-    FIRST_LOOK_MS = 1000, /* for the database at the start, when there is a replica to serve */
+    FIRST_LOOK_MS = 1000, /* limit for the first attempt to reach the database, if there is a
+                             replica to serve */
     REASON_SIZE = 400,
-    PRUNE_AFTER = 1000 /* changes */
+    PRUNE_AFTER = 1000 /* in revisions */
 };
 
-#define CHANGES_KEPT 10000         /* a replica that is further behind is copied anew */
-#define STOOD_NS (100 * NS_PER_MS) /* a connection that stood for so long was a good one */
+#define CHANGES_KEPT 10000         /* a replica that is further behind is copied again */
+#define STOOD_NS (100 * NS_PER_MS) /* a connection that lasted this long counts as a good one */
 #define TEXT_OF(number) #number
 #define TEXT(number) TEXT_OF(number)
 
@@ -37,21 +38,21 @@ struct follower {
     struct pg pg;
     bool has_replica; /* from an earlier run */
     bool told_ready;
-    bool broken;    /* LMDB failed: only a new process can help */
-    bool connected; /* since the last attempt began */
+    bool broken;    /* LMDB failed: only restarting the process can help */
+    bool connected; /* during the current attempt */
     uint64_t connected_ns;
-    uint64_t pruned_at; /* revision */
+    uint64_t pruned_at; /* revision of the last pruning */
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
 };
 
-/* How an attempt to follow stands. */
+/* Outcome of an attempt to follow the database. */
 enum attempt {
-    ATTEMPT_GOES_ON,  /* the connection is prepared */
+    ATTEMPT_GOES_ON,  /* not ended: the connection is ready for use */
     ATTEMPT_TOLD,     /* told to stop */
-    ATTEMPT_AWAY,     /* the database does not answer, or its connection was lost */
-    ATTEMPT_UNUSABLE, /* it answers, but not with a schema that can be followed */
-    ATTEMPT_ANOTHER   /* another process of this state directory follows */
+    ATTEMPT_AWAY,     /* the database does not respond, or the connection was lost */
+    ATTEMPT_UNUSABLE, /* the database responds, but its schema cannot be followed */
+    ATTEMPT_ANOTHER   /* another process of this state directory is the follower */
 };
 
 static const struct pg_statement prune_changes = {
@@ -113,13 +114,14 @@ static enum replica_status copy(struct follower *follower)
     return status;
 }
 
-/* Whether the database took longer than it may (query_canceled): a copy has the time it needs. */
+/* Whether the database cancelled the query because of its time limit (query_canceled). A copy is
+ * exempt from that limit. */
 static bool was_too_slow(const struct follower *follower, enum replica_status status)
 {
     return status == REPLICA_REFUSED && pg_refused_as(&follower->pg, "57014");
 }
 
-/* Makes the replica equal to the database, and remembers when it was. */
+/* Brings the replica up to date with the database, and records when. */
 static enum replica_status bring_up_to_date(struct follower *follower)
 {
     uint64_t asked_us = clock_wall_us();
@@ -134,7 +136,7 @@ static enum replica_status bring_up_to_date(struct follower *follower)
     return status;
 }
 
-/* The same; false with what is wrong in follower->reason. */
+/* The same; on failure returns false with the reason in follower->reason. */
 static bool catch_up(struct follower *follower)
 {
     switch (bring_up_to_date(follower)) {
@@ -159,7 +161,7 @@ static bool catch_up(struct follower *follower)
     return false;
 }
 
-/* Old changes are of no use to anyone; whichever follower comes first removes them. */
+/* Removes old changes, which nobody needs any more. Any host's follower may do this. */
 static void prune(struct follower *follower)
 {
     struct documents_mark mark;
@@ -173,7 +175,8 @@ static void prune(struct follower *follower)
         PQclear(result);
 }
 
-/* Takes the notifications that came: whether one is of a revision that the replica lacks. */
+/* Consumes pending notifications. Returns whether one is about a revision that the replica
+ * lacks. */
 static bool take_notifications(struct follower *follower)
 {
     struct documents_mark mark = {0};
@@ -189,12 +192,13 @@ static bool take_notifications(struct follower *follower)
            (documents_get_mark(&follower->reader, &mark) != STORE_OK || mark.revision < newest);
 }
 
-/* Waits for a notification until the next beat. A connection that is lost is `lost`. */
+/* Waits for a notification, until the next heartbeat. Sets *stop or *lost if told to stop or if the
+ * connection is lost. */
 static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *stop, bool *lost)
 {
     struct pollfd polled[] = {{PQsocket(follower->pg.connection), POLLIN, 0},
                               {follower->follow->stop_fd, POLLIN, 0}};
-    if (take_notifications(follower)) /* that came with an earlier answer */
+    if (take_notifications(follower)) /* received together with an earlier answer */
         return true;
     poll(polled, 2, clock_ms_until(beat_ns));
     *stop = polled[1].revents != 0;
@@ -202,7 +206,7 @@ static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *sto
     return take_notifications(follower);
 }
 
-/* Follows until told to stop, or the connection is lost. */
+/* Follows the database until told to stop or the connection is lost. */
 static enum attempt follow_changes(struct follower *follower)
 {
     uint64_t beat_ns = clock_after_ms(HEARTBEAT_MS);
@@ -237,7 +241,7 @@ static enum pg_schema look_at_schema(struct follower *follower)
     return schema;
 }
 
-/* Writes the defaults to a database that never held anything. */
+/* Writes the defaults to a database that has never held anything. */
 static bool seed(struct follower *follower)
 {
     struct pg_outcome outcome;
@@ -249,7 +253,7 @@ static bool seed(struct follower *follower)
     return outcome.asked == PG_OK;
 }
 
-/* What is to be done once on a new connection. */
+/* Prepares a new connection. */
 static enum attempt prepare(struct follower *follower)
 {
     enum pg_schema schema = PG_SCHEMA_LOST;
@@ -264,8 +268,8 @@ static enum attempt prepare(struct follower *follower)
         note(follower, "the default integrations could not be written");
         return ATTEMPT_AWAY;
     }
-    /* Listening comes before the first look: what changes in between is told. Behind PgBouncer it
-     * would be a server connection of others that listens. */
+    /* LISTEN before the first catch-up, so that no change in between goes unnoticed. With
+     * PgBouncer, the server connection that listens would not stay ours. */
     if (follower->settings.prepare &&
         pg_run(&follower->pg, "LISTEN integration_store", deadline(follower)) != PG_OK) {
         note(follower, "the connection was lost");
@@ -289,7 +293,7 @@ static enum attempt follow_connected(struct follower *follower)
     return follow_changes(follower);
 }
 
-/* Connects and follows, until the connection is lost. */
+/* Connects, and follows the database until told to stop or the connection is lost. */
 static enum attempt attempt(struct follower *follower)
 {
     struct pg_area *area = &follower->store.area;
@@ -310,7 +314,8 @@ static enum attempt attempt(struct follower *follower)
     return ended;
 }
 
-/* Waits before the next attempt, longer each time, and not in step with other hosts. */
+/* Waits before the next attempt: longer each time, and with jitter so that hosts do not retry in
+ * step. */
 static void back_off(struct follower *follower)
 {
     uint64_t ms = follower->back_off_ms;
@@ -325,7 +330,8 @@ static void look_for_replica(struct follower *follower)
     follower->has_replica = documents_get_mark(&follower->reader, &mark) == STORE_OK;
 }
 
-/* The other's replica is ours too; when it ends, its place is ours. */
+/* Serves from the replica that the other follower maintains. When that one ends, this one takes
+ * over. */
 static void wait_for_another(struct follower *follower)
 {
     look_for_replica(follower);
@@ -334,7 +340,7 @@ static void wait_for_another(struct follower *follower)
     poll(&(struct pollfd){follower->follow->stop_fd, POLLIN, 0}, 1, ANOTHER_LOOK_MS);
 }
 
-/* Until told to stop. False: the first attempt showed that it cannot work. */
+/* Runs until told to stop. Returns false if the follower cannot work at all. */
 static bool run(struct follower *follower)
 {
     look_for_replica(follower);
@@ -349,7 +355,7 @@ static bool run(struct follower *follower)
         if (follower->broken || (ended == ATTEMPT_UNUSABLE && !follower->told_ready))
             return false;
         if (follower->connected && clock_steady_ns() - follower->connected_ns > STOOD_NS)
-            continue; /* cut off: perhaps it alone */
+            continue; /* perhaps only this connection was cut: retry at once */
         set_presence(follower, PG_AWAY);
         tell_ready(follower);
         back_off(follower);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What the command line asks of PostgreSQL: whether a URL can be one, and the schema's migration.
- */
+ * PostgreSQL functions for the command line: checking a URL, and migrating the schema. */
 #include <stdio.h>
 
 #include "base/clock.h"

@@ -48,7 +48,7 @@ void pg_pool_close(struct pg_pool *pool)
 
 /* ---- opening ---- */
 
-/* NULL, or why the connection is of no use. */
+/* Prepares a connection. Returns NULL, or the reason why it is unusable. */
 static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connection,
                            uint64_t deadline_ns)
 {
@@ -59,7 +59,7 @@ static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connecti
     return schema == PG_SCHEMA_READY ? NULL : pg_schema_explain(schema);
 }
 
-/* Opens a connection in the place that the entry has; gives that up if it fails. */
+/* Opens a connection in the place that the entry holds; releases the place on failure. */
 static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
 {
     char reason[REASON_SIZE];
@@ -90,8 +90,8 @@ static size_t count_held(const struct pg_pool *pool)
     return held;
 }
 
-/* The open one that was used last, else one to be opened, for which there must be a place; NULL:
- * there is none. */
+/* Chooses the open connection that was used most recently, or else a closed entry, if there is a
+ * place for it. Returns NULL if neither is available. */
 static struct pg_pooled *choose(struct pg_pool *pool)
 {
     struct pg_pooled *best = NULL, *closed = NULL;
@@ -114,8 +114,8 @@ static struct pg_pooled *choose(struct pg_pool *pool)
     return NULL;
 }
 
-/* Ends what has been idle for long, but for those that are kept; and what is beyond this process's
- * fair part when another one lacks it. */
+/* Closes connections that have been idle for long, except those to be kept, and connections beyond
+ * this process's fair share if another process lacks some. */
 static void end_idle(struct pg_pool *pool)
 {
     uint64_t now_ns = clock_steady_ns();
@@ -132,7 +132,8 @@ static void end_idle(struct pg_pool *pool)
     }
 }
 
-/* Waits until a connection comes back, or it is time to look for a place again; false: too late. */
+/* Waits until a connection is returned or it is time to look for a place again. Returns false if
+ * the deadline has passed. */
 static bool wait_a_little(struct pg_pool *pool, uint64_t deadline_ns)
 {
     uint64_t now_ns = clock_steady_ns();

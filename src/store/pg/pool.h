@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The connections of one process, lent to its threads one at a time. */
+ * The connection pool of a process, which lends each connection to one thread at a time. */
 #ifndef STORE_PG_POOL_H
 #define STORE_PG_POOL_H
 
@@ -12,17 +12,17 @@
 
 struct pg_pooled {
     struct pg pg;
-    int place; /* in the area */
-    bool lent; /* to a thread, or being opened by one */
+    int place; /* index in the area */
+    bool lent; /* in use by a thread, or being opened by it */
     bool open;
     uint64_t idle_since_ns;
 };
 
 /* How many connections a process may have. */
 struct pg_share {
-    size_t limit; /* at once */
-    size_t fair;  /* of them it need not give up to another process that has fewer */
-    size_t kept;  /* of them stay open when they have been idle for long */
+    size_t limit; /* maximum */
+    size_t fair;  /* this many need not be given up to another process that has fewer */
+    size_t kept;  /* this many stay open even when idle for long */
 };
 
 struct pg_pool {
@@ -35,19 +35,19 @@ struct pg_pool {
     struct pg_pooled *entries; /* share.limit of them */
 };
 
-/* False: there is no memory. `target` and `area` must outlive the pool. */
+/* Returns false if memory is lacking. `target` and `area` must outlive the pool. */
 MUST_CHECK bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area *area,
                              const struct pg_settings *settings, const struct pg_share *share);
-/* All connections have been given back. */
+/* All connections must have been given back. */
 void pg_pool_close(struct pg_pool *pool);
 
-/* Lends a connection that stands, opening one if need be. NULL: there was none in time; it has been
- * logged why. */
+/* Lends a working connection, opening one if necessary. Returns NULL if none became available in
+ * time; the reason has been logged. */
 struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns);
-/* Gives it back; a lost one is ended. */
+/* Gives a connection back; closes it if it was lost. */
 void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled);
 
-/* From now on nothing idle is kept: others need the places. */
+/* Stops keeping idle connections open, because others need the places. */
 void pg_pool_retire(struct pg_pool *pool);
 
 #endif

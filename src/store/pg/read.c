@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads: from the replica, or from the database itself when that is asked for. */
+ * Reads, from the replica or, if asked for, from the database itself. */
 #include "base/text.h"
 #include "store/pg/backend.h"
 
@@ -9,7 +9,7 @@ static const struct pg_statement select_one = {
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
     " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
     " FROM integration_store s LEFT JOIN integration_documents d ON d.id = $1"};
-/* One row at least, for the revision. */
+/* Returns at least one row, which has the revision. */
 static const struct pg_statement select_all = {
     "integration_all",
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
@@ -21,7 +21,7 @@ static const struct pg_statement select_all = {
 static const struct pg_statement select_revision = {"integration_revision",
                                                     "SELECT revision FROM integration_store"};
 
-/* Whether there is a replica to read. */
+/* Whether there is a replica to read from. */
 static enum store_status look_for_replica(struct store_session *session)
 {
     struct documents_mark mark;
@@ -58,7 +58,7 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
         if (record->document.data != NULL) {
             if (record->revision != read->known)
                 buffer_append_str(out, record->document);
-            record->document.data = NULL; /* it is gone with the result */
+            record->document.data = NULL; /* not valid after the result is cleared */
             status = STORE_OK;
         }
         PQclear(result);
@@ -69,7 +69,7 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
     return status;
 }
 
-/* Shows the rows of select_all. */
+/* Visits the rows of select_all. */
 static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_visit *visit,
                                  void *context)
 {

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "core/log.h"
 
-/* The first row is the replica's own revision, if the histories are the same. A document that a
- * later change changed again comes with that one. */
+/* The first row is the replica's own revision if the histories are the same. A row has no document
+ * if a later change modified it again; the document then comes with that later row. */
 static const struct pg_statement select_changes = {
     "integration_changes",
     "SELECT c.revision, c.tag, c.id, c.sequence, d.revision,"
@@ -38,13 +38,13 @@ static enum replica_status of_store(enum store_status status)
     return status == STORE_FULL ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
 }
 
-/* ---- what has been received ---- */
+/* ---- received rows ---- */
 
-/* Stands before a row's id and document. */
+/* Header in front of the id and the document of a row. */
 struct row {
     uint64_t revision;
     uint64_t tag;
-    struct store_record record; /* its document's data is not used */
+    struct store_record record; /* document.data is unused */
     size_t id_len;
     bool has_document;
 };
@@ -67,8 +67,8 @@ static void keep_row(struct buffer *rows, const PGresult *result)
     buffer_append_str(rows, document);
 }
 
-/* Takes the next row off *rest; false at the end. A change whose document came neither now (it was
- * changed again) nor is gone has `superseded`. */
+/* Extracts the next row from *rest; returns false at the end. Sets *superseded if the row has no
+ * document, although it exists, because a later change modified it again. */
 static bool next_row(struct str *rest, struct replica_change *change, bool *superseded)
 {
     struct row row;
@@ -104,7 +104,7 @@ static enum replica_status receive(struct pg *pg, struct buffer *rows, uint64_t 
 
 /* ---- applying ---- */
 
-/* Applies one change to its document. */
+/* Applies a change to its document. */
 static enum store_status apply_to_document(struct documents_change *to,
                                            const struct replica_change *change)
 {
@@ -115,7 +115,8 @@ static enum store_status apply_to_document(struct documents_change *to,
     bool removes = change->record.document.data == NULL;
     bool same = found == STORE_OK && old.sequence == change->record.sequence;
     if (found == STORE_OK && (same == removes)) {
-        /* It is to go; or an earlier one of the same id is still there, whose end follows. */
+        /* Remove the document, or an older one with the same id, whose removal comes in a later
+         * row. */
         enum store_status removed = documents_remove(to, change->id, old.sequence);
         if (removed != STORE_OK)
             return removed;
@@ -128,7 +129,8 @@ static enum replica_status end(struct documents_change *change, enum store_statu
     return of_store(documents_end(change, status));
 }
 
-/* Moves *rest behind the row that stands where the replica does. */
+/* Advances *rest past the row that corresponds to the replica's mark. Returns false if there is
+ * none, or its tag differs. */
 static bool find_place(struct str *rest, const struct documents_mark *mark)
 {
     struct replica_change change;
@@ -139,7 +141,8 @@ static bool find_place(struct str *rest, const struct documents_mark *mark)
     return false;
 }
 
-/* Applies the rows behind the replica's own revision, which others may have moved on meanwhile. */
+/* Applies the rows after the replica's current revision, which other processes may have advanced
+ * meanwhile. */
 static enum replica_status apply_rows(struct environment *environment, struct str rows)
 {
     struct documents_change to;
@@ -164,7 +167,8 @@ static enum replica_status apply_rows(struct environment *environment, struct st
     return end(&to, status);
 }
 
-/* Asks what comes after `mark`; *rows begins with that one if the histories are the same. */
+/* Queries the changes from `mark` on; the first row is `mark` itself if the histories are the
+ * same. */
 static enum replica_status ask(struct pg *pg, const struct documents_mark *mark,
                                struct buffer *rows, uint64_t row_ms)
 {
@@ -196,7 +200,7 @@ enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *
                                         uint64_t row_ms)
 {
     enum replica_status status;
-    do { /* until nobody came in between */
+    do { /* repeat if another process interfered */
         status = catch_up_once(pg, reader, row_ms);
     } while (status == REPLICA_BEHIND);
     return status;
@@ -234,7 +238,7 @@ static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct doc
     return PG_OK;
 }
 
-/* Receives mark and documents, of one moment. */
+/* Receives the mark and all documents as of a single point in time. */
 static enum replica_status receive_all(struct pg *pg, struct documents_mark *mark,
                                        struct buffer *rows, uint64_t row_ms)
 {
@@ -256,7 +260,7 @@ static enum replica_status receive_all(struct pg *pg, struct documents_mark *mar
     return status == PG_OK ? received : of_status(status);
 }
 
-/* Puts the rows in the place of all there is. */
+/* Replaces the whole content of the replica by the rows. */
 static enum replica_status replace_all(struct environment *environment,
                                        const struct documents_mark *mark, struct str rows)
 {

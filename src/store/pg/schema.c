@@ -6,12 +6,11 @@
 #include "base/buffer.h"
 #include "core/log.h"
 
-/* Of the advisory lock (a number of our own: "integrat" as bytes). */
+/* key of the advisory lock: the bytes of "integrat" */
 #define LOCK_KEY "7597137600296673652"
 
-/* Asks the catalog itself: to_regclass() may answer from what it knew before the lock was waited
- * for.
- */
+/* Queries the catalog directly: to_regclass() may use a cached result from before the wait for the
+ * lock. */
 static const struct pg_statement has_table = {
     "integration_has_table",
     "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'integration_schema'"
@@ -68,7 +67,7 @@ static enum pg_status apply(struct pg *pg, size_t index, uint64_t deadline_ns)
     return pg_run(pg, sql, deadline_ns);
 }
 
-/* With the lock held: nobody else migrates, so what is seen now stays. */
+/* Runs with the lock held, so nobody else migrates at the same time. */
 static enum pg_schema apply_missing(struct pg *pg, size_t *applied, uint64_t deadline_ns)
 {
     uint64_t version;

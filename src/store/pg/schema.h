@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The tables in the database: the numbered files of sql/, each applied once. */
+ * The tables in the database, created by the numbered files of sql/, each of which is applied
+ * once. */
 #ifndef STORE_PG_SCHEMA_H
 #define STORE_PG_SCHEMA_H
 
@@ -12,22 +13,22 @@ extern const size_t pg_migrations_len;
 
 enum pg_schema {
     PG_SCHEMA_READY,
-    PG_SCHEMA_OLD,       /* it lacks migrations, and may have none */
-    PG_SCHEMA_NEWER,     /* of a newer version of this program */
-    PG_SCHEMA_ENCODING,  /* the database cannot hold every character: it is not UTF-8 */
-    PG_SCHEMA_FORBIDDEN, /* our role may not do that */
+    PG_SCHEMA_OLD,       /* lacks migrations, perhaps all of them */
+    PG_SCHEMA_NEWER,     /* created by a newer version of this program */
+    PG_SCHEMA_ENCODING,  /* not UTF-8, so it cannot store all characters */
+    PG_SCHEMA_FORBIDDEN, /* our role lacks privileges */
     PG_SCHEMA_REFUSED,
     PG_SCHEMA_LOST
 };
 
-/* Looks which version the database has. */
+/* Determines the schema version of the database. */
 enum pg_schema pg_schema_look(struct pg *pg, uint64_t *version, uint64_t deadline_ns);
 
-/* Applies what is missing, in one transaction under an advisory lock: many may try at once.
- * *applied: how many migrations that were. */
+/* Applies missing migrations in one transaction. An advisory lock makes concurrent calls safe.
+ * *applied is the number of migrations applied. */
 enum pg_schema pg_schema_migrate(struct pg *pg, size_t *applied, uint64_t deadline_ns);
 
-/* A sentence for people. */
+/* Returns a message for users. */
 const char *pg_schema_explain(enum pg_schema schema);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What store_pg and its follower have in common: the database, the replica, and the area that the
- * processes share. */
+ * State common to store_pg and its follower: the database, the replica, and the area shared between
+ * processes. */
 #ifndef STORE_PG_SHARED_H
 #define STORE_PG_SHARED_H
 
@@ -16,15 +16,15 @@ struct pg_store {
     struct environment replica;
 };
 
-/* False with a sentence in `error`, and nothing to close. */
+/* On failure returns false with a message in `error`, and there is nothing to close. */
 MUST_CHECK bool pg_store_open(struct pg_store *store, const struct store_options *options,
                               char *error, size_t error_size);
 void pg_store_close(struct pg_store *store);
 
-/* How long ago the replica was known to lack nothing, in ms; UINT64_MAX: never. */
+/* Time since the replica was last known to be complete, in ms; UINT64_MAX: never. */
 uint64_t pg_store_age_ms(const struct pg_store *store);
 
-/* store_pg's follow (struct store_backend). */
+/* Implements `follow` of struct store_backend for store_pg. */
 bool pg_follow(const struct store_options *options, const struct store_follow *follow, char *error,
                size_t error_size);
 

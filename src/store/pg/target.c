@@ -12,8 +12,8 @@
 
 enum { PARAMETERS_MAX = 64 };
 
-/* What a connection has unless the URL says otherwise. libpq sees a peer that is gone only by the
- * TCP timeouts. */
+/* Connection parameters that apply unless the URL sets them. Without the keepalives libpq notices
+ * that a peer is gone only after TCP's own, much longer timeouts. */
 static const struct {
     const char *name;
     const char *value;
@@ -36,7 +36,8 @@ static const char *option(const struct pg_target *target, const char *name)
     return NULL;
 }
 
-/* The part of a list with commas that is the host's: by its place, or the only one. NULL: none. */
+/* Returns a host's part of a comma-separated list, or the whole if there is only one. NULL if there
+ * is none. */
 static char *part_of(const char *list, size_t place)
 {
     struct str rest = str_from(list);
@@ -72,8 +73,8 @@ static bool find_hosts(struct pg_target *target)
     return true;
 }
 
-/* Whether hosts, ports and the database's name look like such: a password with special characters
- * that were not encoded ends up in them, and then in messages. */
+/* Whether hosts, ports and database name look valid. If special characters in a password are not
+ * percent-encoded, parts of it end up there, and would then appear in messages. */
 static bool is_plausible(const struct pg_target *target)
 {
     const char *port = option(target, "port");
@@ -87,7 +88,7 @@ static bool is_plausible(const struct pg_target *target)
 
 static const char *open_target(struct pg_target *target, const char *uri)
 {
-    target->options = PQconninfoParse(uri, NULL); /* its own words would repeat the URL */
+    target->options = PQconninfoParse(uri, NULL); /* its error message would quote the URL */
     if (target->options == NULL || !is_plausible(target))
         return "it is not a URL that PostgreSQL can read: percent-encode special characters in the "
                "user's name and the password";
@@ -129,7 +130,7 @@ void pg_target_close(struct pg_target *target)
 
 /* ---- connecting ---- */
 
-/* A list of parameters as PQconnectStartParams(3) wants it. */
+/* Parameter arrays for PQconnectStartParams(3). */
 struct parameters {
     const char *names[PARAMETERS_MAX];
     const char *values[PARAMETERS_MAX];
@@ -160,10 +161,11 @@ static PGconn *start(const struct pg_target *target, const struct pg_host *host)
     return PQconnectStartParams(parameters.names, parameters.values, 0);
 }
 
-/* Goes on until the connection stands, failed (PQstatus tells), or the time is over: false. */
+/* Continues until the connection is established or has failed (see PQstatus); returns false if the
+ * deadline passes first. */
 static bool wait_connected(PGconn *connection, uint64_t deadline_ns)
 {
-    PostgresPollingStatusType next = PGRES_POLLING_WRITING; /* as libpq's manual begins */
+    PostgresPollingStatusType next = PGRES_POLLING_WRITING; /* as the libpq manual requires */
     while (next == PGRES_POLLING_READING || next == PGRES_POLLING_WRITING) {
         struct pollfd polled = {PQsocket(connection),
                                 next == PGRES_POLLING_READING ? POLLIN : POLLOUT, 0};
@@ -176,7 +178,7 @@ static bool wait_connected(PGconn *connection, uint64_t deadline_ns)
     return true;
 }
 
-/* libpq's words in one line, and never the password. */
+/* Stores libpq's message as a single line, without the password. */
 static void tell_reason(const struct pg_target *target, const char *message, char *reason,
                         size_t size)
 {
@@ -192,14 +194,14 @@ static void tell_reason(const struct pg_target *target, const char *message, cha
         snprintf(reason, size, "the database refused the connection");
 }
 
-/* What the server says besides (libpq would print it) is its own log's to tell. */
+/* Discards server notices, which libpq would print; they are in the server's own log. */
 static void ignore_notice(void *context, const char *message)
 {
     (void)context;
     (void)message;
 }
 
-/* Connects to one host; NULL with a reason. */
+/* Connects to one host; returns NULL with a reason on failure. */
 static PGconn *connect_to(const struct pg_target *target, size_t index, uint64_t deadline_ns,
                           char *reason, size_t reason_size)
 {
@@ -219,7 +221,7 @@ static PGconn *connect_to(const struct pg_target *target, size_t index, uint64_t
     return NULL;
 }
 
-/* One host's share of the time left. */
+/* Returns the deadline for one host: its share of the remaining time. */
 static uint64_t share_of(const struct pg_target *target, size_t hosts_left, uint64_t deadline_ns)
 {
     const char *seconds = option(target, "connect_timeout");

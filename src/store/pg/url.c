@@ -6,7 +6,7 @@
 
 #include "base/base.h"
 
-/* What only drivers and pools of Python read. */
+/* Parameters that only Python drivers and pools understand. */
 static const char *const foreign[] = {
     "async_fallback",
     "charset",
@@ -40,7 +40,7 @@ static const struct {
     {"verify-ca", "verify-ca"}, {"verify-full", "verify-full"},
 };
 
-/* A URL on its way. */
+/* A URL being rewritten. */
 struct rewriting {
     struct buffer *uri;
     struct buffer *ignored;
@@ -58,7 +58,8 @@ static bool refuse(struct rewriting *to, const char *reason)
     return false;
 }
 
-/* A name that can be one may be repeated: anything else may be a part of a password. */
+/* A plausible parameter name may be quoted in the message; anything else might be part of a
+ * password. */
 static bool refuse_name(struct rewriting *to, struct str name)
 {
     for (size_t i = 0; i < name.len; i++)
@@ -89,13 +90,13 @@ static bool add_ssl(struct rewriting *to, struct str value)
                       "verify-full");
 }
 
-/* host=NAME or host=NAME:PORT; a path (of a unix socket's directory) has no port. */
+/* host=NAME or host=NAME:PORT; a path (directory of a unix socket) has no port. */
 static void add_host(struct rewriting *to, struct str value)
 {
     struct str port = {NULL, 0};
     bool is_path = str_has_prefix(value, STR("/")) || str_has_prefix(value, STR("%2F")) ||
                    str_has_prefix(value, STR("%2f"));
-    bool is_list = memchr(value.data, ',', value.len) != NULL; /* libpq's own spelling */
+    bool is_list = memchr(value.data, ',', value.len) != NULL; /* libpq's own syntax */
     const char *colon = is_path || is_list || value.len == 0 || value.data[0] == '['
                             ? NULL
                             : memchr(value.data, ':', value.len);
@@ -144,7 +145,7 @@ static bool take_parameter(struct rewriting *to, struct str parameter)
     struct str name;
     if (!str_split(&value, '=', &name) || name.len == 0)
         return true;
-    if (value.data == NULL) /* a name alone */
+    if (value.data == NULL) /* a name without "=" */
         value = STR("");
     if (str_equal(name, STR("ssl")))
         return add_ssl(to, value);
@@ -175,7 +176,7 @@ static bool take_query(struct rewriting *to, struct str query)
     return true;
 }
 
-/* Takes "postgresql://" in any of its spellings off *url. */
+/* Removes "postgresql://", in any of its spellings, from the start of *url. */
 static bool take_scheme(struct str *url)
 {
     static const struct str schemes[] = {STR_INIT("postgresql"), STR_INIT("postgres")};
@@ -195,8 +196,8 @@ static bool take_scheme(struct str *url)
     return false;
 }
 
-/* Takes what stands before the query off *url: a '?' in the password is no query's, for libpq looks
- * for the '@' of the credentials first. */
+/* Splits *url into *authority and the query. A '?' in the password does not start a query, because
+ * libpq looks for the '@' that ends the credentials first. */
 static void split_query(struct str *url, struct str *authority)
 {
     size_t start = strlen("//");

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * A change: made in the database, found again if its connection broke, and put into this host's
- * replica before it is answered. */
+ * Changes: made in the database, looked up again if the connection broke, and applied to this
+ * host's replica before they are answered. */
 #include "base/clock.h"
 #include "core/log.h"
 #include "store/pg/backend.h"
 #include "store/pg/change.h"
 
-/* How long the changes before ours, made by other threads, may take to come into the replica: then
- * it is cheaper to ask the database for them. */
+/* How long to wait for other threads to apply earlier changes to the replica. After that it is
+ * cheaper to fetch them from the database. */
 enum { EARLIER_MS = 2 };
 
 static struct pg_shared *shared_of(const struct store_session *session)
@@ -16,14 +16,14 @@ static struct pg_shared *shared_of(const struct store_session *session)
     return session->store->shared.area.shared;
 }
 
-/* How a change stands with the replica. */
+/* Where a change stands relative to the replica. */
 enum standing {
     STANDING_APPLIED,
-    STANDING_NOT_NEXT, /* others come first */
-    STANDING_OVERTAKEN /* the replica has gone another way, or cannot be read: this helps no more */
+    STANDING_NOT_NEXT, /* earlier changes are missing */
+    STANDING_OVERTAKEN /* the replica has moved past it or cannot be read: waiting is pointless */
 };
 
-/* Puts the change into the replica if it is the next one there. */
+/* Applies the change to the replica if it is the next one. */
 static enum standing apply_if_next(struct store_session *session, const struct replica_change *made)
 {
     struct documents_mark mark;
@@ -39,7 +39,7 @@ static enum standing apply_if_next(struct store_session *session, const struct r
     return STANDING_APPLIED;
 }
 
-/* Applies the change when those before it have been, by other threads. */
+/* Waits for other threads to apply earlier changes, then applies this one. */
 static bool apply_in_turn(struct store_session *session, const struct replica_change *made)
 {
     struct event *progress = &shared_of(session)->progress;
@@ -53,8 +53,8 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     return standing == STANDING_APPLIED;
 }
 
-/* Waits for the follower: it copies the replica anew, or has a connection where ours broke. Or for
- * changes before ours that are still in the hands of other threads. */
+/* Waits for the follower, which may be copying the replica, or may have a connection although ours
+ * broke; or for other threads to apply earlier changes. */
 static void wait_for_replica(struct store_session *session, const struct replica_change *made,
                              uint64_t made_us, uint64_t deadline_ns)
 {
@@ -71,7 +71,7 @@ static void wait_for_replica(struct store_session *session, const struct replica
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
 
-/* Sees that the host's replica has the change, so that a read after the answer sees it. */
+/* Ensures that the host's replica has the change, so that reads after the answer see it. */
 static void bring_replica(struct store_session *session, struct pg *pg,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
@@ -85,7 +85,7 @@ static void bring_replica(struct store_session *session, struct pg *pg,
         wait_for_replica(session, made, made_us, deadline_ns);
 }
 
-/* What became of a batch whose connection was lost: asks on another one, in *pooled. */
+/* Determines the outcome of a batch whose connection was lost, on a new connection in *pooled. */
 static enum store_status resolve(struct store_session *session, struct pg_pooled **pooled,
                                  struct store_batch *batch, uint64_t tag, uint64_t since,
                                  struct pg_outcome *outcome)
