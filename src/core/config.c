@@ -10,7 +10,7 @@
 enum {
     CONNECTIONS_MAX = 1024,
     WORKERS_MAX = 64,
-    LONGEST_ANSWER_MS = 25000 /* nginx waits for 30 s */
+    LONGEST_ANSWER_MS = 25000 /* nginx waits 30 s */
 };
 
 enum kind {
@@ -31,10 +31,10 @@ enum kind {
 struct option {
     const char *name;
     enum kind kind;
-    size_t offset; /* in struct config: a const char * or a uint64_t */
+    size_t offset; /* in struct config, of a const char * or a uint64_t */
     const char *fallback;
     uint64_t min, max;
-    const char *const *choices; /* ends in NULL */
+    const char *const *choices; /* NULL-terminated */
     const char *help;
 };
 
@@ -221,7 +221,7 @@ static bool is_text(const struct option *option)
     return option->kind <= KIND_SECRET;
 }
 
-/* Prints a number the way the table's kinds are written. */
+/* Prints a number in the notation of the option's kind. */
 static void print_number(const struct option *option, uint64_t number, FILE *out)
 {
     switch (option->kind) {
@@ -242,7 +242,7 @@ static void print_number(const struct option *option, uint64_t number, FILE *out
     }
 }
 
-/* Says which values an option takes. */
+/* Prints which values an option accepts. */
 static void print_range(const struct option *option, FILE *out)
 {
     if (option->kind == KIND_CHOICE) {
@@ -291,7 +291,7 @@ static bool load_option(struct config *config, const struct option *option, cons
     return false;
 }
 
-/* Faults that no single option shows. */
+/* Checks that involve more than one option. */
 static unsigned check_together(const struct config *config, FILE *errors)
 {
     unsigned faults = 0;

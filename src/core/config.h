@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The configuration: read once from the environment, by one table that is parser, default, range,
- * help and the README's table at once. */
+ * The configuration, read once from the environment. A single table defines each option's parser,
+ * default, range and help text, from which the README's table is also made. */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
 
@@ -20,8 +20,8 @@ struct config {
     const char *listen; /* "unix:PATH" or "ADDRESS:PORT"; empty: a socket in state_dir */
     uint64_t socket_mode;
     const char *state_dir;
-    const char *www_dir; /* empty: where it was installed */
-    uint64_t workers;    /* 0: one a CPU; config_workers tells */
+    const char *www_dir; /* empty: the installed one */
+    uint64_t workers;    /* 0: one per CPU; see config_workers */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */
     uint64_t max_body_bytes;
@@ -43,28 +43,28 @@ struct config {
     uint64_t max_staleness_ms;
 };
 
-/* As the READINESS_POLICY option lists them. */
+/* In the order in which the READINESS_POLICY option lists them. */
 enum readiness_policy { READINESS_STRICT, READINESS_SERVE_STALE };
 
-/* The value of an environment variable, or NULL: getenv, or a stand-in. */
+/* Returns the value of an environment variable, or NULL: getenv, or a substitute. */
 typedef const char *config_lookup(const char *name);
 
-/* Fills *config from the variables that `lookup` knows; an unset or empty one takes its default.
- * Strings stay owned by the environment. For each fault one line that names the variable goes to
- * `errors`, never the value of a secret; returns the number of faults. */
+/* Fills *config from the variables returned by `lookup`; unset or empty variables get their
+ * defaults. Strings remain owned by the environment. Writes one line per fault to `errors`, with
+ * the name of the variable but never the value of a secret. Returns the number of faults. */
 MUST_CHECK unsigned config_load(struct config *config, config_lookup *lookup, FILE *errors);
 
-/* How many workers there are to be: `workers`, or one a CPU. */
+/* Returns the number of workers to run: `workers`, or one per CPU. */
 size_t config_workers(const struct config *config);
 
-/* Prints NAME=value lines, secrets masked. */
+/* Prints NAME=value lines, with secrets masked. */
 void config_print(const struct config *config, FILE *out);
 
-/* Prints the table of all options in Markdown, as --help and the README show it. */
+/* Prints a Markdown table of all options, as shown by --help and in the README. */
 void config_print_options(FILE *out);
 
-/* Writes the FastCGI address into `address`: `listen`, or the default in `state_dir`. False when it
- * does not fit. */
+/* Stores the FastCGI address in `address`: `listen`, or the default in `state_dir`. Returns false
+ * if it does not fit. */
 MUST_CHECK bool config_listen_address(const struct config *config, char *address, size_t size);
 
 #endif

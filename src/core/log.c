@@ -12,23 +12,25 @@
 #include "base/text.h"
 
 enum {
-    LINE_SIZE = 4096, /* PIPE_BUF: lines of several processes do not mix in a pipe, pipe(7) */
+    LINE_SIZE = 4096, /* at most PIPE_BUF, so that lines from several processes do not mix in a
+                         pipe, see pipe(7) */
     LONGEST_TEXT = 256
 };
 
 const char *const log_level_names[LOG_LEVELS] = {"debug", "info", "warning", "error", "critical"};
 
-/* How the log is written without waiting for its reader. */
+/* How to write the log without waiting for its reader. */
 enum sink {
-    SINK_PLAIN,       /* a file or a terminal: write(2) does not wait for long */
-    SINK_NONBLOCKING, /* a pipe, opened anew: O_NONBLOCK on the one we got would be its other users'
-                         too */
-    SINK_SOCKET       /* what systemd gives: send(2) can be told for each call */
+    SINK_PLAIN, /* a file or terminal: write(2) does not block for long */
+    /* A pipe, reopened: setting O_NONBLOCK on the inherited descriptor would affect its other
+     * users. */
+    SINK_NONBLOCKING,
+    SINK_SOCKET /* a socket, as from systemd: send(2) takes MSG_DONTWAIT per call */
 };
 
 static enum log_level least_level = LOG_INFO;
 static int log_fd = STDERR_FILENO;
-static int own_fd = -1; /* the pipe, opened anew */
+static int own_fd = -1; /* the reopened pipe */
 static enum sink sink = SINK_PLAIN;
 static struct log_counts *line_counts;
 
@@ -45,7 +47,7 @@ static void choose_sink(int fd)
         return;
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     own_fd = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
-    if (own_fd < 0) /* another user's pipe: its reader is waited for */
+    if (own_fd < 0) /* a pipe of another user: writes may block */
         return;
     sink = SINK_NONBLOCKING;
     log_fd = own_fd;
@@ -71,11 +73,11 @@ bool log_enabled(enum log_level level)
     return level >= least_level;
 }
 
-/* A thread's lines that wait to be written. */
+/* Buffered lines of a thread. */
 struct held {
     bool holding;
     size_t len;
-    uint32_t lines[LOG_LEVELS]; /* of each level among them */
+    uint32_t lines[LOG_LEVELS]; /* number of buffered lines per level */
     char text[LINE_SIZE];
 };
 
@@ -92,8 +94,8 @@ static void count(const uint32_t lines[LOG_LEVELS], bool written)
                                       lines[level], memory_order_relaxed);
 }
 
-/* A log that cannot be written must not stop the service: there is nobody left to tell. Up to
- * PIPE_BUF bytes go into a pipe whole or not at all, pipe(7). */
+/* If the log cannot be written, there is nowhere to report it, and the service must go on. Up to
+ * PIPE_BUF bytes are written to a pipe either completely or not at all, see pipe(7). */
 static bool write_out(const char *text, size_t len)
 {
     ssize_t written = sink == SINK_SOCKET ? send(log_fd, text, len, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -172,7 +174,7 @@ void log_fields(enum log_level level, const char *message, const struct log_fiel
     for (size_t i = 0; i < count; i++)
         append_field(&line, &fields[i]);
     buffer_append(&line, "}\n", 2);
-    if (line.failed) { /* more fields than a line holds: the message alone */
+    if (line.failed) { /* the fields do not fit: write the message alone */
         buffer_reset(&line, 0);
         append_start(&line, level, message);
         buffer_append_str(&line, STR(",\"cut\":1}\n"));

@@ -14,12 +14,12 @@
 #include "base/lock.h"
 #include "core/metrics/layout.h"
 
-/* Another number for another struct area. */
+/* Change the number whenever struct area changes. */
 static const char magic[8] = "ISMETR3\n";
 static_assert(sizeof(struct area_header) <= AREA_PAGE, "it fits");
 static_assert(sizeof(struct area_process) == AREA_CACHE_LINE, "none shares one");
 
-/* The size of a file with that many slots, in bytes. */
+/* Size in bytes of a file with this many slots. */
 static size_t size_with(const struct metrics *metrics, size_t slots)
 {
     return offsetof(struct area, slots) + slots * metrics->slot_len * sizeof(uint64_t);
@@ -33,7 +33,8 @@ bool area_grow(const struct metrics *metrics, size_t slots)
         return false;
     if (status.st_size >= size)
         return true;
-    /* Only what is new: where a file system cannot do this, the C library writes zeros. */
+    /* Allocate only the new part: where the file system lacks support, the C library writes
+     * zeros. */
     do
         errno = posix_fallocate(metrics->fd, status.st_size, size - status.st_size);
     while (errno == EINTR);
@@ -42,7 +43,7 @@ bool area_grow(const struct metrics *metrics, size_t slots)
 
 enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 
-/* Makes a new file an area. */
+/* Initializes a new file. */
 static enum outcome make_area(const struct metrics *metrics, const char *path, uint64_t shape)
 {
     struct area_header header = {.shape = shape, .slots_used = 1};
@@ -66,7 +67,7 @@ static bool is_area(const struct metrics *metrics, off_t size, uint64_t shape)
            (size_t)size >= size_with(metrics, header.slots_used);
 }
 
-/* With the file locked: makes a new one an area, or sees whether it is one of this shape. */
+/* Runs with the file locked: initializes a new file, or checks that it has this shape. */
 static enum outcome prepare_area(const struct metrics *metrics, const char *path, uint64_t shape)
 {
     struct stat status;
@@ -81,7 +82,8 @@ static enum outcome prepare_area(const struct metrics *metrics, const char *path
     return unlink(path) == 0 ? AREA_REPLACED : AREA_BROKEN;
 }
 
-/* Opens the file as an area of this shape. False, with errno and nothing open: it cannot be. */
+/* Opens the file as an area of this shape. On failure returns false with errno set and nothing
+ * open. */
 static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
 {
     enum outcome outcome = AREA_REPLACED;

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-enum { CACHE_LINE = 8 }; /* values */
+enum { CACHE_LINE = 8 }; /* in values */
 
-/* The contract's, and finer ones below 5 ms. */
+/* The buckets required by the API, plus finer ones below 5 ms. */
 const struct layout_bound layout_bounds[LAYOUT_BOUNDS] = {
     {100000, "0.0001"},  {250000, "0.00025"}, {500000, "0.0005"},    {1000000, "0.001"},
     {2500000, "0.0025"}, {5000000, "0.005"},  {10000000, "0.01"},    {25000000, "0.025"},

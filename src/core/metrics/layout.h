@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a slot keeps where: indexes of its values. */
+ * Layout of a slot: the indexes of its values. */
 #ifndef CORE_METRICS_LAYOUT_H
 #define CORE_METRICS_LAYOUT_H
 
@@ -9,7 +9,7 @@
 
 #include "core/metrics.h"
 
-/* An upper bound of a latency bucket; the label is in seconds. */
+/* Upper bound of a latency bucket; the label is in seconds. */
 struct layout_bound {
     uint64_t ns;
     const char *label;
@@ -22,7 +22,7 @@ enum {
 
 extern const struct layout_bound layout_bounds[LAYOUT_BOUNDS];
 
-/* The first values; the numbers of requests follow. */
+/* The first values; the request counters follow. */
 enum layout_value { LAYOUT_IN_FLIGHT, LAYOUT_BYTES_IN, LAYOUT_BYTES_OUT, LAYOUT_VALUES };
 
 static inline size_t layout_request(const struct metrics_labels *labels, size_t endpoint,
@@ -32,7 +32,7 @@ static inline size_t layout_request(const struct metrics_labels *labels, size_t 
            status;
 }
 
-/* An endpoint's buckets, then its sum in nanoseconds. */
+/* The buckets of an endpoint, followed by its sum in nanoseconds. */
 static inline size_t layout_latency(const struct metrics_labels *labels, size_t endpoint)
 {
     return layout_request(labels, labels->endpoints_len, 0, 0) + endpoint * (LAYOUT_BUCKETS + 1);
@@ -45,16 +45,17 @@ static inline size_t layout_operation(const struct metrics_labels *labels, size_
            outcome;
 }
 
-/* An operation's buckets, then its sum in nanoseconds. */
+/* The buckets of an operation, followed by its sum in nanoseconds. */
 static inline size_t layout_operation_latency(const struct metrics_labels *labels, size_t operation)
 {
     return layout_operation(labels, labels->operations_len, 0) + operation * (LAYOUT_BUCKETS + 1);
 }
 
-/* How many values a slot has: whole cache lines, so that no two threads write to the same one. */
+/* Number of values in a slot: a multiple of the cache line size, so that no two threads write to
+ * the same line. */
 size_t layout_len(const struct metrics_labels *labels);
 
-/* A hash of what decides where a slot keeps what. */
+/* A hash of everything that determines the layout. */
 uint64_t layout_shape(const struct metrics_labels *labels);
 
 #endif

@@ -36,7 +36,7 @@ static uint64_t resident_bytes(uint64_t pid)
     const char *resident = fgets(line, sizeof line, file) == NULL ? NULL : strchr(line, ' ');
     fclose(file);
     uint64_t pages =
-        resident == NULL ? 0 : strtoull(resident, NULL, 10); /* proc(5): its second word */
+        resident == NULL ? 0 : strtoull(resident, NULL, 10); /* the second field, see proc(5) */
     return pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
@@ -48,7 +48,8 @@ static void look_at(const struct area_process *process, struct processes *proces
     processes->descriptors += count_descriptors(pid);
 }
 
-/* A killed process's requests are in flight no more. `living`: by process, its ticket or 0. */
+/* Counts requests in flight, except those of killed processes. `living` holds the ticket of each
+ * living process, indexed by process; otherwise 0. */
 static uint64_t count_in_flight(const struct metrics *metrics, const uint64_t *living)
 {
     uint64_t total = area_get(area_slot(metrics, 0) + LAYOUT_IN_FLIGHT);

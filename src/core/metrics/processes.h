@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The processes of the pool: what they say of themselves, and what the kernel knows of them. */
+ * The processes of the pool: what they publish about themselves, and what the kernel knows about
+ * them. */
 #ifndef CORE_METRICS_PROCESSES_H
 #define CORE_METRICS_PROCESSES_H
 
@@ -9,14 +10,14 @@
 #include "core/metrics.h"
 
 struct processes {
-    uint64_t workers;        /* that serve now */
-    uint64_t resident_bytes; /* a page that several share counts in each */
+    uint64_t workers;        /* now serving */
+    uint64_t resident_bytes; /* shared pages are counted once per process */
     uint64_t descriptors;
-    uint64_t cpu_us;    /* of past ones too */
-    uint64_t in_flight; /* requests being worked on */
+    uint64_t cpu_us;    /* including past processes */
+    uint64_t in_flight; /* requests being handled */
 };
 
-/* Looks at those that live, with a few system calls each. What cannot be read is left out. */
+/* Examines the living processes, with a few system calls each. What cannot be read is omitted. */
 struct processes processes_look(const struct metrics *metrics);
 
 #endif

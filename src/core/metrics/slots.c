@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Claiming slots, and counting in them: without a lock, an allocation or a system call. */
+ * Claiming slots, and counting in them without locks, allocations or system calls. */
 #include <stdatomic.h>
 #include <unistd.h>
 
@@ -17,7 +17,7 @@ static void raise_to(_Atomic uint64_t *mark, uint64_t wanted)
         ;
 }
 
-/* Takes an entry of the table of processes, if there is a free one. */
+/* Takes a free entry of the process table, if there is one. */
 static void claim_process(struct metrics *metrics, bool serves)
 {
     size_t i = 0;
@@ -29,7 +29,7 @@ static void claim_process(struct metrics *metrics, bool serves)
     struct area_process *process = &metrics->area->processes[i];
     metrics->process = process;
     metrics->ticket = area_next_ticket(metrics, i);
-    atomic_store(&process->ticket, metrics->ticket); /* until then the last one seems to live */
+    atomic_store(&process->ticket, metrics->ticket); /* before, the last one seemed to be alive */
     metrics->searched = 1;
     metrics->cpu_before_us = area_get(&process->cpu_us);
     area_set(&process->pid, (uint64_t)getpid());
@@ -37,11 +37,11 @@ static void claim_process(struct metrics *metrics, bool serves)
     raise_to(&metrics->area->header.processes_used, i + 1);
 }
 
-/* Takes a slot whose owner is gone; 0: there is none. */
+/* Takes a slot whose owner is gone. Returns 0 if there is none. */
 static size_t take_slot(struct metrics *metrics)
 {
     struct area *area = metrics->area;
-    uint64_t living = metrics->ticket; /* the slots of a process lie together */
+    uint64_t living = metrics->ticket; /* remembered, for a process's slots are adjacent */
     size_t used = atomic_load(&area->header.slots_used);
     while (metrics->searched < used) {
         size_t slot = metrics->searched++;
@@ -56,7 +56,8 @@ static size_t take_slot(struct metrics *metrics)
     return 0;
 }
 
-/* Lets the area grow by a slot, and takes it; 0: it has all, or the disk is full. */
+/* Extends the area by a slot, and takes that. Returns 0 if the area has its full size or the disk
+ * is full. */
 static size_t add_slot(struct metrics *metrics)
 {
     struct area *area = metrics->area;
@@ -72,7 +73,7 @@ static size_t add_slot(struct metrics *metrics)
     return grown ? slot : 0;
 }
 
-/* A slot of its own for a thread, or the shared one. */
+/* Returns a slot that only this thread uses, or else the shared one. */
 static size_t claim_slot(struct metrics *metrics)
 {
     if (metrics->process == NULL)
@@ -91,7 +92,7 @@ void metrics_claim(struct metrics *metrics, struct metrics_slot *slot, bool serv
         area_set(&slot->values[LAYOUT_IN_FLIGHT], 0);
 }
 
-/* Adds to a value of the slot: a plain load and store where this thread is the only writer. */
+/* Adds to a value of the slot; a plain load and store suffice if this thread is the only writer. */
 static void add(struct metrics_slot *slot, size_t index, uint64_t number)
 {
     if (slot->shared)

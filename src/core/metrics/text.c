@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The text of a scrape. */
+ * Renders the text of a scrape. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,13 +13,13 @@
 
 static const char *const ending_names[METRICS_ENDINGS] = {"reload", "exit", "signal"};
 
-/* What all slots hold together. */
+/* The sums over all slots. */
 struct sums {
     const struct metrics_labels *labels;
-    uint64_t *values; /* as in a slot */
+    uint64_t *values; /* laid out as in a slot */
 };
 
-/* Goes through each slot once, in the order of memory. False: no memory. */
+/* Reads each slot once, in memory order. Returns false if memory is lacking. */
 static bool add_up(const struct metrics *metrics, struct sums *sums)
 {
     size_t used = atomic_load(&metrics->area->header.slots_used);
@@ -69,8 +69,8 @@ static void render_requests(const struct sums *sums, const struct metrics_page *
             }
 }
 
-/* A histogram with one label, from its buckets and, behind them, its sum; nothing if it is empty.
- */
+/* Renders a histogram with one label from its buckets and the sum that follows them. Renders
+ * nothing if it is empty. */
 static void render_histogram(const uint64_t *counts, const char *name, const char *label,
                              const char *value, struct buffer *out)
 {
