@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * What is wrong with a request, as values: where, in which words, of which type. They are written
- * once, at the end, in the form that whoever is told understands. */
+ * Faults in a request, kept as values: location, message and type. They are rendered once, at the
+ * end, in the format that the client understands. */
 #ifndef MODEL_FAULT_H
 #define MODEL_FAULT_H
 
@@ -10,16 +10,16 @@
 #include "base/str.h"
 
 enum {
-    FAULT_STEPS_MAX = 4 /* "operations", 3, "integration", "name" */
+    FAULT_STEPS_MAX = 4 /* such as "operations", 3, "integration", "name" */
 };
 
-/* A step into a document: a member's name; or, if its data is NULL, an index or an offset. */
+/* A step into a document: the name of a member or, if its data is NULL, an index or offset. */
 struct fault_step {
     struct str name;
     size_t number;
 };
 
-/* Where something is. */
+/* A location in a request. */
 struct fault_place {
     const char *root; /* "body" or "query" */
     struct fault_step steps[FAULT_STEPS_MAX];
@@ -32,24 +32,25 @@ struct fault {
     const char *type;
 };
 
-/* A zeroed list with an arena is empty and ready. */
+/* A list of faults. If zeroed except for `arena`, it is empty and ready for use. */
 struct faults {
-    struct arena *arena; /* the list lives there */
+    struct arena *arena; /* holds the list */
     struct fault *list;
     size_t len;
     size_t cap;
 };
 
-/* The place one step further. More than FAULT_STEPS_MAX is a programming error. */
+/* Return the place one step further down. More than FAULT_STEPS_MAX steps is a programming
+ * error. */
 struct fault_place fault_place_member(const struct fault_place *place, struct str name);
 struct fault_place fault_place_number(const struct fault_place *place, size_t number);
 
-/* Notes a fault. The names of its place, `message` and `type` must live as long as the list. When
- * there is no memory the arena says so. */
+/* Adds a fault. The names in `place`, `message` and `type` must live as long as the list. Lack of
+ * memory is recorded in the arena. */
 void faults_add(struct faults *faults, const struct fault_place *place, struct str message,
                 const char *type);
 
-/* Appends the list as the contract has it: [{"loc":["body","name"],"msg":…,"type":…}, …]. */
+/* Appends the list in the API's format: [{"loc":["body","name"],"msg":…,"type":…}, …]. */
 void faults_append_json(struct buffer *out, const struct faults *faults);
 
 #endif

@@ -16,7 +16,7 @@ const unsigned http_statuses[] = {200, 201, 204, 304, 400, 403, 404, 405, 409,
                                   412, 413, 415, 422, 428, 500, 503, 507};
 const size_t http_statuses_len = ARRAY_LEN(http_statuses);
 
-/* By the index in http_statuses. */
+/* Indexed like http_statuses. */
 static const char *const reasons[] = {
     "OK",
     "Created",
@@ -66,7 +66,8 @@ void http_response_header(struct http_response *response, struct str name, struc
     response->headers[response->headers_len++] = (struct http_header){name, value};
 }
 
-/* A weight, "0.5": in thousandths; what is none counts as 0 (RFC 9110, section 12.4.2). */
+/* Parses a weight such as "0.5" into thousandths; an invalid one counts as 0 (RFC 9110, section
+ * 12.4.2). */
 static unsigned read_weight(struct str text)
 {
     unsigned weight = 0;
@@ -83,7 +84,7 @@ static unsigned read_weight(struct str text)
     return weight > 1000 ? 1000 : weight;
 }
 
-/* How well a media range matches a type: 0 not at all, 3 exactly. */
+/* How well a media range matches a type: from 0, not at all, to 3, exactly. */
 static unsigned match_range(struct str range, struct str type)
 {
     struct str subtype = type;
@@ -125,7 +126,7 @@ unsigned http_accept_weight(struct str accept, struct str type, bool *named)
     return weight;
 }
 
-/* Whether `text` is lower-case hex digits, and not only zeros if that is asked. */
+/* Whether `text` is `len` lower-case hex digits and, if not_zero is set, not all zeros. */
 static bool is_hex(struct str text, size_t len, bool not_zero)
 {
     bool zero = true;
@@ -266,7 +267,7 @@ static void append_percent(struct buffer *buffer, char c)
     buffer_append(buffer, (char[]){'%', digits[byte >> 4], digits[byte & 15]}, 3);
 }
 
-/* Letters, digits and "-._~" (RFC 3986, section 2.3). */
+/* Whether a character is a letter, a digit or one of "-._~" (RFC 3986, section 2.3). */
 static bool is_unreserved(char c)
 {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A request and its answer as plain values, whatever protocol brought them. */
+ * A request and its answer as plain values, independent of the protocol.
+ *
+ * Limits: a response has at most HTTP_HEADERS_MAX headers. */
 #ifndef MODEL_HTTP_H
 #define MODEL_HTTP_H
 
@@ -24,22 +26,23 @@ enum http_method {
     HTTP_METHODS
 };
 
-/* The methods' names, by enum http_method; "OTHER" for what has no name here. */
+/* Names of the methods, indexed by enum http_method; "OTHER" stands for all methods not listed. */
 extern const char *const http_method_names[HTTP_METHODS];
 
 /* Methods are case-sensitive (RFC 9110, section 9.1). */
 enum http_method http_method_from(struct str name);
 
-/* The statuses this service answers, each once; the index of one of them; its reason phrase. */
+/* The statuses that this service uses, each one once; the index of a status in that list; its
+ * reason phrase. */
 extern const unsigned http_statuses[];
 extern const size_t http_statuses_len;
 size_t http_status_index(unsigned status);
 const char *http_status_reason(unsigned status);
 
-/* The headers of a request that the service reads, each once: its member in struct http_request,
- * its name, and the variable that brings it in CGI and FastCGI (RFC 3875, section 4.1.18). To read
- * one more: add a row here, and let nginx pass it (nginx/integration-service-fastcgi.conf.in, which
- * the build holds against this table). Other web servers pass all they get. */
+/* The request headers that the service reads: member of struct http_request, name, and the CGI and
+ * FastCGI variable that carries it (RFC 3875, section 4.1.18). To read another header, add a row
+ * here and make nginx pass it (nginx/integration-service-fastcgi.conf.in, which the build checks
+ * against this table). Other web servers pass all headers. */
 #define HTTP_REQUEST_HEADERS(HEADER)                                                               \
     HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \
     HEADER(cache_control, "Cache-Control", "HTTP_CACHE_CONTROL")                                   \
@@ -56,18 +59,19 @@ const char *http_status_reason(unsigned status);
     HEADER(sec_fetch_site, "Sec-Fetch-Site", "HTTP_SEC_FETCH_SITE")                                \
     HEADER(traceparent, "traceparent", "HTTP_TRACEPARENT")
 
-/* All strings are the server's and live until the request is finished; an absent header is empty.
- */
+/* All strings belong to the server, and are valid until the request is finished. An absent header
+ * is empty. */
 struct http_request {
-    uint64_t started_ns; /* clock_steady_ns() at its arrival */
+    uint64_t started_ns; /* clock_steady_ns() when it arrived */
     enum http_method method;
-    struct str prefix; /* the path that a web server keeps in front of the service's own */
-    struct str target; /* behind it, as the client sent it, still encoded, with its query */
+    struct str prefix; /* path prefix under which a web server publishes the service */
+    /* The rest of the target, as sent by the client: percent-encoded, and with the query. */
+    struct str target;
 #define HTTP_REQUEST_MEMBER(member_, name_, variable_) struct str member_;
     HTTP_REQUEST_HEADERS(HTTP_REQUEST_MEMBER)
 #undef HTTP_REQUEST_MEMBER
     struct str body;
-    bool body_too_large; /* it was longer than allowed and is not in `body` */
+    bool body_too_large; /* it exceeded the limit, and is not in `body` */
 };
 
 enum { HTTP_HEADERS_MAX = 16 };
@@ -83,78 +87,79 @@ struct http_response {
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t headers_len;
     struct buffer body;
-    bool without_body; /* an answer to HEAD: only the body's length is sent */
+    bool without_body; /* for HEAD: only send the length of the body */
 };
 
-/* Adds a header; name and value must live until the answer is sent. More than HTTP_HEADERS_MAX is a
- * programming error. */
+/* Adds a header. Name and value must live until the answer is sent. More than HTTP_HEADERS_MAX
+ * headers is a programming error. */
 void http_response_header(struct http_response *response, struct str name, struct str value);
 
-/* Whether a Content-Type names JSON: application/json or application/…+json, in any case, with any
- * parameters; a missing one counts as JSON, as in the original service. */
+/* Whether a Content-Type is JSON: application/json or application/…+json, ignoring case and
+ * parameters. A missing Content-Type counts as JSON, as in the original service. */
 bool http_content_type_is_json(struct str content_type);
 
-/* The parts of a traceparent (W3C Trace Context, section 3.2), of version 00 or one that begins
- * like it. */
+/* The fields of a traceparent (W3C Trace Context, section 3.2) of version 00, or of a later version
+ * that starts the same way. */
 struct http_trace {
-    struct str trace_id;  /* 32 hex digits, not all zero; empty: there was no valid traceparent */
-    struct str parent_id; /* 16, likewise */
-    struct str flags;     /* 2 */
+    struct str trace_id;  /* 32 hex digits, not all zero; empty: no valid traceparent */
+    struct str parent_id; /* 16 hex digits, not all zero */
+    struct str flags;     /* 2 hex digits */
 };
 
 struct http_trace http_read_traceparent(struct str traceparent);
 
 /* An entity tag (RFC 9110, section 8.8.3). */
 struct http_tag {
-    struct str opaque; /* without its quotes */
+    struct str opaque; /* without the quotes */
     bool weak;
 };
 
-/* Takes the next tag off a list of them, of If-Match or If-None-Match. False at the end, or at what
- * is none: *rest is not empty then. */
+/* Extracts the next tag from the list of an If-Match or If-None-Match header. Returns false at the
+ * end of the list, or at an invalid tag, in which case *rest is not empty. */
 bool http_next_tag(struct str *rest, struct http_tag *tag);
 
-/* Whether a condition is "*": any representation. */
+/* Whether a condition is "*", which matches any representation. */
 bool http_is_any(struct str condition);
 
-/* Whether a Cache-Control asks for an answer that is no copy: no-cache is among its directives
- * (RFC 9111, section 5.2.1.4). */
+/* Whether a Cache-Control header contains the directive no-cache, which asks for an answer that is
+ * not from a copy (RFC 9111, section 5.2.1.4). */
 bool http_wants_fresh(struct str cache_control);
 
-/* Whether a Content-Type is `type`, in any case and with any parameters. */
+/* Whether a Content-Type equals `type`, ignoring case and parameters. */
 bool http_content_type_is(struct str content_type, struct str type);
 
-/* How much a client wants a media type ("text/plain"), in thousandths, from its Accept: the weight
- * of the most specific range that matches; 1000 when there is no Accept (RFC 9110, section 12.5.1).
- * *named: the type itself is among the ranges, not only a wildcard. */
+/* Returns the weight, in thousandths, that an Accept header gives to a media type such as
+ * "text/plain": that of the most specific matching range, or 1000 if there is no Accept (RFC 9110,
+ * section 12.5.1). *named: the type itself is listed, rather than matched by a wildcard. */
 unsigned http_accept_weight(struct str accept, struct str type, bool *named);
 
-/* A request target without scheme and authority if it came in absolute form. */
+/* Returns a request target without scheme and authority, if it is in absolute form. */
 struct str http_origin_form(struct str target);
 
-/* The path of a request target: without the query, and without scheme and authority if it came in
- * absolute form (RFC 9112, section 3.2.2). */
+/* Returns the path of a request target: without the query and, if it is in absolute form, without
+ * scheme and authority (RFC 9112, section 3.2.2). */
 struct str http_target_path(struct str target);
 
-/* The query of a request target, without its question mark; its data is NULL when there is none. */
+/* Returns the query of a request target without the question mark; its data is NULL if there is
+ * none. */
 struct str http_target_query(struct str target);
 
-/* The value of a query's parameter, or its name, as forms send it: + is a space, %XX a byte. Its
- * data is NULL when there was no memory. */
+/* Decodes the name or value of a query parameter in form encoding: '+' is a space, %XX a byte. The
+ * result's data is NULL if memory is lacking. */
 MUST_CHECK struct str http_decode_form(struct arena *arena, struct str text);
 
-/* Appends what stands in a URI so that it can stand in a header: what is not allowed in a URI is
- * percent-encoded (RFC 3986, section 2). */
+/* Appends a URI for use in a header: characters not allowed in a URI are percent-encoded (RFC 3986,
+ * section 2). */
 void http_append_uri(struct buffer *buffer, struct str uri);
 
-/* Appends `text` as one segment of a path. */
+/* Appends `text` as a single path segment. */
 void http_append_segment(struct buffer *buffer, struct str text);
 
-/* Reads a time in one of the three forms that HTTP has for it, in seconds since 1970. False: it is
- * none (RFC 9110, section 5.6.7). */
+/* Parses a date in any of the three HTTP formats (RFC 9110, section 5.6.7) into seconds since 1970.
+ * Returns false if it is invalid. */
 MUST_CHECK bool http_read_date(struct str text, int64_t *seconds);
 
-/* Appends a time, in microseconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7). */
+/* Appends a date, given in microseconds since 1970, in HTTP format (RFC 9110, section 5.6.7). */
 void http_append_date(struct buffer *buffer, uint64_t us);
 
 #endif

@@ -18,9 +18,9 @@ const struct str integration_field_names[INTEGRATION_FIELDS] = {
 struct parser {
     struct arena *arena;
     const struct integration_rules *rules;
-    struct fault_place place; /* of the body */
+    struct fault_place place; /* location of the body */
     struct json_member members[INTEGRATION_FIELDS];
-    struct str texts[INTEGRATION_STATUS]; /* id, name, description, decoded */
+    struct str texts[INTEGRATION_STATUS]; /* id, name and description, decoded */
     bool status;
     struct faults *faults;
     bool faulty;
@@ -34,7 +34,7 @@ static void fault(struct parser *parser, const struct fault_place *place, struct
     faults_add(parser->faults, place, message, type);
 }
 
-/* A fault of the whole body. */
+/* Adds a fault of the body as a whole. */
 static void body_fault(struct parser *parser, const char *message, const char *type)
 {
     fault(parser, &parser->place, str_from(message), type);
@@ -65,7 +65,8 @@ static void surrogate_fault(struct parser *parser, enum integration_field field)
                 "value_error.surrogate");
 }
 
-/* A text member; an integer counts as its decimal text. False: it has a fault. */
+/* Reads a text member; an integer stands for its decimal text. Returns false on a fault or lack of
+ * memory. */
 static bool read_text(struct parser *parser, enum integration_field field)
 {
     const struct json_member *member = &parser->members[field];
@@ -174,7 +175,7 @@ static void duplicate_fault(struct parser *parser, struct str name)
     struct buffer message = buffer_on(storage, sizeof storage);
     buffer_append_str(&message, STR("duplicate key: "));
     text_append_json(&message, name);
-    if (message.failed) /* too long to repeat */
+    if (message.failed) /* too long to quote */
         field_fault(parser, INTEGRATION_SETTINGS, "duplicate key", "value_error.duplicate_key");
     else
         field_fault_str(parser, INTEGRATION_SETTINGS,
@@ -186,7 +187,7 @@ static void read_settings(struct parser *parser)
 {
     struct json_member *member = &parser->members[INTEGRATION_SETTINGS];
     const struct json_value *value = &member->value;
-    /* Both stand for no settings, as in the original service. */
+    /* Both mean no settings, as in the original service. */
     if (member->present && (value->kind == JSON_NULL || str_equal(value->text, STR("\"\""))))
         member->present = false;
     if (!member->present)
@@ -256,7 +257,7 @@ static struct parser parser_of(struct arena *arena, const struct integration_rul
     return parser;
 }
 
-/* Reads the body as a JSON object. */
+/* Parses the body as a JSON object. */
 static enum integration_outcome read_object(struct parser *parser, struct str body,
                                             struct json_value *root, struct json_member *members,
                                             size_t members_len)
@@ -318,7 +319,7 @@ enum integration_outcome integration_read_object(struct arena *arena, struct str
     return read_object(&parser, body, root, members, members_len);
 }
 
-/* Reads the patch: what is wrong with it whatever it is applied to. */
+/* Parses the patch, and finds the faults that it has regardless of the document. */
 static enum integration_outcome check_patch(struct parser *parser, struct str patch,
                                             struct json_value *root)
 {
@@ -350,8 +351,8 @@ enum integration_outcome integration_patch(struct arena *arena, struct str docum
     return outcome;
 }
 
-/* Takes the member `name` off the document that this service wrote: its own names, in its order,
- * without white space. */
+/* Extracts the member `name` from a document written by this service: members in its own order, and
+ * no white space. */
 static bool take_member(struct str *rest, struct str name, struct str *value)
 {
     size_t before = name.len + 4; /* {"name": */
@@ -361,7 +362,7 @@ static bool take_member(struct str *rest, struct str name, struct str *value)
     const char *end = rest->data + rest->len;
     const char *stop = json_walk_end(rest->data + before, end);
     *value = (struct str){rest->data + before, (size_t)(stop - rest->data) - before};
-    if (value->len == 0 || value->data[0] == ' ') /* this service wrote no white space */
+    if (value->len == 0 || value->data[0] == ' ') /* not written by this service */
         return false;
     *rest = (struct str){stop, (size_t)(end - stop)};
     return true;

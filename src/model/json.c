@@ -7,10 +7,10 @@
 
 #include "base/text.h"
 
-/* A member's name in the object that is being read. */
+/* Name of a member of an object being scanned. */
 struct key {
     struct str name; /* decoded */
-    const char *at;  /* in the text: tells which came first */
+    const char *at;  /* in the text; shows which one came first */
 };
 
 struct scanner {
@@ -21,8 +21,9 @@ struct scanner {
     unsigned depth;
     enum json_status status;
     struct json_error *error;
-    struct json_value *value; /* where flaws are noted: the outermost object's current member */
-    struct key *keys;         /* of all objects that are open, the innermost last */
+    /* Where flaws are recorded: the current member of the outermost object. */
+    struct json_value *value;
+    struct key *keys; /* of all open objects, the innermost last */
     size_t keys_len;
     size_t keys_cap;
     struct json_member *members;
@@ -47,7 +48,8 @@ static bool no_memory(struct scanner *scanner)
     return fail(scanner, JSON_NO_MEMORY, "out of memory");
 }
 
-/* The next character, or 0 at the end (a NUL in the text fits nowhere in the grammar either). */
+/* Returns the next character, or 0 at the end. (A NUL in the text is not allowed anywhere by the
+ * grammar either.) */
 static char peek(const struct scanner *scanner)
 {
     if (scanner->at == scanner->end)
@@ -122,7 +124,7 @@ static bool scan_number(struct scanner *scanner, struct json_value *value)
     return true;
 }
 
-/* Four hex digits behind "\u": the code unit, or -1. */
+/* Scans the four hex digits after "\u". Returns the code unit, or -1. */
 static int scan_code_unit(struct scanner *scanner)
 {
     int unit = 0;
@@ -150,7 +152,8 @@ static bool is_low_surrogate(int unit)
     return unit >= 0xDC00 && unit <= 0xDFFF;
 }
 
-/* Behind "\u". A high surrogate must be followed by the escape of a low one. */
+/* Scans the rest of an escape after "\u". A high surrogate must be followed by the escape of a low
+ * one. */
 static bool scan_unicode_escape(struct scanner *scanner)
 {
     int unit = scan_code_unit(scanner);
@@ -232,7 +235,7 @@ static bool push_key(struct scanner *scanner, struct str name, const char *at)
     return true;
 }
 
-/* By name, equal names by place. */
+/* Orders keys by name, and equal names by position. */
 static int compare_keys(const void *left, const void *right)
 {
     const struct key *a = left;
@@ -243,7 +246,8 @@ static int compare_keys(const void *left, const void *right)
     return a->at < b->at ? -1 : a->at > b->at;
 }
 
-/* Notes the first repeated name of the innermost object, whose keys start at `first`. */
+/* Records the first repeated name of the innermost object, whose keys start at `first`, and drops
+ * those keys. */
 static void find_duplicate(struct scanner *scanner, size_t first)
 {
     size_t len = scanner->keys_len - first;
@@ -262,7 +266,7 @@ static void find_duplicate(struct scanner *scanner, size_t first)
     scanner->value->duplicate = found->name;
 }
 
-/* A member's name, decoded. */
+/* Scans and decodes the name of a member. */
 static bool scan_name(struct scanner *scanner, struct str *name)
 {
     const char *start = scanner->at;
@@ -286,7 +290,8 @@ static bool scan_colon(struct scanner *scanner)
     return true;
 }
 
-/* A member of the outermost object: its flaws are its own, and the caller may want it. */
+/* Scans a member of the outermost object. Its flaws are recorded separately, and the caller may
+ * have asked for it. */
 static bool scan_outer_member(struct scanner *scanner)
 {
     struct json_value value = {0};
@@ -389,7 +394,7 @@ enum json_status json_scan(struct arena *arena, struct str text, struct json_val
     *error = (struct json_error){0};
     for (size_t i = 0; i < members_len; i++)
         members[i].present = false;
-    /* The numbers are read with strtod, which wants an end. */
+    /* strtod, which reads the numbers, needs a NUL at the end. */
     text = arena_copy(arena, text);
     if (text.data == NULL)
         return JSON_NO_MEMORY;

@@ -9,7 +9,7 @@ static bool is_space(char c)
 void json_walk_compact(struct buffer *buffer, struct str text)
 {
     bool in_string = false;
-    size_t kept = 0; /* start of the run not yet appended */
+    size_t kept = 0; /* start of the run that has not been appended yet */
     for (size_t at = 0; at < text.len; at++) {
         char c = text.data[at];
         if (in_string && c == '\\') {
@@ -47,7 +47,7 @@ const char *json_walk_end(const char *at, const char *end)
     return end;
 }
 
-/* The end of the string at `at`. */
+/* Returns the end of the string at `at`. */
 static const char *string_end(const char *at)
 {
     for (at++; *at != '"'; at++)
@@ -61,7 +61,7 @@ bool json_walk_next(struct str *rest, struct str *name, struct str *value)
     const char *end = rest->data + rest->len;
     const char *at = rest->data;
     bool in_object = end[-1] == '}';
-    if (*at == ']' || *at == '}') /* where the last element ended */
+    if (*at == ']' || *at == '}') /* the previous element was the last */
         return false;
     do {
         at++;

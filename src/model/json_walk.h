@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Walks through JSON that has been checked (json_scan): what it holds is found, and not looked at.
- */
+ * Iterates over validated JSON (see json_scan): locates elements without interpreting them. */
 #ifndef MODEL_JSON_WALK_H
 #define MODEL_JSON_WALK_H
 
@@ -10,15 +9,15 @@
 #include "base/buffer.h"
 #include "base/str.h"
 
-/* Appends checked JSON without its insignificant white space. */
+/* Appends validated JSON without insignificant white space. */
 void json_walk_compact(struct buffer *buffer, struct str text);
 
-/* The end of the element at `at`, of an array or an object: the next comma or closing bracket that
- * is in no string and no other value, or `end`. What lies between need not be checked. */
+/* Returns the end of the array or object element at `at`: the next comma or closing bracket that is
+ * not part of a string or a nested value, or `end`. The text need not be valid. */
 const char *json_walk_end(const char *at, const char *end);
 
-/* Takes the next element off *rest, which was the text of a checked array or object: its value and,
- * in an object, its name as it stands there. False at the end. */
+/* Extracts the next element from *rest, initially the text of a validated array or object: its
+ * value and, in an object, its name as written. Returns false at the end. */
 bool json_walk_next(struct str *rest, struct str *name, struct str *value);
 
 #endif

@@ -8,22 +8,22 @@
 
 struct patch_member {
     struct str name;     /* decoded */
-    struct str raw_name; /* as it stands in the patch */
+    struct str raw_name; /* as in the patch */
     struct str value;
-    size_t place; /* in the patch */
+    size_t place; /* position in the patch */
     bool done;
 };
 
 static struct str decode_name(struct arena *arena, struct str raw)
 {
     if (raw.len < 2)
-        return raw; /* it is no object's */
+        return raw; /* the member of an array has no name */
     if (memchr(raw.data, '\\', raw.len) != NULL)
         return json_decode_string(arena, raw);
     return (struct str){raw.data + 1, raw.len - 2};
 }
 
-/* By name, equal names by place, the last first. */
+/* Orders members by name, and members of the same name by position, last one first. */
 static int compare_members(const void *left, const void *right)
 {
     const struct patch_member *a = left;
@@ -39,7 +39,8 @@ static int compare_places(const void *left, const void *right)
     return (a->place > b->place) - (a->place < b->place);
 }
 
-/* The members of a patch's object, by name, each once. False: no memory. */
+/* Collects the members of an object in the patch, sorted by name, each one once. Returns false if
+ * memory is lacking. */
 static bool read_members(struct arena *arena, struct str patch, struct patch_member **members,
                          size_t *len)
 {
@@ -93,8 +94,8 @@ static void begin_member(struct buffer *out, bool *first, struct str name)
     buffer_append_char(out, ':');
 }
 
-/* Appends the target's members as the patch makes them. It and merge_patch call each other as deep
- * as what they are given nests, which is JSON_DEPTH_MAX at the most. */
+/* Appends the target's members, as modified by the patch. This function and merge_patch recurse as
+ * deeply as their input is nested, which is at most JSON_DEPTH_MAX. */
 // NOLINTNEXTLINE(misc-no-recursion)
 static void merge_old(struct arena *arena, struct str target, struct patch_member *members,
                       size_t len, bool *first, struct buffer *out)
@@ -126,7 +127,7 @@ void merge_patch(struct arena *arena, struct str target, struct str patch, struc
         return;
     }
     if (!read_members(arena, patch, &members, &len))
-        return; /* the arena says so */
+        return; /* the failure is recorded in the arena */
     buffer_append_char(out, '{');
     if (target.data[0] == '{')
         merge_old(arena, target, members, len, &first, out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * JSON merge patches (RFC 7396) that leave what they do not name byte for byte. */
+ * JSON merge patches (RFC 7396) that preserve everything they do not mention byte for byte. */
 #ifndef MODEL_MERGE_H
 #define MODEL_MERGE_H
 
@@ -8,9 +8,10 @@
 #include "base/buffer.h"
 #include "base/str.h"
 
-/* Appends what a merge patch (RFC 7396) makes of `target`; both are checked, and in `patch` no
- * object has a member twice but the outermost one, where the last counts. What the patch does not
- * name stays byte for byte, and in its place; new members follow in the patch's order. */
+/* Appends the result of applying a merge patch (RFC 7396) to `target`. Both must have been
+ * validated, and no object in `patch` may have repeated members, except the outermost one, where
+ * the last one counts. Members that the patch does not mention keep their bytes and their position;
+ * new members follow in the order of the patch. */
 void merge_patch(struct arena *arena, struct str target, struct str patch, struct buffer *out);
 
 #endif
