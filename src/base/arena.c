@@ -59,7 +59,7 @@ struct str arena_copy(struct arena *arena, struct str text)
     return (struct str){copy, text.len};
 }
 
-/* Frees `chunk` and all older ones. */
+/* Frees `chunk` and all older chunks. */
 static void free_chunks(struct arena_chunk *chunk)
 {
     while (chunk != NULL) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * The memory of one request: many small allocations, freed all at once. */
+ * An arena: many small allocations that are freed all at once, typically those of one request. */
 #ifndef BASE_ARENA_H
 #define BASE_ARENA_H
 
@@ -9,20 +9,21 @@
 
 struct arena_chunk;
 
-/* A zeroed arena is empty and ready. */
+/* If zeroed, it is empty and ready for use. */
 struct arena {
-    struct arena_chunk *chunks; /* the newest first */
-    bool failed;                /* an allocation failed since the last reset */
+    struct arena_chunk *chunks; /* newest first */
+    bool failed;                /* an allocation has failed since the last reset */
 };
 
-/* `size` bytes, aligned for any type, not zeroed; they live until the reset. NULL (and `failed`)
- * when there is no memory. */
+/* Allocates `size` bytes, aligned for any type and not zeroed, which live until the reset. If
+ * memory is lacking, returns NULL and sets `failed`. */
 MUST_CHECK void *arena_alloc(struct arena *arena, size_t size);
 
-/* A copy of `text` followed by a NUL byte, or the empty string with data == NULL. */
+/* Returns a copy of `text` followed by a NUL byte. If memory is lacking, returns an empty string
+ * whose data is NULL. */
 MUST_CHECK struct str arena_copy(struct arena *arena, struct str text);
 
-/* Ends the life of all allocations; one chunk is kept for the next request. */
+/* Frees all allocations, but keeps one chunk for the next request. */
 void arena_reset(struct arena *arena);
 
 /* Frees everything. */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Words that every floor uses. */
+ * Macros used by all layers. */
 #ifndef BASE_BASE_H
 #define BASE_BASE_H
 
 #include <stddef.h>
 
-/* An outcome that must be looked at. */
+/* The result must not be ignored. */
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* A printf-like function: `format` and `first` are the positions of the format and of its first
- * argument. */
+/* A printf-like function; the arguments are the positions of its format and of the first argument
+ * to be formatted. */
 #define PRINTF_LIKE(format_, first_) __attribute__((format(printf, format_, first_)))
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))

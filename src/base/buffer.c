@@ -7,7 +7,7 @@
 
 enum { SMALLEST = 512 };
 
-/* Makes room for `size` more bytes. */
+/* Grows the buffer to hold `size` more bytes. */
 static bool grow(struct buffer *buffer, size_t size)
 {
     size_t wanted;

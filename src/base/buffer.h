@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A growable run of bytes. Running out of memory (or of the given storage) is a sticky mark,
- * `failed`, to be looked at once, at the end; until then every append is safe and does nothing. */
+ * A growable byte buffer. If memory (or the storage given) runs out, `failed` is set and stays set,
+ * so it is enough to check it once, at the end. Appending to a failed buffer is safe and has no
+ * effect. */
 #ifndef BASE_BUFFER_H
 #define BASE_BUFFER_H
 
@@ -11,19 +12,20 @@
 struct buffer {
     char *data;  /* owned, unless `fixed` */
     size_t len;  /* bytes in use */
-    size_t cap;  /* bytes there are */
-    bool fixed;  /* the storage is the caller's and does not grow */
+    size_t cap;  /* bytes allocated */
+    bool fixed;  /* the caller's storage, which does not grow */
     bool failed; /* an append did not fit: the content is incomplete */
 };
 
-/* A zeroed buffer is empty and ready. This one uses `storage` and never allocates. */
+/* Returns a buffer that uses `storage` and never allocates. (A zeroed buffer is ready for use too:
+ * it is empty, and allocates.) */
 static inline struct buffer buffer_on(char *storage, size_t size)
 {
     return (struct buffer){.data = storage, .cap = size, .fixed = true};
 }
 
-/* Room for `size` more bytes behind the content, or NULL (and `failed`). The caller fills it and
- * adds what it used to `len`. */
+/* Returns space for `size` more bytes after the content. The caller writes to it and adds the
+ * number of bytes written to `len`. On failure returns NULL and sets `failed`. */
 char *buffer_reserve(struct buffer *buffer, size_t size);
 
 void buffer_append(struct buffer *buffer, const void *bytes, size_t size);
@@ -32,16 +34,17 @@ void buffer_append_char(struct buffer *buffer, char c);
 void buffer_append_u64(struct buffer *buffer, uint64_t number);
 void buffer_printf(struct buffer *buffer, const char *format, ...) PRINTF_LIKE(2, 3);
 
-/* The content; valid until the buffer changes. */
+/* Returns the content; valid until the buffer changes. */
 static inline struct str buffer_str(const struct buffer *buffer)
 {
     return (struct str){buffer->data, buffer->len};
 }
 
-/* Empties the buffer and keeps at most `keep` bytes of memory for the next use. */
+/* Empties the buffer and clears `failed`. Keeps the memory for reuse if it is at most `keep`
+ * bytes. */
 void buffer_reset(struct buffer *buffer, size_t keep);
 
-/* Frees what it owns and zeroes it. */
+/* Frees the memory it owns and zeroes the buffer. */
 void buffer_release(struct buffer *buffer);
 
 #endif

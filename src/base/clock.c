@@ -41,7 +41,8 @@ uint64_t clock_cpu_us(void)
 
 void clock_format(uint64_t wall_us, char text[CLOCK_TEXT_SIZE])
 {
-    /* The calendar part changes once a second; a busy thread asks far more often. */
+    /* The calendar part changes only once a second, but a busy thread formats times far more
+     * often. */
     static _Thread_local uint64_t cached_second = UINT64_MAX;
     static _Thread_local char cached[CLOCK_TEXT_SIZE];
     uint64_t second = wall_us / US_PER_S;

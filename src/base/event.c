@@ -28,7 +28,7 @@ void event_signal(struct event *event)
 
 bool event_wait(struct event *event, uint32_t seen, uint64_t deadline_ns)
 {
-    /* FUTEX_WAIT_BITSET takes a point in time, of CLOCK_MONOTONIC. */
+    /* FUTEX_WAIT_BITSET takes an absolute timeout, of CLOCK_MONOTONIC. */
     const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
                                       .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
     if (clock_steady_ns() >= deadline_ns)

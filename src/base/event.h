@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * An event that processes tell each other of, in memory that they share: whoever waits sleeps in
- * the kernel (futex(2)) and is woken within microseconds. Zeroed memory is an event that never
- * happened. */
+ * An event that processes signal to each other through shared memory. Waiters sleep in the kernel
+ * (futex(2)), and are woken within microseconds. Zeroed memory is a valid event that has never been
+ * signalled. */
 #ifndef BASE_EVENT_H
 #define BASE_EVENT_H
 
@@ -13,21 +13,21 @@
 #include "base/base.h"
 
 struct event {
-    _Atomic uint32_t count;   /* how often it happened; it may wrap around */
-    _Atomic uint32_t waiters; /* at least as many as there are: one that is killed stays counted */
+    _Atomic uint32_t count;   /* number of signals so far; may wrap around */
+    _Atomic uint32_t waiters; /* upper bound: waiters that were killed remain counted */
 };
 
-/* To be read before looking at what the event is about. */
+/* Read the count before checking the condition that the event is about. */
 uint32_t event_count(const struct event *event);
 
-/* It happened: wakes all who wait. */
+/* Signals the event: increments the count and wakes all waiters. */
 void event_signal(struct event *event);
 
-/* Waits until the count is not `seen`, or a time of the steady clock: false. It may return true
- * without cause, so look again at what the event is about. */
+/* Waits until the count differs from `seen`. Returns false if `deadline_ns` (steady clock) has
+ * passed. May also return true spuriously, so check the condition again. */
 MUST_CHECK bool event_wait(struct event *event, uint32_t seen, uint64_t deadline_ns);
 
-/* Wakes all who wait, though it did not happen. */
+/* Wakes all waiters without signalling the event. */
 void event_wake(struct event *event);
 
 #endif

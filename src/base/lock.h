@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Locks on single bytes of a file, shared by processes that may be killed at any time: a lock dies
- * with the last descriptor of its open file (fcntl(2), F_OFD_SETLK). It does not keep the opener
- * itself out. */
+ * Locks on single bytes of a file, for processes that may be killed at any time: a lock is released
+ * when the last descriptor of its open file description is closed (fcntl(2), F_OFD_SETLK). It does
+ * not exclude its own holder. */
 #ifndef BASE_LOCK_H
 #define BASE_LOCK_H
 
@@ -11,12 +11,12 @@
 
 #include "base/base.h"
 
-/* Takes the lock, waiting for whoever has it. */
+/* Acquires the lock, waiting if necessary. Returns false on failure. */
 MUST_CHECK bool lock_wait(int fd, uint64_t byte);
-/* Takes the lock if nobody else has it. */
+/* Acquires the lock if nobody else holds it. Returns whether it did. */
 MUST_CHECK bool lock_try(int fd, uint64_t byte);
 void lock_release(int fd, uint64_t byte);
-/* Whether another opener has it. */
+/* Whether the lock is held through another open file description. */
 bool lock_is_held(int fd, uint64_t byte);
 
 #endif

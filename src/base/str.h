@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * A string as a pointer and a length, in bytes. It owns nothing, need not end in NUL and may hold
- * NUL bytes; {NULL, 0} is the empty string. */
+ * A string: a pointer and a length in bytes. It does not own its data, is not necessarily
+ * NUL-terminated, and may contain NUL bytes; {NULL, 0} is the empty string. */
 #ifndef BASE_STR_H
 #define BASE_STR_H
 
@@ -16,16 +16,16 @@ struct str {
     size_t len;
 };
 
-/* A string literal as a struct str. */
+/* Converts a string literal. */
 #define STR(literal) ((struct str){(literal), sizeof(literal) - 1})
 
-/* The same as an initializer of static data. */
+/* Like STR, but for initializing static data. */
 #define STR_INIT(literal)                                                                          \
     {                                                                                              \
         (literal), sizeof(literal) - 1                                                             \
     }
 
-/* The NUL-terminated `text` (NULL: the empty string). */
+/* Converts a NUL-terminated string; NULL yields the empty string. */
 static inline struct str str_from(const char *text)
 {
     return (struct str){text, text == NULL ? 0 : strlen(text)};
@@ -33,23 +33,24 @@ static inline struct str str_from(const char *text)
 
 bool str_equal(struct str a, struct str b);
 
-/* Negative, 0 or positive, as memcmp(3): by bytes, a prefix before what it begins. */
+/* Compares bytewise: returns a negative number, 0 or a positive number, like memcmp(3). A prefix
+ * sorts before the longer string. */
 int str_compare(struct str a, struct str b);
 
-/* Equal but for the case of ASCII letters. */
+/* Ignores the case of ASCII letters only. */
 bool str_equal_ignore_case(struct str a, struct str b);
 
 bool str_has_prefix(struct str text, struct str prefix);
 bool str_has_suffix(struct str text, struct str suffix);
 
-/* `text` without the spaces and tabs at its ends. */
+/* Removes spaces and tabs at both ends. */
 struct str str_trim(struct str text);
 
-/* Takes the part of *rest before the next `separator` (or all of it) into *part and moves *rest
- * behind it. False when nothing was left: rest->data is NULL then. */
+/* Stores the part of *rest before the next `separator` (or all of it) in *part, and advances *rest
+ * past it. Returns false if nothing is left, i.e. rest->data is NULL. */
 bool str_split(struct str *rest, char separator, struct str *part);
 
-/* Reads all of `text` as a decimal number. False when it is no number or does not fit. */
+/* Parses all of `text` as a decimal number. Returns false if it is not a number or too large. */
 MUST_CHECK bool str_to_u64(struct str text, uint64_t *number);
 
 #endif

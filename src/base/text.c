@@ -10,7 +10,8 @@ static bool is_continuation(unsigned char c)
     return (c & 0xC0) == 0x80;
 }
 
-/* The length of the well-formed UTF-8 sequence at `at` (RFC 3629, section 4), or 0. */
+/* Returns the length of the well-formed UTF-8 sequence at `at` (RFC 3629, section 4), or 0 if there
+ * is none. */
 static size_t sequence_length(const unsigned char *at, size_t left)
 {
     unsigned char first = at[0];
@@ -49,7 +50,7 @@ bool text_has_control(struct str text)
     for (size_t at = 0; at < text.len; at++) {
         if (bytes[at] < 0x20 || bytes[at] == 0x7F)
             return true;
-        /* U+0080 to U+009F are C2 80 to C2 9F. */
+        /* U+0080 to U+009F are encoded as C2 80 to C2 9F. */
         if (bytes[at] == 0xC2 && at + 1 < text.len && bytes[at + 1] < 0xA0)
             return true;
     }
@@ -95,8 +96,8 @@ struct str text_percent_decode(struct arena *arena, struct str text)
     return (struct str){decoded, len};
 }
 
-/* Appends the one ASCII character `c`, escaped where RFC 8259 says so. DEL is escaped too: some
- * terminals act on it. */
+/* Appends the ASCII character `c`, escaped if RFC 8259 requires it. DEL is escaped as well, because
+ * some terminals act on it. */
 static void append_ascii(struct buffer *buffer, unsigned char c)
 {
     static const char short_form[] = {
@@ -140,7 +141,7 @@ void text_append_json(struct buffer *buffer, struct str text)
     buffer_append_char(buffer, '"');
 }
 
-/* ---- case ---- */
+/* ---- case folding ---- */
 
 static locale_t unicode;
 static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;

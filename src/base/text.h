@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Text as bytes: UTF-8, percent-encoding, and the one escaper for JSON strings. */
+ * Text processing: UTF-8, percent-encoding, and the only escaping function for JSON strings. */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
 
@@ -8,28 +8,28 @@
 #include "base/buffer.h"
 #include "base/str.h"
 
-/* Whether `text` is well-formed UTF-8 (RFC 3629: no overlong form, no surrogate, at most U+10FFFF).
- */
+/* Whether `text` is well-formed UTF-8 (RFC 3629: no overlong forms, no surrogates, nothing above
+ * U+10FFFF). */
 bool text_is_utf8(struct str text);
 
-/* Whether `text`, which is UTF-8, holds a control character (Unicode category Cc: U+0000 to U+001F
- * and U+007F to U+009F). */
+/* Whether `text`, which must be UTF-8, contains a control character (Unicode category Cc: U+0000 to
+ * U+001F and U+007F to U+009F). */
 bool text_has_control(struct str text);
 
-/* Takes the next byte of a percent-encoded text off *rest, which is not empty (RFC 3986,
- * section 2.1). A '%' that no two hex digits follow stands for itself. */
+/* Extracts the next byte of a percent-encoded text from *rest, which must not be empty (RFC 3986,
+ * section 2.1). A '%' that is not followed by two hex digits stands for itself. */
 unsigned char text_percent_next(struct str *rest);
 
-/* Decodes the %XX of a URI part, once. The result is `text` itself when nothing was encoded, else
- * in `arena`; its data is NULL when there was no memory. */
+/* Decodes %XX in part of a URI, once. The result is `text` itself if nothing was encoded, otherwise
+ * it is in `arena`; its data is NULL if memory is lacking. */
 MUST_CHECK struct str text_percent_decode(struct arena *arena, struct str text);
 
-/* Appends `text`, which is UTF-8, without the difference between upper and lower case: each
- * character in lower case (towlower(3), of Unicode). */
+/* Appends `text`, which must be UTF-8, with each character converted to lower case (towlower(3),
+ * with Unicode rules), for comparison regardless of case. */
 void text_append_folded(struct buffer *buffer, struct str text);
 
-/* Appends `text` as a JSON string (RFC 8259, section 7) with its quotes: safe in any JSON document
- * and on one log line, whatever the bytes. What is not UTF-8 becomes U+FFFD. */
+/* Appends `text` as a quoted JSON string (RFC 8259, section 7). The result is safe in any JSON
+ * document and on a single log line, whatever the bytes. Invalid UTF-8 becomes U+FFFD. */
 void text_append_json(struct buffer *buffer, struct str text);
 
 #endif
