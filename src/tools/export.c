@@ -55,7 +55,7 @@ static bool write_all(const struct config *config, const struct store_backend *b
     return true;
 }
 
-/* Writes beside `path`, and puts it there when it is whole. */
+/* Writes to a temporary file next to `path`, and renames it when it is complete. */
 static bool write_file(const struct config *config, const struct store_backend *backend,
                        const char *path, FILE *messages, char *error)
 {
@@ -63,7 +63,7 @@ static bool write_file(const struct config *config, const struct store_backend *
     int length = snprintf(beside, sizeof beside, "%s.XXXXXX", path);
     if (length < 0 || (size_t)length >= sizeof beside)
         return TRANSFER_FAIL(error, "%s: the path is too long", path);
-    int fd = mkostemp(beside, O_CLOEXEC); /* for its owner only: it holds tokens */
+    int fd = mkostemp(beside, O_CLOEXEC); /* readable by its owner only: it contains tokens */
     FILE *out = fd < 0 ? NULL : fdopen(fd, "w");
     if (out == NULL)
         return TRANSFER_FAIL(error, "cannot write %s: %s", beside, strerror(errno));

@@ -16,7 +16,7 @@
 #include "server/wire.h"
 
 enum {
-    GRACE_MS = 1000, /* on top of READINESS_TIMEOUT */
+    GRACE_MS = 1000, /* in addition to READINESS_TIMEOUT */
     CHUNK = 4096,
     ANSWER_MAX = 65536,
     REQUEST_ID = 1
@@ -28,7 +28,7 @@ static int complain(const char *reason, const char *detail)
     return EXIT_FAILURE;
 }
 
-/* ---- the request and its answer, in FastCGI ---- */
+/* ---- FastCGI request and answer ---- */
 
 static void append_pair(struct buffer *out, const char *name, const char *value)
 {
@@ -54,7 +54,7 @@ static bool send_request(int fd, const char *path)
     return send(fd, out.data, out.len, MSG_NOSIGNAL) == (ssize_t)out.len;
 }
 
-/* Reads more of the answer. False: it has ended, or the time is up. */
+/* Reads more of the answer. Returns false at its end, on failure or at the deadline. */
 static bool read_more(int fd, struct buffer *answer, uint64_t deadline_ns)
 {
     char *room = buffer_reserve(answer, CHUNK);
@@ -66,7 +66,7 @@ static bool read_more(int fd, struct buffer *answer, uint64_t deadline_ns)
     return got > 0;
 }
 
-/* Copies the output from the records of `answer`. Whether the last record has arrived. */
+/* Collects the output from the records in `answer`. Returns whether the last record has arrived. */
 static bool take_output(const struct buffer *answer, struct buffer *output)
 {
     const unsigned char *at = (const unsigned char *)answer->data;
@@ -87,7 +87,7 @@ static bool take_output(const struct buffer *answer, struct buffer *output)
     return false;
 }
 
-/* The exit status for the answer: "Status: 200 OK" and a body, or something else, which it says. */
+/* Determines the exit status: success for "Status: 200" and a body; otherwise prints the answer. */
 static int judge(struct buffer *output)
 {
     buffer_append_char(output, '\0');

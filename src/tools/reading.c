@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an import is given: JSON lines or an array, read into changes. */
+ * Parses the input of an import, JSON lines or an array, into changes. */
 #include "tools/transfer.h"
 
 #include <stdlib.h>
@@ -31,7 +31,7 @@ static size_t line_of(const struct reading *reading, const char *at)
     return line;
 }
 
-/* Says what is wrong with an integration: its first fault. */
+/* Reports the first fault of an integration. */
 static bool explain(struct reading *reading, size_t line, const struct fault *fault)
 {
     const struct str message = fault->message;
@@ -73,7 +73,7 @@ static bool add(struct reading *reading, size_t line, const struct integration *
     return true;
 }
 
-/* mongoexport's canonical format wraps numbers: {"$numberInt":"5"}. */
+/* The canonical format of mongoexport wraps numbers: {"$numberInt":"5"}. */
 static bool has_wrapped_number(struct str document)
 {
     return memmem(document.data, document.len, "{\"$number", strlen("{\"$number")) != NULL;
@@ -96,7 +96,7 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
     case INTEGRATION_INVALID:
         if (faults.len > 0)
             return explain(reading, line, &faults.list[0]);
-        break; /* there was no memory for it */
+        break; /* no memory to record the fault */
     case INTEGRATION_UNREADABLE:
         return TRANSFER_FAIL(reading->error,
                              "line %zu: it is not UTF-8, or nested more than %d deep", line,
@@ -107,7 +107,8 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
     return TRANSFER_FAIL(reading->error, "line %zu: no memory", line);
 }
 
-/* Takes the integration out of a line that transfer_export wrote; else it is one itself. */
+/* If the line was written by transfer_export, takes the integration out of it; otherwise the line
+ * is an integration itself. */
 static bool take_line(struct reading *reading, size_t line, struct str text)
 {
     struct json_member members[] = {{.name = STR("integration")}, {.name = STR("id")}};
@@ -163,7 +164,7 @@ static bool take_array(struct reading *reading, const char *at)
     return true;
 }
 
-/* ---- ids that stand twice ---- */
+/* ---- duplicate ids ---- */
 
 static int compare_places(const void *a, const void *b)
 {

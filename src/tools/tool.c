@@ -6,7 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PROGRESS_EVERY = 1000 /* integrations */ };
+enum { PROGRESS_EVERY = 1000 /* in integrations */ };
 
 bool tool_open(struct tool *tool, const char *name, const struct config *config,
                const struct store_backend *backend, char *error, size_t error_size)

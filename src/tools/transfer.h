@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Integrations moved between stores, as text. Written: JSON lines,
+ * Export and import of integrations as text. An export is JSON lines, in order of creation:
  *   {"sequence":1,"revision":7,"created":"…","updated":"…","integration":{"id":…}}
- * in the order of creation. Read: the same; an integration a line, as mongoexport writes the
- * chatbot framework's collection (members it does not know, like "_id", are left out); or a JSON
- * array of integrations, as GET /integrations answers. */
+ * An import accepts that format; one integration per line, as mongoexport writes the chatbot
+ * framework's collection (unknown members, such as "_id", are dropped); or a JSON array of
+ * integrations, as returned by GET /integrations. */
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H
 
@@ -16,30 +16,30 @@
 
 enum { TRANSFER_ERROR_SIZE = 2048 };
 
-/* Puts a sentence for people into `error`; false. */
+/* Formats a message for users in `error`; evaluates to false. */
 #define TRANSFER_FAIL(error, ...) (snprintf((error), TRANSFER_ERROR_SIZE, __VA_ARGS__), false)
 
-/* What was read: to be put into a store in this order. */
+/* Parsed integrations, to be written to a store in this order. */
 struct transfer_list {
-    struct store_change *changes; /* owned; the texts they point to live in the arena */
+    struct store_change *changes; /* owned; the strings they refer to live in the arena */
     size_t len;
     size_t cap;
 };
 
-/* Reads all of `text`. False with a sentence in `error` that names the line; its values are not
- * repeated. */
+/* Parses all of `text`. On failure returns false with a message in `error` that names the line, but
+ * does not quote values. */
 MUST_CHECK bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list,
                                char *error);
 void transfer_release(struct transfer_list *list);
 
-/* Puts what `in` holds into the store, all of it or nothing: ids that are there are replaced. False
- * with a sentence in `error`; else a summary goes to `messages`, and on a terminal the progress
- * too. */
+/* Writes everything in `in` to the store, or nothing; existing ids are replaced. On failure returns
+ * false with a message in `error`. On success prints a summary to `messages`. Progress is shown
+ * there if it is a terminal. */
 MUST_CHECK bool transfer_import(const struct config *config, const struct store_backend *backend,
                                 FILE *in, FILE *messages, char *error);
 
-/* Writes all integrations to the file `path`, which is there whole or not at all, or to `out` if it
- * is NULL. As transfer_import otherwise. */
+/* Writes all integrations to the file `path`, which appears only once it is complete, or to `out`
+ * if `path` is NULL. Otherwise like transfer_import. */
 MUST_CHECK bool transfer_export(const struct config *config, const struct store_backend *backend,
                                 const char *path, FILE *out, FILE *messages, char *error);
 
