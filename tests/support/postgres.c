@@ -13,7 +13,7 @@
 static void run_script(const char *word, const char *directory)
 {
     char path[512];
-    const char *srcdir = getenv("srcdir"); /* as automake's test driver tells it */
+    const char *srcdir = getenv("srcdir"); /* set by automake's test driver */
     int status = -1;
     snprintf(path, sizeof path, "%s/tests/support/postgres.sh", srcdir == NULL ? ".." : srcdir);
     pid_t pid = fork();

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: MIT
  *
- * A real PostgreSQL server of a unit test's own. */
+ * A real PostgreSQL server, private to a unit test. */
 #ifndef SUPPORT_POSTGRES_H
 #define SUPPORT_POSTGRES_H
 
 struct postgres {
     char directory[64];
-    int databases; /* made so far */
+    int databases; /* created so far */
 };
 
 enum { POSTGRES_URL_SIZE = 160 };
 
-/* A failure ends the test. */
+/* Failure ends the test. */
 void postgres_start(struct postgres *postgres);
 void postgres_stop(struct postgres *postgres);
 
-/* Makes a new database; `url` leads to it. */
+/* Creates a new database, and stores its URL in `url`. */
 void postgres_database(struct postgres *postgres, char url[POSTGRES_URL_SIZE]);
 
-/* Runs SQL in the database that `url` leads to. */
+/* Runs SQL in the database at `url`. */
 void postgres_run(const char *url, const char *sql);
 
 #endif

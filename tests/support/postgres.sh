@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# A PostgreSQL server for the unit tests, by an ordinary user, on a socket in DIRECTORY:
+# Starts or stops a PostgreSQL server for the unit tests, run by an unprivileged user, with its
+# socket in DIRECTORY:
 #   postgres.sh start|stop DIRECTORY
 set -eu
 PATH=$PATH:$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | tail -n 1)

@@ -3,7 +3,7 @@
 
 enum store_status store_fail_status = STORE_BROKEN;
 
-static int nothing; /* something to point at */
+static int nothing; /* a valid address for handles */
 
 static struct store *fail_open(const struct store_options *options, char *error, size_t error_size)
 {

@@ -13,7 +13,7 @@ struct row {
 };
 
 struct store {
-    struct row *rows; /* the oldest first */
+    struct row *rows; /* oldest first */
     uint64_t revision;
     uint64_t sequence;
 };

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * Stores for tests, behind the same interface as the real ones. */
+ * Stores for tests, with the same interface as the real ones. */
 #ifndef SUPPORT_STORES_H
 #define SUPPORT_STORES_H
 
 #include "store/store.h"
 
-/* Keeps everything in memory of this process, and forgets it at the end. */
+/* Keeps everything in the memory of this process, until it is closed. */
 extern const struct store_backend store_memory;
 
-/* Every operation fails with store_fail_status, so that each answer to a failure can be tested. */
+/* All operations fail with store_fail_status, so that the answer to each failure can be tested. */
 extern const struct store_backend store_fail;
 extern enum store_status store_fail_status;
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * A table of endpoints in the place of src/app/table.c: integrations, and a path whose request
- * waits until the store has a revision after ?after=, or ?ms= milliseconds: GET
- * /wait?after=7&ms=2000   ->   {"revision":9} */
+ * A table of endpoints that replaces src/app/table.c: integrations, and a path on which requests
+ * wait until the revision of the store exceeds ?after=, but at most ?ms= milliseconds:
+ * GET /wait?after=7&ms=2000   ->   {"revision":9} */
 #include "app/answer.h"
 #include "app/endpoints.h"
 #include "app/handlers.h"
