@@ -20,12 +20,21 @@ struct event {
 /* Read the count before checking the condition that the event is about. */
 uint32_t event_count(const struct event *event);
 
-/* Signals the event: increments the count and wakes all waiters. */
-void event_signal(struct event *event);
+/* Waiters can wait for some of the signals only: a set of bits, of which a signal has one or more.
+ * It saves waking those whom a signal does not concern. */
+enum { EVENT_ANY = -1 };
+static inline int event_bit(uint64_t number)
+{
+    return (int)(1U << number % 32);
+}
 
-/* Waits until the count differs from `seen`. Returns false if `deadline_ns` (steady clock) has
- * passed. May also return true spuriously, so check the condition again. */
-MUST_CHECK bool event_wait(struct event *event, uint32_t seen, uint64_t deadline_ns);
+/* Signals the event: increments the count and wakes the waiters that share a bit with `bits`. */
+void event_signal(struct event *event, int bits);
+
+/* Waits until the count differs from `seen` and a signal with one of `bits` came. Returns false if
+ * `deadline_ns` (steady clock) has passed. May also return true spuriously, so check the condition
+ * again. */
+MUST_CHECK bool event_wait(struct event *event, uint32_t seen, int bits, uint64_t deadline_ns);
 
 /* Wakes all waiters without signalling the event. */
 void event_wake(struct event *event);

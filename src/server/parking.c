@@ -30,7 +30,7 @@ static void *watch_commits(void *argument)
     uint32_t seen = event_count(commits);
     while (!atomic_load(&parking->ending)) {
         wait_for_company(parking);
-        if (!event_wait(commits, seen, clock_after_ms(LONGEST_WAIT_MS)))
+        if (!event_wait(commits, seen, EVENT_ANY, clock_after_ms(LONGEST_WAIT_MS)))
             continue;
         uint32_t count = event_count(commits);
         if (count == seen)

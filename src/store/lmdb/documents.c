@@ -256,7 +256,7 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
     }
     int code = mdb_txn_commit(change->txn);
     turn_give(&environment->turn);
-    event_signal(&environment->turn.page->commits);
+    event_signal(&environment->turn.page->commits, EVENT_ANY);
     return environment_status(environment, code, "committing");
 }
 

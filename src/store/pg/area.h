@@ -37,7 +37,7 @@ struct pg_shared {
     _Atomic uint64_t wanted_ns;
     _Atomic uint8_t uses[PG_CONNECTIONS_MAX];
     /* Signalled when the replica has advanced, or complete_us or presence has changed. */
-    struct event progress;
+    struct event progress; /* bits: those of the revision that the replica lacks next */
 };
 
 struct pg_area {

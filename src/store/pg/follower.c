@@ -78,7 +78,7 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
         (enum pg_presence)atomic_exchange(&follower->store.area.shared->presence, presence);
     if (before == presence)
         return;
-    event_signal(&follower->store.area.shared->progress);
+    event_signal(&follower->store.area.shared->progress, EVENT_ANY);
     if (presence == PG_UP)
         log_message(LOG_INFO, "the database is there: the replica follows it");
     else
@@ -131,7 +131,7 @@ static enum replica_status bring_up_to_date(struct follower *follower)
         status = copy(follower);
     if (status == REPLICA_CURRENT) {
         atomic_store(&follower->store.area.shared->complete_us, asked_us);
-        event_signal(&follower->store.area.shared->progress);
+        event_signal(&follower->store.area.shared->progress, EVENT_ANY);
     }
     return status;
 }

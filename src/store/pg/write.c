@@ -35,7 +35,7 @@ static enum standing apply_if_next(struct store_session *session, const struct r
     if (mark.revision + 1 != made->revision ||
         pg_replica_apply(&session->reader, made) != REPLICA_CURRENT)
         return STANDING_NOT_NEXT;
-    event_signal(&shared_of(session)->progress);
+    event_signal(&shared_of(session)->progress, event_bit(made->revision + 1));
     return STANDING_APPLIED;
 }
 
@@ -49,7 +49,8 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     do {
         seen = event_count(progress);
         standing = apply_if_next(session, made);
-    } while (standing == STANDING_NOT_NEXT && event_wait(progress, seen, end_ns));
+    } while (standing == STANDING_NOT_NEXT &&
+             event_wait(progress, seen, event_bit(made->revision), end_ns));
     return standing == STANDING_APPLIED;
 }
 
@@ -66,7 +67,7 @@ static void wait_for_replica(struct store_session *session, const struct replica
             (made->id.data != NULL && apply_in_turn(session, made)))
             return;
         waits = atomic_load(&shared->presence) != PG_AWAY &&
-                event_wait(&shared->progress, seen, deadline_ns);
+                event_wait(&shared->progress, seen, EVENT_ANY, deadline_ns);
     }
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
@@ -80,7 +81,7 @@ static void bring_replica(struct store_session *session, struct pg *pg,
     if (made->id.data != NULL && apply_in_turn(session, made))
         return;
     if (pg_replica_catch_up(pg, &session->reader, options->database.timeout_ms) == REPLICA_CURRENT)
-        event_signal(&shared_of(session)->progress);
+        event_signal(&shared_of(session)->progress, EVENT_ANY);
     else if (!options->alone)
         wait_for_replica(session, made, made_us, deadline_ns);
 }
