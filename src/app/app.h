@@ -52,7 +52,7 @@ struct app_session {
 enum app_where {
     APP_AT_ONCE,  /* a thread that must not block, because other requests wait for it */
     APP_READS,    /* the answer takes long to produce, or to send to a slow reader */
-    APP_CHANGES,  /* waits for the disk, for other changes, or for the rest of the body */
+    APP_CHANGES,  /* waits for the disk or for other changes */
     APP_DATABASE, /* waits for the database */
     APP_PARKED    /* waits for a commit, without occupying a thread */
 };
@@ -85,10 +85,9 @@ void app_close(struct app *app);
 MUST_CHECK bool app_session_open(struct app *app, struct app_session *session, size_t answer_max);
 void app_session_close(struct app_session *session);
 
-/* Finds the endpoint of a request and the kind of thread that may answer it. `whole`: the complete
- * body has been received. Call it again when a parked request is woken or times out. */
-struct app_route app_route(struct app_session *session, const struct http_request *request,
-                           bool whole);
+/* Finds the endpoint of a request and the kind of thread that may answer it. Call it
+ * again when a parked request is woken or times out. */
+struct app_route app_route(struct app_session *session, const struct http_request *request);
 
 /* Answers a request; the answer is in session->response until app_finish. This is the only place
  * where requests are counted and logged. Returns false if the answer exceeds the session's

@@ -100,14 +100,11 @@ static enum app_where where_of(struct app_session *session, const struct http_re
     return APP_READS;
 }
 
-struct app_route app_route(struct app_session *session, const struct http_request *request,
-                           bool whole)
+struct app_route app_route(struct app_session *session, const struct http_request *request)
 {
     struct app_route route = {.where = APP_AT_ONCE};
     find_endpoint(request, &route);
-    if (!whole)
-        route.where = APP_CHANGES;
-    else if (route.endpoint < endpoints_len)
+    if (route.endpoint < endpoints_len)
         route.where = where_of(session, request,
                                endpoint_operation(&endpoints[route.endpoint], request->method),
                                &route.parked_until_ns);

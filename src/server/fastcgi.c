@@ -7,6 +7,8 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -14,8 +16,22 @@
 #include "server/frame.h"
 #include "server/wire.h"
 
+enum {
+    COLLECT_CHUNK = 64 * 1024, /* read at a time */
+    COLLECT_TURN = 256 * 1024  /* read before others have their turn */
+};
+
+/* A request that is collected. */
+struct collection {
+    struct buffer bytes; /* empty: none is */
+    struct frame_reader reader;
+    bool too_large; /* the body was longer than allowed, and is not kept */
+};
+
 struct fastcgi {
     FCGX_Request request;
+    int socket;
+    struct collection collection;
 };
 
 bool fastcgi_init(void)
@@ -42,7 +58,7 @@ static void set_timeout(int fd, uint64_t timeout_ms)
 
 struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms)
 {
-    struct fastcgi *connection = malloc(sizeof *connection);
+    struct fastcgi *connection = calloc(1, sizeof *connection);
     if (connection == NULL) {
         close(fd);
         return NULL;
@@ -51,20 +67,76 @@ struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms)
     /* Fails on a unix socket, which does not need it. */
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
     FCGX_InitRequest(&connection->request, -1, 0);
-    connection->request.ipcFd = fd;
+    connection->request.ipcFd = connection->socket = fd;
     connection->request.keepConnection = 1; /* or the first FCGX_Accept_r would close it */
     return connection;
 }
 
 int fastcgi_fd(const struct fastcgi *connection)
 {
-    return connection->request.ipcFd;
+    return connection->socket;
 }
 
-enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned char *scratch)
+/* ---- collecting ---- */
+
+size_t fastcgi_collected(const struct fastcgi *connection)
 {
-    ssize_t seen =
-        recv(connection->request.ipcFd, scratch, FASTCGI_LOOK_SIZE, MSG_PEEK | MSG_DONTWAIT);
+    return connection->collection.bytes.len;
+}
+
+/* Forgets the body's records that have been read. */
+static void discard_body(struct collection *collection)
+{
+    struct buffer *bytes = &collection->bytes;
+    struct frame_reader *reader = &collection->reader;
+    if (reader->has_body) /* but not the record that ends it */
+        reader->at -= WIRE_HEADER_LEN;
+    memmove(bytes->data + reader->params_end, bytes->data + reader->at, bytes->len - reader->at);
+    bytes->len -= reader->at - reader->params_end;
+    reader->at = reader->params_end + (reader->has_body ? WIRE_HEADER_LEN : 0);
+}
+
+/* Examines what has been collected. */
+static enum fastcgi_arrival judge(struct collection *collection, size_t max)
+{
+    struct buffer *bytes = &collection->bytes;
+    struct frame_reader *reader = &collection->reader;
+    enum frame frame = frame_read(reader, (const unsigned char *)bytes->data, bytes->len);
+    if (frame == FRAME_BAD || (frame == FRAME_PARTIAL && bytes->len > FASTCGI_LOOK_SIZE))
+        return FASTCGI_GONE; /* or its parameters exceed any server's limit */
+    /* No web server sends a request before the one before it has been answered. */
+    if (frame == FRAME_COMPLETE && reader->at != bytes->len)
+        return FASTCGI_GONE;
+    collection->too_large |= reader->body_len > max;
+    if (collection->too_large)
+        discard_body(collection);
+    return frame == FRAME_COMPLETE ? FASTCGI_COMPLETE : FASTCGI_WAITING;
+}
+
+static enum fastcgi_arrival collect(struct fastcgi *connection, size_t max)
+{
+    struct collection *collection = &connection->collection;
+    for (size_t turn = 0; turn < COLLECT_TURN; turn += COLLECT_CHUNK) {
+        char *room = buffer_reserve(&collection->bytes, COLLECT_CHUNK);
+        ssize_t got =
+            room == NULL ? 0 : recv(connection->socket, room, COLLECT_CHUNK, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return FASTCGI_WAITING;
+        if (got <= 0)
+            return FASTCGI_GONE;
+        collection->bytes.len += (size_t)got;
+        enum fastcgi_arrival arrival = judge(collection, max);
+        if (arrival != FASTCGI_WAITING)
+            return arrival;
+    }
+    return FASTCGI_MORE;
+}
+
+enum fastcgi_arrival fastcgi_look(struct fastcgi *connection, unsigned char *scratch, size_t max)
+{
+    if (connection->collection.bytes.len > 0)
+        return collect(connection, max);
+    ssize_t seen = recv(connection->socket, scratch, FASTCGI_LOOK_SIZE, MSG_PEEK | MSG_DONTWAIT);
     if (seen < 0)
         return errno == EAGAIN || errno == EINTR ? FASTCGI_WAITING : FASTCGI_GONE;
     if (seen == 0)
@@ -73,21 +145,50 @@ enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned cha
     case FRAME_COMPLETE:
         return FASTCGI_COMPLETE;
     case FRAME_HEADED:
-        return seen >= FASTCGI_STREAM_SIZE ? FASTCGI_STREAMING : FASTCGI_WAITING;
     case FRAME_PARTIAL:
-        /* No web server allows parameters this large. */
-        return seen == FASTCGI_LOOK_SIZE ? FASTCGI_GONE : FASTCGI_WAITING;
+        return seen >= FASTCGI_COLLECT_SIZE ? collect(connection, max) : FASTCGI_WAITING;
     case FRAME_BAD:
         break;
     }
     return FASTCGI_GONE;
 }
 
+/* ---- reading ---- */
+
+/* Lets libfcgi read what was collected from a file in memory, which never blocks, in the place of
+ * the socket. */
+static bool open_collection(struct fastcgi *connection)
+{
+    struct buffer *bytes = &connection->collection.bytes;
+    int fd = memfd_create("request", MFD_CLOEXEC);
+    bool written = fd >= 0 && write(fd, bytes->data, bytes->len) == (ssize_t)bytes->len &&
+                   lseek(fd, 0, SEEK_SET) == 0;
+    buffer_release(bytes);
+    if (written)
+        connection->request.ipcFd = fd;
+    else if (fd >= 0)
+        close(fd);
+    return written;
+}
+
+/* Lets libfcgi use the socket again. */
+static void close_collection(struct fastcgi *connection)
+{
+    if (connection->request.ipcFd != connection->socket && connection->request.ipcFd >= 0) {
+        close(connection->request.ipcFd);
+        connection->request.ipcFd = connection->socket;
+    }
+}
+
 bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place *place,
                    struct http_request *request)
 {
-    if (FCGX_Accept_r(&connection->request) < 0)
+    if (connection->collection.bytes.len > 0 && !open_collection(connection))
         return false;
+    if (FCGX_Accept_r(&connection->request) < 0) {
+        close_collection(connection);
+        return false;
+    }
     cgi_read(connection->request.envp, place, request);
     return true;
 }
@@ -98,6 +199,7 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
     enum { CHUNK = 16 * 1024 };
     FCGX_Stream *in = connection->request.in;
     int got;
+    request->body_too_large = connection->collection.too_large;
     do {
         if (body->len > max) {
             request->body_too_large = true;
@@ -110,11 +212,14 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
         if (got > 0)
             body->len += (size_t)got;
     } while (got == CHUNK);
+    close_collection(connection);
     if (body->len > max)
         request->body_too_large = true;
     request->body = request->body_too_large ? (struct str){NULL, 0} : buffer_str(body);
     return FCGX_GetError(in) == 0;
 }
+
+/* ---- the answer ---- */
 
 static void put(void *out, struct str text)
 {
@@ -158,19 +263,23 @@ static void end_for_good(FCGX_Request *request)
 bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response, bool last)
 {
     FCGX_Request *request = &connection->request;
+    connection->collection = (struct collection){0};
     cgi_put_response(put, request->out, response);
     if (last && request->keepConnection) {
         end_for_good(request);
         return false;
     }
     FCGX_Finish_r(request);
-    return request->ipcFd >= 0;
+    connection->socket = request->ipcFd; /* -1: it was closed */
+    return connection->socket >= 0;
 }
 
 void fastcgi_close(struct fastcgi *connection)
 {
+    close_collection(connection);
     FCGX_Free(&connection->request, 0);
-    if (connection->request.ipcFd >= 0)
-        close(connection->request.ipcFd);
+    if (connection->socket >= 0)
+        close(connection->socket);
+    buffer_release(&connection->collection.bytes);
     free(connection);
 }

@@ -17,17 +17,17 @@
 
 enum {
     FASTCGI_LOOK_SIZE = 64 * 1024, /* how many bytes of a request fastcgi_look can see */
-    /* Once this much of a request has arrived, a handler reads the rest as it comes: a peer may not
-     * send more until some of it has been read (Apache stops while a quarter of the socket buffer
-     * is full). */
-    FASTCGI_STREAM_SIZE = 16 * 1024
+    /* Once this much of a request has arrived, it is collected in memory: a peer may not send more
+     * until some of it has been read (Apache stops while a quarter of the socket buffer is full).
+     */
+    FASTCGI_COLLECT_SIZE = 16 * 1024
 };
 
 enum fastcgi_arrival {
-    FASTCGI_WAITING,   /* not enough has arrived: look again when there is more */
-    FASTCGI_STREAMING, /* a long body is arriving: reading it may block */
-    FASTCGI_COMPLETE,  /* the whole request has arrived: reading it does not block */
-    FASTCGI_GONE       /* the peer closed, or sent an invalid request: close the connection */
+    FASTCGI_WAITING,  /* not enough has arrived: look again when there is more */
+    FASTCGI_MORE,     /* likewise, but there is more already: others may have their turn first */
+    FASTCGI_COMPLETE, /* the whole request has arrived: reading it does not block */
+    FASTCGI_GONE      /* the peer closed, or sent an invalid request: close the connection */
 };
 
 struct fastcgi;
@@ -45,9 +45,13 @@ MUST_CHECK struct fastcgi *fastcgi_open(int fd, uint64_t timeout_ms);
 
 int fastcgi_fd(const struct fastcgi *connection);
 
-/* Checks without blocking how much of the next request has arrived. `scratch` has FASTCGI_LOOK_SIZE
- * bytes. */
-enum fastcgi_arrival fastcgi_look(const struct fastcgi *connection, unsigned char *scratch);
+/* Checks without blocking how much of the next request has arrived, and collects it in memory if it
+ * is a long one. Each of its records is checked before libfcgi sees it. Of a body longer than `max`
+ * nothing is kept. `scratch` has FASTCGI_LOOK_SIZE bytes. */
+enum fastcgi_arrival fastcgi_look(struct fastcgi *connection, unsigned char *scratch, size_t max);
+
+/* How many bytes of the next request have been collected. */
+size_t fastcgi_collected(const struct fastcgi *connection);
 
 /* Reads the parameters of a request that fastcgi_look has seen, for a service at `place`. *request
  * points into the connection until fastcgi_finish. Returns false if the peer is gone or violated
@@ -56,8 +60,8 @@ MUST_CHECK bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place
                               struct http_request *request);
 
 /* Reads the whole body into `body`, and makes request->body point to it. A body longer than `max`
- * is read but discarded, and request->body_too_large is set. Returns false if the body is
- * incomplete: ignore the request and close the connection. */
+ * is discarded, and request->body_too_large is set. Returns false if the body is incomplete: ignore
+ * the request and close the connection. */
 MUST_CHECK bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
                                   struct buffer *body, size_t max);
 

@@ -7,20 +7,6 @@
 
 enum { PAIR_MAX = 0xFFFF /* longest accepted name or value; more than any web server sends */ };
 
-/* State of parsing name-value pairs, which may extend over several records. */
-struct pairs {
-    unsigned char lengths[8]; /* length bytes of the current pair read so far */
-    size_t lengths_len;
-    size_t skip; /* bytes of its name and value that remain to be skipped */
-};
-
-struct progress {
-    struct pairs pairs;
-    unsigned request_id; /* 0: no request has begun */
-    bool has_params;
-    bool has_body;
-};
-
 /* Reads a length of one byte, or of four if the top bit is set. Returns false if it is
  * incomplete. */
 static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, size_t *length)
@@ -35,7 +21,7 @@ static bool read_length(const unsigned char *bytes, size_t len, size_t *taken, s
 }
 
 /* Adds a byte to the lengths of a pair. Returns false if a length exceeds PAIR_MAX. */
-static bool read_lengths(struct pairs *pairs, unsigned char byte)
+static bool read_lengths(struct frame_pairs *pairs, unsigned char byte)
 {
     size_t taken;
     size_t name;
@@ -50,7 +36,7 @@ static bool read_lengths(struct pairs *pairs, unsigned char byte)
 }
 
 /* Continues parsing pairs with the content of a record. */
-static bool read_pairs(struct pairs *pairs, const struct wire_record *record)
+static bool read_pairs(struct frame_pairs *pairs, const struct wire_record *record)
 {
     for (size_t at = 0; at < record->content_len;) {
         size_t left = record->content_len - at;
@@ -63,13 +49,12 @@ static bool read_pairs(struct pairs *pairs, const struct wire_record *record)
     return true;
 }
 
-static bool advance_params(struct progress *progress, const struct wire_record *record)
+static bool advance_params(struct frame_reader *reader, const struct wire_record *record)
 {
     if (record->content_len > 0)
-        return read_pairs(&progress->pairs, record);
-    progress->has_params = true;
-    return record->padding_len == 0 && progress->pairs.skip == 0 &&
-           progress->pairs.lengths_len == 0;
+        return read_pairs(&reader->pairs, record);
+    reader->has_params = true;
+    return record->padding_len == 0 && reader->pairs.skip == 0 && reader->pairs.lengths_len == 0;
 }
 
 /* Advances by one complete record. Returns false if the record is not acceptable at this point.
@@ -78,39 +63,47 @@ static bool advance_params(struct progress *progress, const struct wire_record *
  * buffer when answering a management record (request id 0) that asks for many values; it takes
  * other management records for parameters; and it takes padding after BEGIN_REQUEST, or after the
  * empty record that ends the parameters, for the next record. No web server sends any of these. */
-static bool advance(struct progress *progress, const struct wire_record *record)
+static bool advance(struct frame_reader *reader, const struct wire_record *record)
 {
     if (record->type == WIRE_BEGIN_REQUEST) {
-        bool first = progress->request_id == 0;
-        progress->request_id = record->request_id;
-        return first && progress->request_id != 0 && record->content_len == WIRE_BEGIN_LEN &&
+        bool first = reader->request_id == 0;
+        reader->request_id = record->request_id;
+        return first && reader->request_id != 0 && record->content_len == WIRE_BEGIN_LEN &&
                record->padding_len == 0 && wire_two_bytes(record->content) == WIRE_RESPONDER;
     }
-    if (record->request_id != progress->request_id)
+    if (record->request_id != reader->request_id)
         return false;
-    if (record->type == WIRE_PARAMS && !progress->has_params)
-        return advance_params(progress, record);
-    if (record->type == WIRE_STDIN && progress->has_params) {
-        progress->has_body = record->content_len == 0;
+    if (record->type == WIRE_PARAMS && !reader->has_params)
+        return advance_params(reader, record);
+    if (record->type == WIRE_STDIN && reader->has_params) {
+        reader->has_body = record->content_len == 0;
+        reader->body_len += record->content_len;
         return true;
     }
     return false;
 }
 
-enum frame frame_look(const unsigned char *bytes, size_t len)
+enum frame frame_read(struct frame_reader *reader, const unsigned char *bytes, size_t len)
 {
-    struct progress progress = {0};
-    while (len >= WIRE_HEADER_LEN && !progress.has_body) {
-        struct wire_record record = wire_read_header(bytes);
-        size_t record_len = wire_record_len(&record);
+    while (len - reader->at >= WIRE_HEADER_LEN && !reader->has_body) {
+        struct wire_record record = wire_read_header(bytes + reader->at);
         if (record.version != WIRE_VERSION)
             return FRAME_BAD;
-        if (len < record_len)
+        if (len - reader->at < wire_record_len(&record))
             break;
-        if (!advance(&progress, &record))
+        if (!advance(reader, &record))
             return FRAME_BAD;
-        bytes += record_len;
-        len -= record_len;
+        reader->at += wire_record_len(&record);
+        if (record.type == WIRE_PARAMS)
+            reader->params_end = reader->at;
     }
-    return progress.has_body ? FRAME_COMPLETE : progress.has_params ? FRAME_HEADED : FRAME_PARTIAL;
+    if (reader->has_body)
+        return FRAME_COMPLETE;
+    return reader->has_params ? FRAME_HEADED : FRAME_PARTIAL;
+}
+
+enum frame frame_look(const unsigned char *bytes, size_t len)
+{
+    struct frame_reader reader = {0};
+    return frame_read(&reader, bytes, len);
 }

@@ -71,7 +71,7 @@ static bool answer(struct app_session *session, const struct config *config)
     /* No follower runs between requests, so query the database rather than the replica. */
     if (service_replicates(&session->app->service))
         request.cache_control = STR("no-cache");
-    struct app_route route = app_route(session, &request, true);
+    struct app_route route = app_route(session, &request);
     bool complete = read_body(&request, &body, config->max_body_bytes);
     if (complete) {
         complete = app_handle(session, &request, &route);

@@ -116,7 +116,7 @@ void parking_leave(struct worker *worker, struct connection *connection)
 /* Routes the request again, and returns whether it still waits. */
 static bool still_waits(struct worker *worker, struct connection *connection)
 {
-    connection->route = app_route(&worker->poller.session, &connection->request, true);
+    connection->route = app_route(&worker->poller.session, &connection->request);
     return connection->route.where == APP_PARKED;
 }
 

@@ -15,8 +15,9 @@
 #include "server/parking.h"
 
 enum {
-    EVENTS = 64,           /* fetched from epoll at a time */
-    CPU_COUNT_MS = 100,    /* minimum interval between updates of the CPU time */
+    EVENTS = 64,              /* fetched from epoll at a time */
+    CPU_COUNT_MS = 100,       /* minimum interval between updates of the CPU time */
+    COLLECTED_MAX = 64 << 20, /* bytes of requests that are arriving, but for one of the longest */
     STUCK_CHECK_MS = 1000, /* interval between checks for stuck requests, if any are incomplete */
 };
 
@@ -52,6 +53,7 @@ static void wait_for_more(struct worker *worker, struct connection *connection)
 
 static bool forget_partial(struct worker *worker, struct connection *connection)
 {
+    worker->collected -= fastcgi_collected(connection->fastcgi);
     if (connection->partial_since_ns == 0)
         return false;
     connection->partial_since_ns = 0;
@@ -108,18 +110,32 @@ static void serve_at_once(struct worker *worker, struct connection *connection, 
     }
 }
 
-static void begin_request(struct worker *worker, struct connection *connection, bool whole)
+static void begin_request(struct worker *worker, struct connection *connection)
 {
     bool was_partial = forget_partial(worker, connection);
     if (!fastcgi_begin(connection->fastcgi, &worker->place, &connection->request)) {
         connection_close(&worker->connections, connection);
         return;
     }
-    connection->route = app_route(&worker->poller.session, &connection->request, whole);
+    connection->route = app_route(&worker->poller.session, &connection->request);
     if (connection->route.where == APP_AT_ONCE)
         serve_at_once(worker, connection, was_partial);
     else if (connection->route.where != APP_PARKED || !parking_enter(worker, connection))
         hand_over(worker, connection);
+}
+
+/* Looks at what has come of a request, and counts what is collected of it. */
+static enum fastcgi_arrival look(struct worker *worker, struct connection *connection)
+{
+    const struct config *config = worker->options->config;
+    size_t before = fastcgi_collected(connection->fastcgi);
+    enum fastcgi_arrival arrival =
+        fastcgi_look(connection->fastcgi, worker->look, config->max_body_bytes);
+    worker->collected += fastcgi_collected(connection->fastcgi) - before;
+    if (worker->collected <= COLLECTED_MAX + config->max_body_bytes)
+        return arrival;
+    log_message(LOG_WARNING, "too many long requests are arriving at once: one was dropped");
+    return FASTCGI_GONE;
 }
 
 static void look_at(struct worker *worker, struct connection *connection)
@@ -128,15 +144,16 @@ static void look_at(struct worker *worker, struct connection *connection)
         drop(worker, connection);
         return;
     }
-    switch (fastcgi_look(connection->fastcgi, worker->look)) {
+    switch (look(worker, connection)) {
     case FASTCGI_WAITING:
         wait_for_more(worker, connection);
         break;
-    case FASTCGI_STREAMING:
-        begin_request(worker, connection, false);
+    case FASTCGI_MORE:
+        wait_for_more(worker, connection);
+        poller_watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN | EPOLLET); /* reports it again */
         break;
     case FASTCGI_COMPLETE:
-        begin_request(worker, connection, true);
+        begin_request(worker, connection);
         break;
     case FASTCGI_GONE:
         drop(worker, connection);

@@ -65,7 +65,8 @@ struct worker {
     /* Used by the poller only: */
     int signal_fd;
     struct parking parking;
-    size_t partial; /* number of connections with an incomplete request */
+    size_t collected; /* bytes of these requests that are kept */
+    size_t partial;   /* number of connections with an incomplete request */
     uint64_t drain_until_ns;
     uint64_t cpu_counted_ns;
     uint64_t stuck_checked_ns;

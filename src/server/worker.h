@@ -5,12 +5,12 @@
  * There are three kinds of threads. The acceptor accepts connections. The poller, the main thread
  * of the process, watches all of them, and answers requests that cannot block (reads from mapped
  * memory) itself. It hands other requests to handlers and does not watch their connections until
- * they are answered, so that no read waits behind a disk write, a long body or a large answer. An
- * incomplete request occupies no thread, unless it is long: then it occupies a handler. A parked
- * request occupies none (see parking.h).
+ * they are answered, so that no read waits behind a disk write, a long body or a large answer. Neither an
+ * incomplete request nor a parked one (see parking.h) occupies a thread.
  *
- * Limits: a body that arrives slowly occupies a handler of the lane for changes until it is
- * complete. */
+ * Limits: a request must arrive within REQUEST_TIMEOUT, all of it. Long requests that are arriving
+ * may take 64 MiB of memory together, and one of them MAX_BODY_BYTES more; beyond that, one is
+ * dropped. */
 #ifndef SERVER_WORKER_H
 #define SERVER_WORKER_H
 

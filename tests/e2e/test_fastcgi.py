@@ -188,6 +188,110 @@ class FastCgi(unittest.TestCase):
         self.assertEqual(self.service.request("GET", "/health").status, 200)
         self.assertEqual(set(self.service.worker_pids()), workers)
 
+    def test_records_in_the_middle_of_a_long_body_are_checked_too(self):
+        workers = set(self.service.worker_pids())
+        body = json.dumps(integration("middle", settings={"pad": "x" * 300000})).encode()
+        head = fastcgi.begin() + fastcgi.params(
+            "POST", "/integrations", CONTENT_TYPE="application/json", CONTENT_LENGTH=str(len(body)))
+        pair = struct.pack("!II", 0x7FFFFFF0 | 1 << 31, 0x12 | 1 << 31) + b"x"
+        hostile = [
+            fastcgi.record(fastcgi.GET_VALUES, fastcgi.pair("FCGI_MAX_CONNS", "") * 9, identity=0),
+            fastcgi.record(fastcgi.GET_VALUES, fastcgi.pair("FCGI_MAX_CONNS", ""), identity=0),
+            fastcgi.record(fastcgi.GET_VALUES, b"", identity=0),
+            fastcgi.record(fastcgi.GET_VALUES, pair, identity=0),
+            fastcgi.record(fastcgi.PARAMS, pair),
+            fastcgi.record(fastcgi.PARAMS),
+            fastcgi.record(77, b"x" * 60000, identity=0),
+            fastcgi.record(fastcgi.ABORT),
+            fastcgi.begin(),
+            fastcgi.record(fastcgi.STDIN, b"x", identity=2),
+            fastcgi.record(fastcgi.STDIN, b"x", version=2),
+        ]
+        for evil in hostile:
+            for before in 17000, 70000, 200000:
+                for pause in 0, 0.02:
+                    connection = self.connect()
+                    connection.send(head + fastcgi.record(fastcgi.STDIN, body[:10]) +
+                                    fastcgi.stdin(body[10:before], chunk=8000)[:-8])
+                    time.sleep(pause)
+                    try:
+                        connection.send(evil + fastcgi.stdin(body[before:]))
+                    except (BrokenPipeError, ConnectionResetError):
+                        continue  # closed while it was being sent
+                    self.assertTrue(connection.is_closed(), evil[:20])
+        self.assertEqual(self.status_of("middle"), 404)
+        self.assertEqual(set(self.service.worker_pids()), workers)
+        connection = self.connect()
+        connection.send(head + fastcgi.stdin(body, chunk=777))
+        self.assertEqual(connection.answer()[0], 201)
+
+    def test_long_bodies_that_come_slowly_hold_no_thread(self):
+        body = json.dumps(integration("slow", settings={"pad": "x" * 400000})).encode()
+        whole = fastcgi.request("POST", "/integrations", body, CONTENT_TYPE="application/json")
+        slow = [self.connect() for _ in range(24)]
+        for connection in slow:
+            connection.send(whole[:40000])
+        began = time.monotonic()
+        client = self.service.client(timeout=5)
+        client.request("POST", "/integrations", integration("quick"))
+        at = 40000
+        while time.monotonic() - began < 1.2:  # of the 2 s that a request may take to come
+            for connection in slow:
+                connection.send(whole[at:at + 600])
+            at += 600
+            began_change = time.monotonic()
+            self.assertEqual(client.request("PUT", "/integrations/quick",
+                                            integration("quick")).status, 200)
+            self.assertLess(time.monotonic() - began_change, 1 * PATIENCE)
+            time.sleep(0.02)
+        slow[0].send(whole[at:])
+        self.assertEqual(slow[0].answer()[0], 201)
+        for connection in slow[1:]:  # something of them comes all the time, and yet their time is over
+            end = at
+            try:
+                while time.monotonic() - began < 8 * PATIENCE:
+                    connection.send(whole[end:end + 10])
+                    end += 10
+                    time.sleep(0.05)
+                self.fail("it was not ended")
+            except (BrokenPipeError, ConnectionResetError):
+                pass
+        client.close()
+
+    def test_a_long_body_above_the_limit_keeps_nothing(self):
+        connection = self.connect()
+        worker = self.service.worker_pids()
+        connection.send(fastcgi.begin() + fastcgi.params("POST", "/integrations"))
+        for _ in range(1500):
+            connection.send(fastcgi.record(fastcgi.STDIN, b"x" * 60000))
+        for pid in worker:
+            with open(f"/proc/{pid}/status") as status:
+                resident = next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+            self.assertLess(resident, 60000 * PATIENCE * PATIENCE)  # kB, of 90 MB that came
+        connection.send(fastcgi.record(fastcgi.STDIN))
+        self.assertEqual(connection.answer(), (413, b'{"detail":"Request body too large"}'))
+        connection.send(fastcgi.request())
+        self.assertEqual(connection.answer()[0], 200)
+
+    def test_many_long_requests_at_once_do_not_take_all_memory(self):
+        body = b"x" * 1000000
+        head = fastcgi.begin() + fastcgi.params("POST", "/integrations")
+        half = fastcgi.stdin(body)[:900000]
+        connections = []
+        for _ in range(200):
+            connection = self.connect()
+            connections.append(connection)
+            try:
+                connection.send(head + half)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # dropped
+        total = 0
+        for pid in self.service.worker_pids():
+            with open(f"/proc/{pid}/status") as status:
+                total += next(int(line.split()[1]) for line in status if line.startswith("VmRSS"))
+        self.assertLess(total, 170000 * PATIENCE * PATIENCE)
+        self.assertEqual(self.service.request("GET", "/health").status, 200)
+
     def test_doubled_parameters_count_once(self):
         connection = self.connect()
         doubled = fastcgi.record(fastcgi.PARAMS, fastcgi.pair("REQUEST_METHOD", "GET") +

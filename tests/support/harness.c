@@ -66,7 +66,7 @@ const struct http_response *harness_call(struct harness *harness,
                                          const struct http_request *request)
 {
     app_finish(&harness->session);
-    struct app_route route = app_route(&harness->session, request, true);
+    struct app_route route = app_route(&harness->session, request);
     cr_assert(app_handle(&harness->session, request, &route));
     return &harness->session.response;
 }
