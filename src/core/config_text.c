@@ -30,7 +30,8 @@ const char *config_text_is_plain(const char *value)
 
 const char *config_text_is_root_path(const char *value)
 {
-    struct str rest = str_from(value);
+    struct str path = str_from(value);
+    struct str rest = path;
     struct str segment;
     if (value[0] != '/')
         return "must begin with a slash, as /api does";
@@ -40,6 +41,10 @@ const char *config_text_is_root_path(const char *value)
     while (str_split(&rest, '/', &segment))
         if (str_equal(segment, STR(".")) || str_equal(segment, STR("..")))
             return "may have no . or .. between its slashes";
+    while (str_has_suffix(path, STR("/")))
+        path.len--;
+    if (str_has_suffix(path, STR("/integrations")))
+        return "may not end in /integrations: /metrics would look like an integration";
     return strstr(value, "//") != NULL ? "may have no two slashes in a row" : NULL;
 }
 

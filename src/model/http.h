@@ -41,7 +41,7 @@ const char *http_status_reason(unsigned status);
 
 /* The request headers that the service reads: member of struct http_request, name, and the CGI and
  * FastCGI variable that carries it (RFC 3875, section 4.1.18). To read another header, add a row
- * here and make nginx pass it (nginx/integration-service-fastcgi.conf.in, which the build checks
+ * here and make nginx pass it (nginx/integration-service-request.conf.in, which the build checks
  * against this table). Other web servers pass all headers. */
 #define HTTP_REQUEST_HEADERS(HEADER)                                                               \
     HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \

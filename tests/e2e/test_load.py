@@ -90,6 +90,84 @@ class Load(unittest.TestCase):
     def service(self, **environment):
         return Service(**self.environment, **environment)
 
+    def test_a_change_is_made_once_whatever_dies(self):
+        """Each client changes an integration of its own, one change after the other, half of them under a
+        condition, while workers are killed. The store's revision counts what was really made."""
+        with self.service(WORKERS="2") as service:
+            clients = 12
+            made, unknown, refused = [0] * clients, [0] * clients, []
+            stop = threading.Event()
+            for number in range(clients):
+                self.assertEqual(service.request("POST", "/integrations",
+                                                 integration(f"c{number}")).status, 201)
+
+            def change(number):
+                client = service.client()
+                path = f"/integrations/c{number}"
+                while not stop.is_set():
+                    headers = {}
+                    if number % 2:
+                        read = client.request("GET", path)
+                        if read.status != 200:
+                            continue
+                        headers["If-Match"] = read.headers["ETag"]
+                    answer = client.request("PUT", path, integration(f"c{number}"), headers)
+                    if answer.status == 200:
+                        made[number] += 1
+                    elif answer.status == 502:
+                        unknown[number] += 1
+                        time.sleep(0.5)  # until another worker has settled what became of it
+                    else:
+                        refused.append((number, answer))
+                client.close()
+
+            threads = [threading.Thread(target=change, args=(n,)) for n in range(clients)]
+            for thread in threads:
+                thread.start()
+            end = time.monotonic() + LOAD_SECONDS
+            kills = 0
+            while time.monotonic() < end or kills < 10:
+                time.sleep(0.2)
+                workers = service.worker_pids()
+                if workers:
+                    os.kill(workers[kills % len(workers)], signal.SIGKILL)
+                    kills += 1
+            stop.set()
+            for thread in threads:
+                thread.join()
+            wait_for("the service to be well", lambda: service.successful("/health"))
+            self.assertEqual(refused, [], "no client has a rival")
+            answer = wait_for("a list", lambda: service.successful("/integrations"))
+            changes = int(answer.headers["ETag"].strip('"')) - clients
+            self.assertGreater(sum(made), 100)
+            self.assertGreater(sum(unknown), 0, "no kill met a change")
+            self.assertGreaterEqual(changes, sum(made), "a change that was answered was lost")
+            self.assertLessEqual(changes, sum(made) + sum(unknown), "a change was made twice")
+
+    def test_reads_are_repeated_when_a_worker_dies(self):
+        with self.service(WORKERS="2") as service:
+            service.request("POST", "/integrations", integration("a"))
+            stop = threading.Event()
+            statuses = []
+
+            def read():
+                client = service.client()
+                while not stop.is_set():
+                    statuses.append(client.request("GET", "/integrations/a").status)
+                client.close()
+
+            threads = [threading.Thread(target=read) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for _ in range(15):
+                time.sleep(0.2)
+                workers = service.worker_pids()
+                os.kill(workers[0], signal.SIGKILL)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            self.assertLessEqual(sum(status != 200 for status in statuses), 2)
+
     def test_one_id_is_created_once(self):
         with self.service() as service:
             rounds, clients = 20, 32

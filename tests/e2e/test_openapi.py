@@ -160,7 +160,7 @@ class Documented(unittest.TestCase):
 class Build(unittest.TestCase):
     def check(self, change):
         """What the build's check says of the program's routes, changed."""
-        with open(os.path.join(ROOT, "src", "app", "endpoints.c"), encoding="utf-8") as file:
+        with open(os.path.join(ROOT, "src", "app", "table.c"), encoding="utf-8") as file:
             table = file.read()
         self.assertNotEqual(change(table), table)
         with tempfile.NamedTemporaryFile("w", suffix=".c") as changed:
@@ -172,7 +172,7 @@ class Build(unittest.TestCase):
                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False)
 
     def test_a_route_in_one_place_only_fails_it(self):
-        result = self.check(lambda table: table.replace('{"/ready"', '{"/steady"'))
+        result = self.check(lambda table: table.replace('ROW("/ready"', 'ROW("/steady"'))
         self.assertEqual(result.returncode, 1)
         self.assertIn("no word of GET /steady", result.stderr)
         self.assertIn("there is no GET /ready", result.stderr)

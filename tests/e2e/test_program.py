@@ -4,6 +4,7 @@
 import datetime
 import fcntl
 import http.client
+import json
 import os
 import pty
 import shutil
@@ -284,6 +285,24 @@ class Lifetime(unittest.TestCase):
                 client.close()
             for path in "/metrics", "/api/metrics":
                 self.assertEqual(service.request("GET", path).status, 200)
+        with Service(HOST="0.0.0.0", ROOT_PATH="/integrations/api") as service:
+            root = "/integrations/api"
+            for identity in "metrics", "a/metrics":
+                service.request("POST", f"{root}/integrations", integration(identity))
+            for path, status in ("/metrics", 403), (f"{root}/metrics", 403), (f"{root}/metrics/", 403), \
+                    (f"{root}/%6Detrics?a", 403), ("/integrations/%61pi/metrics", 403), \
+                    (f"{root}/x/../metrics", 403), (f"{root}/integrations/metrics", 200), \
+                    (f"{root}/integrations/a%2Fmetrics", 200), (f"{root}/integrations/a/metrics", 403), \
+                    ("/integrations/metrics?/integrations/x", 200), \
+                    (f"{root}/metrics?/integrations/x", 403):
+                client = http.client.HTTPConnection(address, service.port, timeout=20 * PATIENCE)
+                client.request("GET", path)
+                answer = client.getresponse()
+                self.assertEqual(answer.status, status, path)
+                answer.read()
+                client.request("PUT", path, json.dumps(integration("metrics")))
+                self.assertIn(client.getresponse().status, (403, 404, 405) if status == 403 else (200, 422), path)
+                client.close()
 
     def test_a_new_program_whose_workers_cannot_start_leaves_the_old_ones(self):
         with tempfile.TemporaryDirectory() as directory, \

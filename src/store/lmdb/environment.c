@@ -140,12 +140,27 @@ static bool open_existing(struct environment *environment)
     return false;
 }
 
+/* Settles what became of a writer that was killed while it committed: its change may be on disk and
+ * yet not be seen by readers, until the next writer finds it (LMDB repairs its lock file when it takes
+ * the lock of a dead owner). A writer who has the turn now does that anyway. */
+static void settle(struct environment *environment)
+{
+    MDB_txn *txn;
+    if (!turn_try(&environment->turn))
+        return;
+    if (mdb_txn_begin(environment->env, NULL, 0, &txn) == MDB_SUCCESS)
+        mdb_txn_abort(txn);
+    turn_give(&environment->turn);
+}
+
 /* Opens the databases of an open environment. Returns NULL, or an error message. */
 static const char *prepare(struct environment *environment)
 {
     MDB_txn *txn;
-    if (open_existing(environment))
+    if (open_existing(environment)) {
+        settle(environment);
         return NULL;
+    }
     int code = turn_take(&environment->turn);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);

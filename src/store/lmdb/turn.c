@@ -52,6 +52,16 @@ int turn_take(struct turn *turn)
     return reason;
 }
 
+bool turn_try(struct turn *turn)
+{
+    if (pthread_mutex_trylock(&turn->lock) != 0)
+        return false;
+    if (lock_try(turn->fd, 0))
+        return true;
+    pthread_mutex_unlock(&turn->lock);
+    return false;
+}
+
 void turn_give(struct turn *turn)
 {
     lock_release(turn->fd, 0);

@@ -33,6 +33,8 @@ void turn_close(struct turn *turn);
 
 /* Waits for the turn. Returns 0, or an errno. */
 MUST_CHECK int turn_take(struct turn *turn);
+/* Takes the turn if nobody has it. */
+MUST_CHECK bool turn_try(struct turn *turn);
 void turn_give(struct turn *turn);
 
 #endif
