@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "core/log.h"
 #include "server/worker.h"
 
@@ -36,6 +37,49 @@ void children_close_ready(struct child *child)
     if (child->ready_fd >= 0)
         close(child->ready_fd);
     child->ready_fd = -1;
+}
+
+/* ---- stopped children ---- */
+
+static struct child *find(struct supervisor *supervisor, pid_t pid)
+{
+    struct child *follower = &supervisor->follower.child;
+    if (follower->state != CHILD_NONE && follower->pid == pid)
+        return follower;
+    for (size_t i = 0; i < CHILDREN_MAX; i++) {
+        struct child *child = &supervisor->workers.children[i];
+        if (child->state != CHILD_NONE && child->pid == pid)
+            return child;
+    }
+    return NULL;
+}
+
+void children_note_stopped(struct supervisor *supervisor, pid_t pid, bool stopped)
+{
+    struct child *child = find(supervisor, pid);
+    if (child != NULL)
+        child->kill_at_ns = stopped ? clock_after_ms(STOPPED_MAX_MS) : 0;
+}
+
+static bool kill_stopped(struct child *child)
+{
+    if (child->state == CHILD_NONE || child->kill_at_ns == 0)
+        return false;
+    if (clock_steady_ns() < child->kill_at_ns)
+        return true;
+    LOG(LOG_ERROR, "a process was stopped for too long: it is killed, and replaced",
+        LOG_NUMBER("process", child->pid));
+    kill(child->pid, SIGKILL);
+    child->kill_at_ns = 0;
+    return false;
+}
+
+bool children_kill_stopped(struct supervisor *supervisor)
+{
+    bool any = kill_stopped(&supervisor->follower.child);
+    for (size_t i = 0; i < CHILDREN_MAX; i++)
+        any |= kill_stopped(&supervisor->workers.children[i]);
+    return any;
 }
 
 /* ---- forking ---- */
@@ -81,7 +125,10 @@ bool children_fork(struct supervisor *supervisor, struct child *child,
         close(pipe_fds[0]);
         return false;
     }
-    *child = (struct child){CHILD_STARTING, pid, supervisor->workers.generation, pipe_fds[0]};
+    *child = (struct child){.state = CHILD_STARTING,
+                            .pid = pid,
+                            .generation = supervisor->workers.generation,
+                            .ready_fd = pipe_fds[0]};
     return true;
 }
 

@@ -14,6 +14,10 @@
 /* The pause before a child is forked again. */
 enum { BACK_OFF_FIRST_MS = 100, BACK_OFF_LONGEST_MS = 5000 };
 
+/* A child that stays stopped (SIGSTOP, or a debugger's stop that was left behind) for longer is
+ * killed: it may have the turn to write, and connections that nobody else answers. */
+enum { STOPPED_MAX_MS = 10000 };
+
 /* What the end of a child means for the service. */
 enum children_verdict {
     CHILDREN_FINE,    /* nothing: it was asked to end, or another one takes its place */
@@ -26,6 +30,12 @@ size_t children_count(const struct supervisor *supervisor);
 
 /* Sends a signal to all of them. */
 void children_signal(const struct supervisor *supervisor, int signal);
+
+/* Notes that the process was stopped, or goes on. */
+void children_note_stopped(struct supervisor *supervisor, pid_t pid, bool stopped);
+
+/* Kills those that have been stopped for too long. Whether others are stopped. */
+bool children_kill_stopped(struct supervisor *supervisor);
 
 /* Forks `child`, which starts in the current generation. The new process calls `work` and exits
  * with the status that it returns; `ready_fd` is its end of the pipe, to be closed by it. False: no

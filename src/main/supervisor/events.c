@@ -60,8 +60,12 @@ static void reap(struct supervisor *supervisor)
 {
     int status;
     pid_t pid;
-    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-        bury(supervisor, pid, status);
+    while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED)) > 0) {
+        if (WIFSTOPPED(status) || WIFCONTINUED(status))
+            children_note_stopped(supervisor, pid, WIFSTOPPED(status));
+        else
+            bury(supervisor, pid, status);
+    }
 }
 
 static void on_signal(struct supervisor *supervisor, const struct signalfd_siginfo *info)
@@ -124,18 +128,18 @@ static void announce(struct supervisor *supervisor)
 
 /* ---- waiting ---- */
 
-static int wait_ms(const struct supervisor *supervisor)
+static int wait_ms(const struct supervisor *supervisor, bool any_stopped)
 {
     bool unannounced = supervisor->options->with_nginx && !supervisor->announced;
     uint64_t now_ns = clock_steady_ns();
-    if (supervisor->ending.phase != PHASE_RUNNING || unannounced ||
+    if (supervisor->ending.phase != PHASE_RUNNING || unannounced || any_stopped ||
         supervisor->upgrade.rehearsal > 0 || supervisor->workers.fork_not_before_ns > now_ns ||
         follower_is_missing(supervisor))
         return LOOK_MS;
     return supervisor->watchdog.period_ms == 0 ? -1 : clock_ms_until(supervisor->watchdog.next_ns);
 }
 
-static void wait_for_events(struct supervisor *supervisor)
+static void wait_for_events(struct supervisor *supervisor, bool any_stopped)
 {
     const struct child *follower = &supervisor->follower.child;
     int follower_fd = follower->state != CHILD_NONE ? follower->ready_fd : -1; /* -1: not polled */
@@ -150,7 +154,7 @@ static void wait_for_events(struct supervisor *supervisor)
         workers[len] = child;
         polled[len++] = (struct pollfd){child->ready_fd, POLLIN, 0};
     }
-    if (poll(polled, len, wait_ms(supervisor)) <= 0)
+    if (poll(polled, len, wait_ms(supervisor, any_stopped)) <= 0)
         return;
     for (nfds_t i = 2; i < len; i++)
         if (polled[i].revents != 0)
@@ -189,7 +193,7 @@ int events_run(struct supervisor *supervisor)
         follower_fork_missing(supervisor);
         workers_fork_missing(supervisor);
         announce(supervisor);
-        wait_for_events(supervisor);
+        wait_for_events(supervisor, children_kill_stopped(supervisor));
         ending_enforce(supervisor);
     }
     log_message(LOG_INFO, "ended");

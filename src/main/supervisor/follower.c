@@ -54,7 +54,8 @@ void follower_read_ready(struct supervisor *supervisor)
 
 void follower_adopt(struct supervisor *supervisor, pid_t pid)
 {
-    supervisor->follower.child = (struct child){CHILD_RETIRING, pid, 0, -1};
+    supervisor->follower.child =
+        (struct child){.state = CHILD_RETIRING, .pid = pid, .ready_fd = -1};
     kill(pid, SIGTERM);
 }
 

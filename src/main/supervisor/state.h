@@ -35,6 +35,7 @@ struct child {
     unsigned generation;
     int ready_fd; /* a pipe: the child writes a byte when it is ready, and closes its end when it
                      stops; -1: closed on this side too */
+    uint64_t kill_at_ns; /* if it has been stopped (SIGSTOP) until then; 0: it runs */
 };
 
 /* workers.c */

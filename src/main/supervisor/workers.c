@@ -127,7 +127,8 @@ void workers_adopt(struct supervisor *supervisor, const struct takeover *earlier
 {
     for (size_t i = 0; i < earlier->workers_len; i++) {
         enum child_state state = earlier->workers[i].retiring ? CHILD_RETIRING : CHILD_SERVING;
-        supervisor->workers.children[i] = (struct child){state, earlier->workers[i].pid, 0, -1};
+        supervisor->workers.children[i] =
+            (struct child){.state = state, .pid = earlier->workers[i].pid, .ready_fd = -1};
         atomic_store(&supervisor->shared->served[i], true);
     }
     supervisor->workers.generation = 1;
