@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -34,8 +35,9 @@ static bool write_record(void *context, const struct store_record *record)
     return !ferror(writing->out);
 }
 
-static bool write_all(const struct config *config, const struct store_backend *backend, FILE *out,
-                      FILE *messages, char *error)
+/* Writes all records while they are read: `out` must not make the reader wait. */
+static bool write_records(const struct config *config, const struct store_backend *backend,
+                          FILE *out, FILE *messages, char *error, size_t *count)
 {
     struct tool tool;
     struct writing writing = {out, tool_progress_begin(messages, "exporting")};
@@ -48,10 +50,47 @@ static bool write_all(const struct config *config, const struct store_backend *b
     tool_progress_end(&writing.progress);
     if (status != STORE_OK)
         return TRANSFER_FAIL(error, "%s", tool_explain(status));
+    *count = writing.progress.count;
+    return true;
+}
+
+static bool is_file(FILE *out)
+{
+    struct stat status;
+    return fstat(fileno(out), &status) == 0 && S_ISREG(status.st_mode);
+}
+
+/* Collects all records before it writes them: whoever reads a pipe may take any time, and meanwhile
+ * the store could not use freed space again. */
+static bool write_collected(const struct config *config, const struct store_backend *backend,
+                            FILE *out, FILE *messages, char *error, size_t *count)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *collected = open_memstream(&text, &len);
+    if (collected == NULL)
+        return TRANSFER_FAIL(error, "no memory for what is to be exported");
+    bool written = write_records(config, backend, collected, messages, error, count);
+    if (fclose(collected) != 0 && written)
+        written = TRANSFER_FAIL(error, "no memory for what is to be exported");
+    if (written)
+        fwrite(text, 1, len, out); /* write_all() looks for errors */
+    free(text);
+    return written;
+}
+
+static bool write_all(const struct config *config, const struct store_backend *backend, FILE *out,
+                      FILE *messages, char *error)
+{
+    size_t count = 0;
+    bool written = is_file(out) ? write_records(config, backend, out, messages, error, &count)
+                                : write_collected(config, backend, out, messages, error, &count);
+    if (!written)
+        return false;
     if (fflush(out) != 0 || ferror(out) ||
         (fsync(fileno(out)) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP))
         return TRANSFER_FAIL(error, "cannot write: %s", strerror(errno));
-    fprintf(messages, "exported %zu integrations\n", writing.progress.count);
+    fprintf(messages, "exported %zu integrations\n", count);
     return true;
 }
 
