@@ -59,6 +59,9 @@ static void render_store(const struct app *app, const struct store_stats *stats,
         {"integration_store_max_bytes", NULL, "Size the store can grow to.", stats->max_bytes},
         {"integration_store_readers", NULL, "Most reader slots ever in use at once.",
          stats->readers},
+        {"integration_store_oldest_reader_seconds", NULL,
+         "How long a reader has kept freed space from being used again.",
+         stats->oldest_reader_ms / 1000},
     };
     const struct metrics_sample database[] = {
         {"integration_database_up", NULL, "Whether the database answers the follower.",

@@ -104,7 +104,7 @@ static const struct option options[] = {
     {"DB_MAX_OVERFLOW", KIND_NUMBER, AT(db_max_overflow), "10", 0, 1000, NULL,
      "connections there may be beyond these while there is much to do"},
     {"DB_TIMEOUT", KIND_SECONDS, AT(db_timeout_ms), "5", 100, LONGEST_ANSWER_MS, NULL,
-     "time for the database to take a change, from its arrival; then 503"},
+     "time for a change to be made, from its arrival; then 503, and it is not made later"},
     {"DB_PREPARED_STATEMENTS", KIND_CHOICE, AT(db_prepared_statements), "on", 0, 0, off_on,
      "`off`: behind PgBouncer in transaction mode. Changes of other hosts are then seen within a "
      "second, not at once"},

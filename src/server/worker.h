@@ -5,8 +5,8 @@
  * There are three kinds of threads. The acceptor accepts connections. The poller, the main thread
  * of the process, watches all of them, and answers requests that cannot block (reads from mapped
  * memory) itself. It hands other requests to handlers and does not watch their connections until
- * they are answered, so that no read waits behind a disk write, a long body or a large answer. Neither an
- * incomplete request nor a parked one (see parking.h) occupies a thread.
+ * they are answered, so that no read waits behind a disk write, a long body or a large answer.
+ * Neither an incomplete request nor a parked one (see parking.h) occupies a thread.
  *
  * Limits: a request must arrive within REQUEST_TIMEOUT, all of it. Long requests that are arriving
  * may take 64 MiB of memory together, and one of them MAX_BODY_BYTES more; beyond that, one is

@@ -66,6 +66,8 @@ enum store_status service_change(struct service_session *session,
                                  const struct service_caller *caller, struct store_batch *batch)
 {
     uint64_t started_ns = clock_steady_ns();
+    if (started_ns >= caller->deadline_ns) /* it waited for a thread, or its process was frozen */
+        return finish(session, SERVICE_CHANGE, started_ns, STORE_AWAY);
     batch->author = caller->author;
     batch->deadline_ns = caller->deadline_ns;
     return finish(session, SERVICE_CHANGE, started_ns,

@@ -22,7 +22,7 @@ enum store_status {
     STORE_EXISTS,    /* the id exists already */
     STORE_CHANGED,   /* the document's revision is not the one required */
     STORE_FULL,      /* size limit reached or disk full: nothing was changed, reads still work */
-    STORE_AWAY,      /* try again later; nothing changed, unless the connection was lost */
+    STORE_AWAY,      /* try again later; nothing changed, unless a connection was lost */
     STORE_BROKEN     /* the store itself failed; the back-end has logged it */
 };
 
@@ -105,9 +105,7 @@ struct store_batch {
     size_t len;
     struct store_author author;
     bool first; /* only if the store never held anything; otherwise STORE_OK without a change */
-    uint64_t deadline_ns;        /* steady clock; for a back-end with a database */
-    void (*step)(void *context); /* called after each change; may be NULL */
-    void *step_context;
+    uint64_t deadline_ns; /* steady clock: until then the change is made, or never */
 
     /* Set on success: */
     uint64_t revision; /* of the last change */
@@ -123,7 +121,9 @@ struct store_stats {
     uint64_t integrations;
     uint64_t used_bytes;
     uint64_t max_bytes;
-    uint64_t readers; /* most sessions ever open at once, over all processes */
+    uint64_t readers;          /* most sessions ever open at once, over all processes */
+    uint64_t oldest_reader_ms; /* for how long a reader has kept freed space from being used again;
+                                  0: none does */
 
     /* Only for a back-end that replicates: */
     bool database_up;
@@ -174,7 +174,7 @@ struct store_backend {
     struct store_session *(*session_open)(struct store *store);
     void (*session_close)(struct store_session *session);
 
-    /* The operations below may also fail with STORE_AWAY (back-ends with a database) and
+    /* The operations below may also fail with STORE_AWAY (reads: only with a database) and
      * STORE_BROKEN.
      *
      * Appends the document with this id to `out`, and stores the rest of the record in *record:

@@ -28,18 +28,13 @@ static bool put_all(const struct config *config, const struct store_backend *bac
                     const struct transfer_list *list, FILE *messages, char *error)
 {
     struct tool tool;
-    struct tool_progress progress = tool_progress_begin(messages, "importing");
-    struct store_batch batch = {.changes = list->changes,
-                                .len = list->len,
-                                .step = tool_progress_step,
-                                .step_context = &progress};
+    struct store_batch batch = {.changes = list->changes, .len = list->len};
     enum store_status status = STORE_OK;
     if (!tool_open(&tool, "import", config, backend, error, TRANSFER_ERROR_SIZE))
         return false;
     if (list->len > 0)
         status = service_change(&tool.session, &tool.caller, &batch);
     tool_close(&tool);
-    tool_progress_end(&progress);
     if (status != STORE_OK)
         return TRANSFER_FAIL(error, "nothing was imported: %s", tool_explain(status));
     fprintf(messages, "imported %zu integrations: %zu created, %zu replaced\n", list->len,

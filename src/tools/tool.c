@@ -39,7 +39,7 @@ const char *tool_explain(enum store_status status)
     case STORE_FULL:
         return "the store is full: raise STORE_MAX_BYTES or free disk space";
     case STORE_AWAY:
-        return "the database did not take it: see the lines before";
+        return "the store did not take it in time: see the lines before";
     case STORE_OK:
     case STORE_NOT_FOUND:
     case STORE_EXISTS:

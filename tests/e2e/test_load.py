@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The service under load: many clients at once, while workers are killed, replaced and stopped."""
 
+import fcntl
+import glob
 import http.client
-import json
 import os
 import random
 import re
@@ -14,7 +15,6 @@ import threading
 import time
 import unittest
 
-import fastcgi
 from service import (LOAD_SECONDS, PATIENCE, PROGRAM, Client, Service, answers, integration,
                      wait_for)
 
@@ -408,13 +408,9 @@ class Load(unittest.TestCase):
             self.assertGreaterEqual(answered, 512)
 
     def test_reads_do_not_wait_for_writes(self):
-        with self.service(WORKERS="1", THREADS="1", REQUEST_TIMEOUT="60") as service:
+        with self.service(WORKERS="1", THREADS="1", DB_TIMEOUT="25") as service:
             service.request("POST", "/integrations", integration("one"))
-            # The one handler waits for the rest of a long body …
-            body = json.dumps(integration("half", settings={"pad": "x" * 200000})).encode()
-            whole = fastcgi.request("POST", "/integrations", body)
-            slow = fastcgi.Connection(service.socket)
-            slow.send(whole[:100000])
+            path, = glob.glob(os.path.join(service.state_dir, "*", "turn"))
             written = threading.Event()
 
             def write(_):
@@ -423,18 +419,18 @@ class Load(unittest.TestCase):
                 if answer.status == 200:
                     written.set()
 
-            time.sleep(0.5)
-            threads, failures = in_threads(1, write)
-            # … so a write waits behind it, and reads do not.
-            client = service.client()
-            for _ in range(200):
-                self.assertEqual(client.request("GET", "/integrations/one").json["name"], "name")
-                self.assertEqual(len(client.request("GET", "/integrations").json), 1)
-                self.assertEqual(client.request("GET", "/metrics").status, 200)
-            self.assertFalse(written.is_set())
-            slow.send(whole[100000:])
-            self.assertEqual(slow.answer()[0], 201)
-            slow.close()
+            with open(path, "r+b") as turn:
+                # The one handler waits for the turn to write …
+                fcntl.lockf(turn, fcntl.LOCK_EX, 1, 0)
+                threads, failures = in_threads(1, write)
+                time.sleep(0.5)
+                # … and reads do not.
+                client = service.client()
+                for _ in range(200):
+                    self.assertEqual(client.request("GET", "/integrations/one").json["name"], "name")
+                    self.assertEqual(len(client.request("GET", "/integrations").json), 1)
+                    self.assertEqual(client.request("GET", "/metrics").status, 200)
+                self.assertFalse(written.is_set())
             join(threads, failures)
             self.assertTrue(written.is_set())
             self.assertEqual(client.request("GET", "/integrations/one").json["name"], "2")

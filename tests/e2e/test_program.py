@@ -254,6 +254,69 @@ class Lifetime(unittest.TestCase):
             deaths = service.log("worker ended")
             self.assertEqual({(line["reason"], line["code"]) for line in deaths}, {("signal", 9)})
 
+    def test_a_frozen_writer_makes_nobody_wait_for_long(self):
+        with Service(DB_TIMEOUT="1") as service:
+            self.assertEqual(service.request("POST", "/integrations", integration("a")).status, 201)
+            with open(os.path.join(service.state_dir, "store", "turn"), "r+b") as turn:
+                fcntl.lockf(turn, fcntl.LOCK_EX, 1, 0)  # as a process frozen in the middle of a change
+                began = time.monotonic()
+                for method, path in (("DELETE", "/integrations/a"), ("POST", "/integrations")):
+                    answer = service.request(method, path, integration("b"))
+                    self.assertEqual((answer.status, answer.json), (503, {"detail": "db not ready"}))
+                    self.assertIn("Retry-After", answer.headers)
+                self.assertLess(time.monotonic() - began, 4 * PATIENCE)
+                self.assertEqual(service.request("GET", "/readiness").status, 503)
+                self.assertEqual(service.request("GET", "/health").status, 200)
+                self.assertEqual(service.request("GET", "/integrations/a").status, 200)
+            self.assertEqual(service.request("GET", "/readiness").status, 200)
+            time.sleep(1)  # what was refused does not happen later
+            self.assertEqual([item["id"] for item in service.request("GET", "/integrations").json],
+                             ["a"])
+            self.assertEqual(service.request("DELETE", "/integrations/a").status, 204)
+            waited = service.log("the turn to change the store did not come in time")
+            self.assertEqual(len(waited), 2)
+            self.assertIn(waited[0]["last_holder"], service.worker_pids())
+
+    def test_a_stopped_worker_is_replaced(self):
+        with Service() as service:
+            stopped, resumed = service.worker_pids()
+            os.kill(resumed, signal.SIGSTOP)
+            time.sleep(1)
+            os.kill(resumed, signal.SIGCONT)
+            os.kill(stopped, signal.SIGSTOP)
+            began = time.monotonic()
+            killed = wait_for("the end of the stopped worker", lambda: service.log("worker ended"))
+            self.assertGreater(time.monotonic() - began, 9)
+            self.assertEqual([(line["worker"], line["code"]) for line in killed],
+                             [(stopped, signal.SIGKILL)])
+            wait_for("a new worker", lambda: len(service.worker_pids()) == 2)
+            self.assertIn(resumed, service.worker_pids())
+            self.assertEqual(service.request("GET", "/integrations").status, 200)
+
+    def test_an_export_that_nobody_reads_holds_nothing(self):
+        with Service() as service:
+            for n in range(20):
+                service.request("POST", "/integrations",
+                                integration(f"i{n}", settings={"pad": "x" * 100000}))
+            export = subprocess.Popen([PROGRAM, "export"], stdout=subprocess.PIPE,
+                                      stderr=subprocess.PIPE,
+                                      env={"PATH": os.environ["PATH"], "STATE_DIR": service.state_dir})
+            export.stdout.read(1)  # it is writing
+            time.sleep(1.1)
+            for _ in range(2):
+                service.request("PUT", "/integrations/i0", integration("i0"))
+                time.sleep(1.1)
+            self.assertEqual(service.metrics()["integration_store_oldest_reader_seconds"], 0)
+            before = service.metrics()["integration_store_used_bytes"]
+            for n in range(20):
+                service.request("PUT", "/integrations/i1",
+                                integration("i1", settings={"pad": "x" * 100000, "n": n}))
+            after = service.metrics()["integration_store_used_bytes"]
+            self.assertLess(after - before, 600000)
+            out, err = export.communicate(timeout=60 * PATIENCE)
+            self.assertEqual((export.returncode, err, len(out.splitlines())),
+                             (0, b"exported 20 integrations\n", 20))
+
     def test_workers_that_die_before_their_first_request_wait(self):
         with Service(nginx=False, WORKERS="1") as service:
             for death in range(4):

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/lock.h"
 #include "core/log.h"
 #include "follower.h"
 #include "harness.h"
@@ -473,6 +474,124 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
     directory_remove(place.directory);
 }
 
+/* Makes a process that takes the turn to write, as one that was frozen in the middle of a change.
+ */
+static pid_t take_the_turn(const struct place *place)
+{
+    int pipe_fds[2];
+    char byte;
+    char path[128];
+    cr_assert(pipe(pipe_fds) == 0);
+    snprintf(path, sizeof path, "%s/store/turn", place->directory);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int fd = open(path, O_RDWR | O_CLOEXEC);
+        if (fd < 0 || !lock_wait(fd, 0) || write(pipe_fds[1], "", 1) != 1)
+            _exit(1);
+        for (;;)
+            pause();
+    }
+    close(pipe_fds[1]);
+    cr_assert(read(pipe_fds[0], &byte, 1) == 1);
+    close(pipe_fds[0]);
+    return pid;
+}
+
+static void kill_and_wait(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
+static uint64_t after_ms(uint64_t ms)
+{
+    return clock_steady_ns() + ms * 1000000;
+}
+
+Test(lmdb, does_not_wait_for_a_frozen_writer_forever)
+{
+    struct place place;
+    place_open(&place, &store_lmdb, ENOUGH);
+    log_open(LOG_CRITICAL + 1, STDERR_FILENO);
+    cr_expect(create(&place, "a", "A") == STORE_OK);
+    pid_t pid = take_the_turn(&place);
+    struct store_change removal = {STORE_REMOVE, STR("a"), STR(""), 0};
+    struct store_batch batch = {.changes = &removal, .len = 1, .deadline_ns = after_ms(200)};
+    cr_expect(place.backend->change(place.session, &batch) == STORE_AWAY);
+    cr_expect(clock_steady_ns() >= batch.deadline_ns, "it does wait");
+    cr_expect(place.backend->ready(place.session, after_ms(200)) == STORE_AWAY);
+    expect_list(&place, "A");
+    kill_and_wait(pid);
+    cr_expect(place.backend->ready(place.session, soon()) == STORE_OK);
+    expect_list(&place, "A");
+    cr_expect(drop(&place, "a") == STORE_OK);
+    place_close(&place);
+}
+
+/* A visitor that stays until its process is killed. */
+static bool stay(void *context, const struct store_record *record)
+{
+    const int *pipe = context;
+    (void)record;
+    if (write(*pipe, "", 1) != 1)
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static pid_t read_until_killed(struct place *place)
+{
+    int pipe_fds[2];
+    char byte;
+    cr_assert(pipe(pipe_fds) == 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        place_reopen(place, ENOUGH);
+        (void)place->backend->each(place->session, &(struct store_read){0}, stay, &pipe_fds[1]);
+        _exit(1);
+    }
+    close(pipe_fds[1]);
+    cr_assert(read(pipe_fds[0], &byte, 1) == 1);
+    close(pipe_fds[0]);
+    return pid;
+}
+
+/* The statistics once readers have been checked again, with one more change before. */
+static struct store_stats next_stats(struct place *place)
+{
+    struct store_stats stats;
+    usleep(1100000); /* they are checked once a second */
+    cr_assert(change(place, STORE_PUT, "a", "again") == STORE_OK);
+    cr_assert(place->backend->stats(place->session, &stats) == STORE_OK);
+    return stats;
+}
+
+Test(lmdb, forgets_readers_that_were_killed, .timeout = 60)
+{
+    struct place place;
+    struct store_stats stats;
+    place_open(&place, &store_lmdb, ENOUGH);
+    cr_expect(create(&place, "a", "A") == STORE_OK);
+    place_shut(&place);
+    pid_t pid = read_until_killed(&place);
+    place_reopen(&place, ENOUGH);
+    log_open(LOG_CRITICAL + 1, STDERR_FILENO);
+    (void)next_stats(&place);
+    (void)next_stats(&place); /* here it is seen first */
+    stats = next_stats(&place);
+    cr_expect(stats.oldest_reader_ms >= 900, "%lu ms", (unsigned long)stats.oldest_reader_ms);
+    kill_and_wait(pid);
+    stats = next_stats(&place);
+    cr_expect(stats.oldest_reader_ms == 0, "%lu ms", (unsigned long)stats.oldest_reader_ms);
+    for (int i = 0; i < 200; i++)
+        cr_assert(change(&place, STORE_PUT, "a", "and again") == STORE_OK);
+    uint64_t used_bytes = stats.used_bytes;
+    cr_assert(place.backend->stats(place.session, &stats) == STORE_OK);
+    cr_expect(stats.used_bytes <= used_bytes + 16384, "it grew from %lu to %lu bytes",
+              (unsigned long)used_bytes, (unsigned long)stats.used_bytes);
+    place_close(&place);
+}
+
 Test(lmdb, says_when_it_is_full_and_goes_on)
 {
     struct place place;
@@ -592,7 +711,7 @@ static void *take_turns(void *argument)
     struct turns *turns = argument;
     struct documents_change change;
     while (!atomic_load(&turns->stop))
-        if (documents_begin(&turns->environment, &change) == STORE_OK)
+        if (documents_begin(&turns->environment, soon(), &change) == STORE_OK)
             documents_cancel(&change);
     return NULL;
 }

@@ -8,7 +8,10 @@
 #include "base/clock.h"
 #include "store/lmdb/documents.h"
 
-enum { PATH_SIZE = 512 };
+enum {
+    PATH_SIZE = 512,
+    READY_MS = 1000 /* whoever changes a store that is ready for changes is done sooner */
+};
 
 struct store {
     struct environment environment;
@@ -69,8 +72,11 @@ static enum store_status lmdb_each(struct store_session *session, struct store_r
 
 static enum store_status lmdb_ready(struct store_session *session, uint64_t deadline_ns)
 {
+    struct turn *turn = &session->reader.environment->turn;
+    uint64_t soon_ns = clock_after_ms(READY_MS);
     struct store_stats stats;
-    (void)deadline_ns;
+    if (!turn_moves(turn, soon_ns < deadline_ns ? soon_ns : deadline_ns))
+        return STORE_AWAY;
     return documents_stats(&session->reader, &stats);
 }
 
@@ -116,7 +122,8 @@ static enum store_status make(struct documents_change *to, const struct store_ch
 static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
 {
     struct documents_change change;
-    enum store_status status = documents_begin(session->reader.environment, &change);
+    enum store_status status =
+        documents_begin(session->reader.environment, batch->deadline_ns, &change);
     if (status != STORE_OK)
         return status;
     if (batch->first && change.meta.revision > 0) {
@@ -128,8 +135,6 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
         batch->failed = i;
         status = make(&change, &batch->changes[i], now_us, batch);
-        if (batch->step != NULL)
-            batch->step(batch->step_context);
     }
     batch->revision = change.meta.revision;
     batch->made_us = now_us;

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/lmdb/documents.h"
 
+#include <errno.h>
 #include <stdlib.h>
+
+#include "store/lmdb/readers.h"
 
 /* Header in front of each stored document. */
 struct record {
@@ -183,11 +186,13 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
     mdb_env_info(environment->env, &info);
+    readers_check(environment);
     *stats = (struct store_stats){.revision = meta.revision,
                                   .integrations = pages.ms_entries,
                                   .used_bytes = (info.me_last_pgno + 1) * pages.ms_psize,
                                   .max_bytes = info.me_mapsize,
-                                  .readers = info.me_numreaders};
+                                  .readers = info.me_numreaders,
+                                  .oldest_reader_ms = readers_oldest_ms(environment)};
     return STORE_OK;
 }
 
@@ -220,12 +225,16 @@ enum store_status documents_get_mark(struct documents_reader *reader, struct doc
 
 /* ---- changes ---- */
 
-enum store_status documents_begin(struct environment *environment, struct documents_change *change)
+enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
+                                  struct documents_change *change)
 {
     change->environment = environment;
-    int code = turn_take(&environment->turn);
+    int code = turn_take(&environment->turn, deadline_ns);
+    if (code == ETIMEDOUT)
+        return STORE_AWAY;
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
+    readers_check(environment);
     code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
     if (code == MDB_SUCCESS) {
         code = environment_read_meta(environment, change->txn, &change->meta);

@@ -43,9 +43,10 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
 /* STORE_NOT_FOUND: nothing has been copied from a database yet. */
 enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark);
 
-/* Waits for the turn to write, and holds it until the change ends: nobody else can write
- * meanwhile. */
-enum store_status documents_begin(struct environment *environment, struct documents_change *change);
+/* Waits for the turn to write, until `deadline_ns` (steady clock): nobody else changes anything
+ * until the change ends. Returns STORE_AWAY, logged, if the turn did not come in time. */
+enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
+                                  struct documents_change *change);
 /* Commits the change if `status` is STORE_OK, otherwise rolls it back. Returns `status`, or the
  * error if the commit fails. */
 enum store_status documents_end(struct documents_change *change, enum store_status status);

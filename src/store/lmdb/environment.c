@@ -141,8 +141,8 @@ static bool open_existing(struct environment *environment)
 }
 
 /* Settles what became of a writer that was killed while it committed: its change may be on disk and
- * yet not be seen by readers, until the next writer finds it (LMDB repairs its lock file when it takes
- * the lock of a dead owner). A writer who has the turn now does that anyway. */
+ * yet not be seen by readers, until the next writer finds it (LMDB repairs its lock file when it
+ * takes the lock of a dead owner). A writer who has the turn now does that anyway. */
 static void settle(struct environment *environment)
 {
     MDB_txn *txn;
@@ -161,7 +161,7 @@ static const char *prepare(struct environment *environment)
         settle(environment);
         return NULL;
     }
-    int code = turn_take(&environment->turn);
+    int code = turn_take(&environment->turn, UINT64_MAX);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
     const char *wrong = NULL;

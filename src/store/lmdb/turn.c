@@ -4,9 +4,17 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/lock.h"
+#include "core/log.h"
+
+enum {
+    TRY_AGAIN_MS = 10,
+    WAIT_MAX_MS = 20000 /* even for a caller without a deadline */
+};
 
 static int map(struct turn *turn)
 {
@@ -42,22 +50,73 @@ void turn_close(struct turn *turn)
     pthread_mutex_destroy(&turn->lock);
 }
 
-int turn_take(struct turn *turn)
+static void note_holder(struct turn *turn)
 {
-    pthread_mutex_lock(&turn->lock);
-    if (lock_wait(turn->fd, 0))
-        return 0;
-    int reason = errno;
-    pthread_mutex_unlock(&turn->lock);
-    return reason;
+    atomic_store(&turn->page->holder, (uint64_t)getpid());
+    atomic_store(&turn->page->taken_ns, clock_steady_ns());
+}
+
+/* Says who keeps the others waiting; another program's lock has no entry in the page. */
+static int give_up(const struct turn *turn)
+{
+    uint64_t taken_ns = atomic_load(&turn->page->taken_ns);
+    uint64_t now_ns = clock_steady_ns();
+    LOG(LOG_ERROR, "the turn to change the store did not come in time",
+        LOG_NUMBER("last_holder", atomic_load(&turn->page->holder)),
+        LOG_NUMBER("taken_ms_ago", now_ns > taken_ns ? (now_ns - taken_ns) / NS_PER_MS : 0));
+    return ETIMEDOUT;
+}
+
+static uint64_t until_next_try(uint64_t deadline_ns)
+{
+    uint64_t again_ns = clock_after_ms(TRY_AGAIN_MS);
+    return again_ns < deadline_ns ? again_ns : deadline_ns;
+}
+
+/* Waits for the file's lock. Whoever gives the turn up says so; whoever is killed cannot, so it is
+ * tried again after a while. */
+static int take_file(struct turn *turn, uint64_t deadline_ns)
+{
+    for (;;) {
+        uint32_t seen = event_count(&turn->page->given);
+        if (lock_try(turn->fd, 0))
+            return 0;
+        if (errno != EAGAIN && errno != EACCES)
+            return errno;
+        if (clock_steady_ns() >= deadline_ns)
+            return give_up(turn);
+        (void)!event_wait(&turn->page->given, seen, EVENT_ANY, until_next_try(deadline_ns));
+    }
+}
+
+int turn_take(struct turn *turn, uint64_t deadline_ns)
+{
+    uint64_t longest_ns = clock_after_ms(WAIT_MAX_MS);
+    if (deadline_ns > longest_ns)
+        deadline_ns = longest_ns;
+    const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
+                                      .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
+    int code = pthread_mutex_clocklock(&turn->lock, CLOCK_MONOTONIC, &deadline);
+    if (code == ETIMEDOUT)
+        return give_up(turn);
+    if (code != 0)
+        return code;
+    code = take_file(turn, deadline_ns);
+    if (code == 0)
+        note_holder(turn);
+    else
+        pthread_mutex_unlock(&turn->lock);
+    return code;
 }
 
 bool turn_try(struct turn *turn)
 {
     if (pthread_mutex_trylock(&turn->lock) != 0)
         return false;
-    if (lock_try(turn->fd, 0))
+    if (lock_try(turn->fd, 0)) {
+        note_holder(turn);
         return true;
+    }
     pthread_mutex_unlock(&turn->lock);
     return false;
 }
@@ -65,5 +124,26 @@ bool turn_try(struct turn *turn)
 void turn_give(struct turn *turn)
 {
     lock_release(turn->fd, 0);
+    event_signal(&turn->page->given, EVENT_ANY);
     pthread_mutex_unlock(&turn->lock);
+}
+
+static bool is_free(struct turn *turn)
+{
+    bool taken = turn_try(turn);
+    if (taken)
+        turn_give(turn);
+    return taken;
+}
+
+bool turn_moves(struct turn *turn, uint64_t deadline_ns)
+{
+    uint32_t seen = event_count(&turn->page->given);
+    for (;;) {
+        if (is_free(turn) || event_count(&turn->page->given) != seen)
+            return true;
+        if (clock_steady_ns() >= deadline_ns)
+            return false;
+        (void)!event_wait(&turn->page->given, seen, EVENT_ANY, until_next_try(deadline_ns));
+    }
 }

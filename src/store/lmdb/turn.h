@@ -11,6 +11,7 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/base.h"
 #include "base/event.h"
@@ -18,21 +19,31 @@
 /* Content of the file; all zeros in a new file. */
 struct turn_page {
     struct event commits;
+    struct event given;             /* the turn was given up */
+    _Atomic uint64_t holder;        /* process id of who has it, or had it last */
+    _Atomic uint64_t taken_ns;      /* since when (steady clock) */
+    _Atomic uint64_t checked_ns;    /* when readers were last checked (steady clock) */
+    _Atomic uint64_t oldest_reader; /* the oldest transaction that was then being read */
+    _Atomic uint64_t oldest_ns;     /* since when it has been the oldest (steady clock) */
 };
 
 struct turn {
-    pthread_mutex_t lock; /* among the threads of this process; taken before the file lock */
+    pthread_mutex_t lock; /* within this process; then the file's, among all */
     int fd;
     struct turn_page *page;
 };
 
-/* Opens or creates the file `path`. Returns 0, or an errno, in which case there is nothing to
- * close. */
+/* Opens or creates the file `path`. Returns 0, or an errno and there is nothing to close. */
 MUST_CHECK int turn_open(struct turn *turn, const char *path);
 void turn_close(struct turn *turn);
 
-/* Waits for the turn. Returns 0, or an errno. */
-MUST_CHECK int turn_take(struct turn *turn);
+/* Waits for the turn until `deadline_ns` (steady clock), but at most 20 s. Returns 0, ETIMEDOUT
+ * (logged, with the process that has it), or another errno. */
+MUST_CHECK int turn_take(struct turn *turn, uint64_t deadline_ns);
+
+/* Whether the turn is free, or whoever has it gives it up before `deadline_ns` (steady clock). */
+MUST_CHECK bool turn_moves(struct turn *turn, uint64_t deadline_ns);
+
 /* Takes the turn if nobody has it. */
 MUST_CHECK bool turn_try(struct turn *turn);
 void turn_give(struct turn *turn);

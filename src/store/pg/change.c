@@ -95,8 +95,6 @@ static void make_all(struct pg *pg, struct store_batch *batch, uint64_t tag,
     for (size_t i = 0; wanted && i < batch->len; i++) {
         batch->failed = i;
         make(pg, &batch->changes[i], i + 1 == batch->len ? tag : pg_change_tag(), batch, outcome);
-        if (batch->step != NULL)
-            batch->step(batch->step_context);
         wanted = outcome->asked == PG_OK && outcome->status == STORE_OK;
     }
     if (outcome->asked == PG_LOST)

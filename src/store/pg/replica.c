@@ -35,7 +35,7 @@ static enum replica_status of_store(enum store_status status)
 {
     if (status == STORE_OK)
         return REPLICA_CURRENT;
-    return status == STORE_FULL ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
+    return status == STORE_FULL || status == STORE_AWAY ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
 }
 
 /* ---- received rows ---- */
@@ -143,13 +143,14 @@ static bool find_place(struct str *rest, const struct documents_mark *mark)
 
 /* Applies the rows after the replica's current revision, which other processes may have advanced
  * meanwhile. */
-static enum replica_status apply_rows(struct environment *environment, struct str rows)
+static enum replica_status apply_rows(struct environment *environment, struct str rows,
+                                      uint64_t deadline_ns)
 {
     struct documents_change to;
     struct documents_mark mark;
     struct replica_change change;
     bool superseded;
-    enum store_status status = documents_begin(environment, &to);
+    enum store_status status = documents_begin(environment, deadline_ns, &to);
     if (status != STORE_OK)
         return of_store(status);
     status = documents_find_mark(&to, &mark);
@@ -191,7 +192,7 @@ static enum replica_status catch_up_once(struct pg *pg, struct documents_reader 
     if (status == REPLICA_CURRENT && !find_place(&rest, &mark))
         status = REPLICA_DIVERGED;
     else if (status == REPLICA_CURRENT && rest.len > 0)
-        status = apply_rows(reader->environment, buffer_str(&rows));
+        status = apply_rows(reader->environment, buffer_str(&rows), clock_after_ms(row_ms));
     buffer_release(&rows);
     return status;
 }
@@ -207,11 +208,11 @@ enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *
 }
 
 enum replica_status pg_replica_apply(struct documents_reader *reader,
-                                     const struct replica_change *change)
+                                     const struct replica_change *change, uint64_t deadline_ns)
 {
     struct documents_change to;
     struct documents_mark mark;
-    enum store_status begun = documents_begin(reader->environment, &to);
+    enum store_status begun = documents_begin(reader->environment, deadline_ns, &to);
     if (begun != STORE_OK)
         return of_store(begun);
     if (documents_find_mark(&to, &mark) != STORE_OK || mark.revision + 1 != change->revision ||
@@ -262,12 +263,13 @@ static enum replica_status receive_all(struct pg *pg, struct documents_mark *mar
 
 /* Replaces the whole content of the replica by the rows. */
 static enum replica_status replace_all(struct environment *environment,
-                                       const struct documents_mark *mark, struct str rows)
+                                       const struct documents_mark *mark, struct str rows,
+                                       uint64_t deadline_ns)
 {
     struct documents_change to;
     struct replica_change change;
     bool superseded;
-    enum store_status status = documents_begin(environment, &to);
+    enum store_status status = documents_begin(environment, deadline_ns, &to);
     if (status != STORE_OK)
         return of_store(status);
     status = documents_clear(&to);
@@ -284,7 +286,7 @@ enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *read
     struct buffer rows = {0};
     enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
     if (status == REPLICA_CURRENT)
-        status = replace_all(reader->environment, &mark, buffer_str(&rows));
+        status = replace_all(reader->environment, &mark, buffer_str(&rows), clock_after_ms(row_ms));
     buffer_release(&rows);
     return status;
 }

@@ -18,7 +18,8 @@ enum replica_status {
     REPLICA_CURRENT,   /* contains everything that the database had when asked */
     REPLICA_BEHIND,    /* (pg_replica_apply) earlier changes are missing */
     REPLICA_DIVERGED,  /* has another history, or is too old: must be copied again */
-    REPLICA_UNWRITTEN, /* LMDB is full, or memory is lacking; this has been logged */
+    REPLICA_UNWRITTEN, /* LMDB is full, or the turn to write did not come, or memory is
+                          lacking; this has been logged */
     REPLICA_BROKEN,    /* LMDB failed, and has logged it: only restarting the process can help */
     REPLICA_REFUSED,   /* the database returned an error; the connection is usable */
     REPLICA_LOST       /* the connection is lost */
@@ -33,14 +34,15 @@ struct replica_change {
     struct store_record record; /* its document.data is NULL if the document was removed */
 };
 
-/* Queries the database for missing changes, and applies them. Each row must arrive within
- * `row_ms`. */
+/* Queries the database for missing changes, and applies them. Each row, and the turn to write, must
+ * come within `row_ms`. */
 enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *reader,
                                         uint64_t row_ms);
 
-/* Applies a change that has just been made, if it is the next one for the replica. */
+/* Applies a change that has just been made, if it is the next one for the replica, and the turn to
+ * write comes until `deadline_ns` (steady clock). */
 enum replica_status pg_replica_apply(struct documents_reader *reader,
-                                     const struct replica_change *change);
+                                     const struct replica_change *change, uint64_t deadline_ns);
 
 /* Copies the whole database as of a single point in time. The replica stays unchanged until the
  * copy is complete. */

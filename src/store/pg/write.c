@@ -24,7 +24,8 @@ enum standing {
 };
 
 /* Applies the change to the replica if it is the next one. */
-static enum standing apply_if_next(struct store_session *session, const struct replica_change *made)
+static enum standing apply_if_next(struct store_session *session, const struct replica_change *made,
+                                   uint64_t deadline_ns)
 {
     struct documents_mark mark;
     if (documents_get_mark(&session->reader, &mark) != STORE_OK)
@@ -33,14 +34,15 @@ static enum standing apply_if_next(struct store_session *session, const struct r
         return mark.revision == made->revision && mark.tag == made->tag ? STANDING_APPLIED
                                                                         : STANDING_OVERTAKEN;
     if (mark.revision + 1 != made->revision ||
-        pg_replica_apply(&session->reader, made) != REPLICA_CURRENT)
+        pg_replica_apply(&session->reader, made, deadline_ns) != REPLICA_CURRENT)
         return STANDING_NOT_NEXT;
     event_signal(&shared_of(session)->progress, event_bit(made->revision + 1));
     return STANDING_APPLIED;
 }
 
 /* Waits for other threads to apply earlier changes, then applies this one. */
-static bool apply_in_turn(struct store_session *session, const struct replica_change *made)
+static bool apply_in_turn(struct store_session *session, const struct replica_change *made,
+                          uint64_t deadline_ns)
 {
     struct event *progress = &shared_of(session)->progress;
     uint64_t end_ns = clock_after_ms(EARLIER_MS);
@@ -48,7 +50,7 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     uint32_t seen;
     do {
         seen = event_count(progress);
-        standing = apply_if_next(session, made);
+        standing = apply_if_next(session, made, deadline_ns);
     } while (standing == STANDING_NOT_NEXT &&
              event_wait(progress, seen, event_bit(made->revision), end_ns));
     return standing == STANDING_APPLIED;
@@ -64,7 +66,7 @@ static void wait_for_replica(struct store_session *session, const struct replica
     while (waits) {
         uint32_t seen = event_count(&shared->progress);
         if (atomic_load(&shared->complete_us) >= made_us ||
-            (made->id.data != NULL && apply_in_turn(session, made)))
+            (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)))
             return;
         waits = atomic_load(&shared->presence) != PG_AWAY &&
                 event_wait(&shared->progress, seen, EVENT_ANY, deadline_ns);
@@ -78,7 +80,7 @@ static void bring_replica(struct store_session *session, struct pg *pg,
 {
     const struct store_options *options = &session->store->shared.options;
     uint64_t made_us = clock_wall_us();
-    if (made->id.data != NULL && apply_in_turn(session, made))
+    if (made->id.data != NULL && apply_in_turn(session, made, deadline_ns))
         return;
     if (pg_replica_catch_up(pg, &session->reader, options->database.timeout_ms) == REPLICA_CURRENT)
         event_signal(&shared_of(session)->progress, EVENT_ANY);
