@@ -7,6 +7,7 @@
  *   {"op":"patch","id":"…","patch":{…},"if_match":…}
  *   {"op":"delete","id":"…","if_match":…} */
 #include "app/answer.h"
+#include "app/conditions.h"
 #include "app/handlers.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -46,6 +47,7 @@ struct batch {
     struct operation_read *operations;
     struct store_change *changes;
     size_t len;
+    const uint64_t *if_store; /* the revision that the store must still have; NULL: any */
     struct faults *faults;
     struct fault_place list_place; /* of the list of operations */
     struct fault_place place;      /* of the current operation */
@@ -106,8 +108,9 @@ static void read_if_match(struct batch *batch, const struct json_member *member,
     struct str text;
     if (!read_string(batch, member, "if_match", &text) || !member->present)
         return;
-    if (!http_next_tag(&text, &tag) || text.len > 0 || tag.weak ||
-        !str_to_u64(tag.opaque, &operation->if_revision) || operation->if_revision == 0)
+    if (http_next_tag(&text, &tag) && text.len == 0)
+        operation->if_revision = conditions_revision(tag.opaque);
+    if (operation->if_revision == 0 || operation->if_revision == UINT64_MAX)
         add_member_fault(batch, "if_match", "value is no ETag of an integration",
                          "value_error.etag");
 }
@@ -356,9 +359,15 @@ static void answer_results(const struct batch *batch, uint64_t revision)
 }
 
 /* Answers that one operation failed, so that none was executed. */
-static void answer_failed(struct batch *batch, enum store_status status, size_t failed)
+static void answer_failed(struct batch *batch, enum store_status status,
+                          const struct store_batch *made)
 {
-    set_place(batch, failed);
+    if (status == STORE_CHANGED && made->failed == batch->len) {
+        conditions_tell(batch->call, made->found, 0);
+        conditions_answer_changed(batch->call);
+        return;
+    }
+    set_place(batch, made->failed);
     if (status == STORE_NOT_FOUND)
         add_fault(batch, "not found", "value_error.not_found");
     else if (status == STORE_EXISTS)
@@ -376,14 +385,16 @@ static enum store_status make_changes(struct batch *batch, bool fresh, struct st
                                       bool *again)
 {
     const struct call *call = batch->call;
-    *made = (struct store_batch){.changes = batch->changes, .len = batch->len};
+    *made = (struct store_batch){
+        .changes = batch->changes, .len = batch->len, .if_store = batch->if_store};
     arena_reset(&batch->patched);
     batch->patched_len = 0;
     enum store_status status = apply_patches(batch, fresh, &made->failed);
     if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
         status = service_change(&call->session->service, &call->caller, made);
-    *again = status == STORE_CHANGED && batch->operations[made->failed].guarded &&
-             batch->faults->len == 0 && clock_steady_ns() < call->caller.deadline_ns;
+    *again = status == STORE_CHANGED && made->failed < batch->len &&
+             batch->operations[made->failed].guarded && batch->faults->len == 0 &&
+             clock_steady_ns() < call->caller.deadline_ns;
     return status;
 }
 
@@ -406,7 +417,7 @@ static void answer_made(struct batch *batch, enum store_status status,
             call_tell_revision(batch->call, made->revision);
         answer_results(batch, made->revision);
     } else {
-        answer_failed(batch, status, made->failed);
+        answer_failed(batch, status, made);
     }
 }
 
@@ -425,6 +436,9 @@ void handle_batch(const struct call *call)
             answer_faults(call, 422);
         return;
     }
+    uint64_t revision;
+    if (!conditions_read_list(call, &revision, &batch.if_store))
+        return;
     if (lacks_condition(&batch)) {
         answer_error(call, 428, STR("if_match is required in each operation"));
         return;

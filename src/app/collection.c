@@ -67,6 +67,8 @@ void handle_list(const struct call *call)
         return;
     }
     conditions_tell(call, read.revision, 0);
+    if (conditions_refuse(call, read.revision, 0))
+        return;
     if (conditions_has(call, read.revision, 0))
         answer_not_modified(call);
     else if (listing.more)

@@ -22,22 +22,31 @@ void conditions_tell(const struct call *call, uint64_t revision, uint64_t update
     http_response_header(&session->response, STR("Last-Modified"), buffer_str(&date));
 }
 
-/* The revision that a tag names, or NEVER if it is not one of our tags. */
-static uint64_t revision_of(const struct http_tag *tag)
+/* Removes what a server that compresses appends to a tag. */
+static struct str without_coding(struct str opaque)
+{
+    static const struct str codings[] = {STR_INIT("-gzip"), STR_INIT("-br"), STR_INIT("-zstd"),
+                                         STR_INIT("-deflate")};
+    for (size_t i = 0; i < ARRAY_LEN(codings); i++)
+        if (str_has_suffix(opaque, codings[i]))
+            return (struct str){opaque.data, opaque.len - codings[i].len};
+    return opaque;
+}
+
+uint64_t conditions_revision(struct str opaque)
 {
     uint64_t revision;
-    bool ours =
-        str_to_u64(tag->opaque, &revision) && (tag->opaque.data[0] != '0' || tag->opaque.len == 1);
+    struct str digits = without_coding(opaque);
+    bool ours = str_to_u64(digits, &revision) && (digits.data[0] != '0' || digits.len == 1);
     return ours ? revision : NEVER;
 }
 
-/* Whether a list of tags contains a revision, by weak or strong comparison (RFC 9110, section
- * 8.8.3.2). */
-static bool names(struct str list, uint64_t revision, bool weak)
+/* Whether a list of tags contains a revision. */
+static bool names(struct str list, uint64_t revision)
 {
     struct http_tag tag;
     while (http_next_tag(&list, &tag))
-        if (revision_of(&tag) == revision && (weak || !tag.weak))
+        if (conditions_revision(tag.opaque) == revision)
             return true;
     return false;
 }
@@ -46,7 +55,7 @@ uint64_t conditions_known(const struct http_request *request)
 {
     struct str list = request->if_none_match;
     struct http_tag tag;
-    return http_next_tag(&list, &tag) ? revision_of(&tag) : 0;
+    return http_next_tag(&list, &tag) ? conditions_revision(tag.opaque) : 0;
 }
 
 /* Whether something has been changed since a date; also true if the date is invalid. */
@@ -61,7 +70,13 @@ bool conditions_has(const struct call *call, uint64_t revision, uint64_t updated
     const struct http_request *request = call->request;
     if (request->if_none_match.len == 0)
         return updated_us > 0 && !changed_since(request->if_modified_since, updated_us);
-    return http_is_any(request->if_none_match) || names(request->if_none_match, revision, true);
+    return http_is_any(request->if_none_match) || names(request->if_none_match, revision);
+}
+
+static bool is_wanted(const struct http_request *request, uint64_t revision)
+{
+    return request->if_match.len == 0 || http_is_any(request->if_match) ||
+           names(request->if_match, revision);
 }
 
 /* Whether the request makes its change conditional on a date. */
@@ -74,13 +89,72 @@ static bool has_date(const struct http_request *request)
 /* Whether the current document satisfies all conditions of a change. */
 static bool holds(const struct http_request *request, const struct store_record *record)
 {
-    bool wanted = request->if_match.len == 0 || http_is_any(request->if_match) ||
-                  names(request->if_match, record->revision, false);
     bool unwanted =
         http_is_any(request->if_none_match) ||
-        (request->if_none_match.len > 0 && names(request->if_none_match, record->revision, true)) ||
+        (request->if_none_match.len > 0 && names(request->if_none_match, record->revision)) ||
         (has_date(request) && changed_since(request->if_unmodified_since, record->updated_us));
-    return wanted && !unwanted;
+    return is_wanted(request, record->revision) && !unwanted;
+}
+
+static bool is_malformed(struct str list)
+{
+    struct http_tag tag;
+    if (http_is_any(list))
+        return false;
+    while (http_next_tag(&list, &tag))
+        ;
+    return list.len > 0;
+}
+
+static void answer_unmet(const struct call *call, struct str otherwise)
+{
+    const struct http_request *request = call->request;
+    struct str why = otherwise;
+    if (is_malformed(request->if_match))
+        why = STR("If-Match names no entity tag: send the ETag as it was answered, in its quotes");
+    else if (request->if_match.len == 0 && http_is_any(request->if_none_match))
+        why = request->method == HTTP_POST ? STR("If-None-Match is *, but the list exists: to "
+                                                 "create an integration so, use PUT")
+                                           : STR("If-None-Match is *, but the integration exists");
+    answer_error(call, 412, why);
+}
+
+bool conditions_refuse(const struct call *call, uint64_t revision, uint64_t updated_us)
+{
+    const struct http_request *request = call->request;
+    if (is_wanted(request, revision) && (updated_us == 0 || !has_date(request) ||
+                                         !changed_since(request->if_unmodified_since, updated_us)))
+        return false;
+    answer_unmet(call, STR("it is not the one that the condition asks for"));
+    return true;
+}
+
+void conditions_answer_changed(const struct call *call)
+{
+    answer_unmet(call, call->request->method == HTTP_POST
+                           ? STR("the list has been changed meanwhile")
+                           : STR("the integration has been changed meanwhile"));
+}
+
+bool conditions_read_list(const struct call *call, uint64_t *revision, const uint64_t **if_store)
+{
+    const struct http_request *request = call->request;
+    *if_store = NULL;
+    if ((request->if_match.len == 0 || http_is_any(request->if_match)) &&
+        request->if_none_match.len == 0)
+        return true;
+    enum store_status status = service_revision(&call->session->service, revision);
+    if (status != STORE_OK) {
+        answer_failure(call, status);
+        return false;
+    }
+    *if_store = revision;
+    if (is_wanted(request, *revision) && !http_is_any(request->if_none_match) &&
+        !names(request->if_none_match, *revision))
+        return true;
+    conditions_tell(call, *revision, 0);
+    answer_unmet(call, STR("the list is not the one that the condition asks for"));
+    return false;
 }
 
 /* Checks conditions that a single revision cannot express against the current document. If it
@@ -112,9 +186,9 @@ static bool read_if_match(const struct call *call, uint64_t *if_revision)
         return true; /* not a valid tag: nothing matches */
     if (list.len > 0)
         return look(call, if_revision);
-    uint64_t revision = revision_of(&tag);
+    uint64_t revision = conditions_revision(tag.opaque);
     /* "0" is the list's tag before the first change, never that of a document. */
-    if (!tag.weak && revision != 0)
+    if (revision != 0)
         *if_revision = revision;
     return true;
 }

@@ -37,6 +37,8 @@ void handle_get(const struct call *call)
         return;
     }
     conditions_tell(call, record.revision, record.updated_us);
+    if (conditions_refuse(call, record.revision, record.updated_us))
+        return;
     if (conditions_has(call, record.revision, record.updated_us))
         answer_not_modified(call);
     else
@@ -45,9 +47,10 @@ void handle_get(const struct call *call)
 
 /* ---- changes ---- */
 
-static enum store_status make_change(const struct call *call, const struct store_change *change)
+static enum store_status make_change(const struct call *call, const struct store_change *change,
+                                     const uint64_t *if_store)
 {
-    struct store_batch batch = {.changes = change, .len = 1};
+    struct store_batch batch = {.changes = change, .len = 1, .if_store = if_store};
     enum store_status status = service_change(&call->session->service, &call->caller, &batch);
     if (status == STORE_OK) {
         call_tell_revision(call, batch.revision);
@@ -78,7 +81,8 @@ static void tell_location(const struct call *call, struct str id)
 }
 
 /* Makes the change, and answers with the resulting integration. */
-static enum store_status write(const struct call *call, const struct store_change *change)
+static enum store_status write(const struct call *call, const struct store_change *change,
+                               const uint64_t *if_store)
 {
     bool creates = change->operation == STORE_CREATE;
     /* Build the answer first: after the commit, running out of memory must not fail the request. */
@@ -87,10 +91,18 @@ static enum store_status write(const struct call *call, const struct store_chang
     buffer_append_str(body, change->document);
     if (body->failed)
         return STORE_AWAY;
-    enum store_status status = make_change(call, change);
+    enum store_status status = make_change(call, change, if_store);
     if (status == STORE_OK && creates)
         tell_location(call, change->id);
     return status;
+}
+
+static void answer_unmade(const struct call *call, enum store_status status)
+{
+    if (status == STORE_CHANGED)
+        conditions_answer_changed(call);
+    else
+        answer_failure(call, status);
 }
 
 static struct integration_rules rules_of(const struct call *call)
@@ -111,12 +123,14 @@ static bool read_integration(const struct call *call, struct integration *integr
 void handle_create(const struct call *call)
 {
     struct integration integration;
-    if (!read_integration(call, &integration))
+    uint64_t revision;
+    const uint64_t *if_store;
+    if (!read_integration(call, &integration) || !conditions_read_list(call, &revision, &if_store))
         return;
     struct store_change change = {STORE_CREATE, integration.id, integration.document, 0};
-    enum store_status status = write(call, &change);
+    enum store_status status = write(call, &change, if_store);
     if (status != STORE_OK)
-        answer_failure(call, status);
+        answer_unmade(call, status);
 }
 
 void handle_replace(const struct call *call)
@@ -127,9 +141,9 @@ void handle_replace(const struct call *call)
     struct store_change change = {STORE_REPLACE, integration.id, integration.document, 0};
     if (!conditions_read(call, &change))
         return;
-    enum store_status status = write(call, &change);
+    enum store_status status = write(call, &change, NULL);
     if (status != STORE_OK)
-        answer_failure(call, status);
+        answer_unmade(call, status);
 }
 
 void handle_remove(const struct call *call)
@@ -139,12 +153,12 @@ void handle_remove(const struct call *call)
     if (integration_id_is_valid(call->id)) {
         if (!conditions_read(call, &change))
             return;
-        status = make_change(call, &change);
+        status = make_change(call, &change, NULL);
     }
     if (status == STORE_OK)
         call->session->response.status = 204;
     else
-        answer_failure(call, status);
+        answer_unmade(call, status);
 }
 
 /* ---- partial changes ---- */
@@ -189,7 +203,7 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
     }
     struct store_change change = {STORE_REPLACE, integration.id, integration.document,
                                   record.revision};
-    return write(call, &change);
+    return write(call, &change, NULL);
 }
 
 void handle_patch(const struct call *call)
@@ -225,5 +239,5 @@ void handle_patch(const struct call *call)
     }
     arena_release(&scratch);
     if (!answered && status != STORE_OK)
-        answer_failure(call, status);
+        answer_unmade(call, status);
 }

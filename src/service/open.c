@@ -6,6 +6,8 @@
 #include "base/clock.h"
 #include "service/service.h"
 
+static const uint64_t never_changed = 0; /* the revision of a store that never held anything */
+
 static const struct store_change defaults[] = {
     {STORE_CREATE, STR_INIT("facebook"),
      STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
@@ -79,7 +81,8 @@ bool service_seed(struct service *service, char *error, size_t error_size)
     struct service_session session;
     struct service_caller caller = {.author.actor = STR("SEED_DEFAULTS"),
                                     .deadline_ns = clock_after_ms(service->config->db_timeout_ms)};
-    struct store_batch batch = {.changes = defaults, .len = ARRAY_LEN(defaults), .first = true};
+    struct store_batch batch = {
+        .changes = defaults, .len = ARRAY_LEN(defaults), .if_store = &never_changed};
     if (!service->config->seed_defaults || service_is_followed(service->backend))
         return true;
     enum store_status status = STORE_BROKEN;
@@ -87,9 +90,10 @@ bool service_seed(struct service *service, char *error, size_t error_size)
         status = service_change(&session, &caller, &batch);
         service_session_close(&session);
     }
-    if (status != STORE_OK)
+    bool seeded = status == STORE_OK || status == STORE_CHANGED; /* it held something before */
+    if (!seeded)
         snprintf(error, error_size, "cannot write the default integrations to the store");
-    return status == STORE_OK;
+    return seeded;
 }
 
 bool service_is_followed(const struct store_backend *backend)
@@ -105,7 +109,7 @@ bool service_follow(const struct config *config, const struct store_backend *bac
         .defaults = {.changes = defaults,
                      .len = config->seed_defaults ? ARRAY_LEN(defaults) : 0,
                      .author.actor = STR("SEED_DEFAULTS"),
-                     .first = true},
+                     .if_store = &never_changed},
         .stop_fd = follow->stop_fd,
         .ready = follow->ready,
         .context = follow->context,

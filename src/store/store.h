@@ -104,7 +104,9 @@ struct store_batch {
     const struct store_change *changes;
     size_t len;
     struct store_author author;
-    bool first; /* only if the store never held anything; otherwise STORE_OK without a change */
+    /* STORE_CHANGED if the store has another revision, with `failed` = `len` and the revision in
+     * `found`; NULL: any revision. */
+    const uint64_t *if_store;
     uint64_t deadline_ns; /* steady clock: until then the change is made, or never */
 
     /* Set on success: */

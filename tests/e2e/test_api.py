@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Conditional requests, partial changes, pages and batches, through nginx and under load."""
 
+import contextlib
 import random
 import re
+import subprocess
+import tempfile
 import threading
 import time
 import unittest
 from urllib.parse import urljoin
 
-from service import PATIENCE, Service, integration
+from service import PATIENCE, Client, Service, answers, free_port, integration, wait_for
 from test_load import in_threads, join
 
 
@@ -16,6 +19,35 @@ def next_page(answer, path):
     """Where an answer's Link leads; None: it is the last page."""
     link = re.fullmatch('<([^>]*)>; rel="next"', answer.headers.get("Link") or "")
     return urljoin(path, link.group(1)) if link else None
+
+
+@contextlib.contextmanager
+def compressing_nginx(behind):
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory:
+        with open(directory + "/nginx.conf", "w", encoding="utf-8") as file:
+            file.write(f"""daemon off; pid {directory}/pid; error_log stderr; worker_processes 1;
+                events {{ worker_connections 64; }}
+                http {{
+                    access_log off; gzip on; gzip_types *; gzip_min_length 1; gzip_proxied any;
+                    client_body_temp_path {directory}/b; proxy_temp_path {directory}/p;
+                    fastcgi_temp_path {directory}/f; uwsgi_temp_path {directory}/u;
+                    scgi_temp_path {directory}/s;
+                    server {{
+                        listen 127.0.0.1:{port};
+                        location / {{ proxy_pass http://127.0.0.1:{behind}; }}
+                    }}
+                }}""")
+        nginx = subprocess.Popen(["nginx", "-e", "stderr", "-p", directory,
+                                  "-c", directory + "/nginx.conf"], stderr=subprocess.DEVNULL)
+        try:
+            wait_for("nginx", lambda: answers(port, "/health"))
+            client = Client(port)
+            yield client
+            client.close()
+        finally:
+            nginx.terminate()
+            nginx.wait()
 
 
 class Api(unittest.TestCase):
@@ -63,6 +95,28 @@ class Api(unittest.TestCase):
             self.assertEqual(answer.headers["Content-Type"], "application/problem+json")
             self.assertEqual(answer.json["status"], 404)
             client.close()
+
+    def test_tags_survive_a_server_that_compresses(self):
+        """Another nginx in front, which compresses whatever it passes on."""
+        with self.service() as service:
+            one = integration("one", settings={"pad": "x" * 1000})
+            tag = service.request("POST", "/integrations", one).headers["ETag"]
+            for accept in {}, {"Accept-Encoding": "gzip"}:
+                answer = service.request("GET", "/integrations/one", None, accept)
+                self.assertIsNone(answer.headers["Content-Encoding"])
+                self.assertEqual(answer.headers["ETag"], tag)
+            with compressing_nginx(service.port) as front:
+                answer = front.request("GET", "/integrations/one", None,
+                                       {"Accept-Encoding": "gzip"})
+                self.assertEqual((answer.headers["Content-Encoding"], answer.headers["ETag"]),
+                                 ("gzip", "W/" + tag))
+                for form in "W/" + tag, tag[:-1] + '-gzip"':
+                    self.assertEqual(front.request("GET", "/integrations/one", None,
+                                                   {"If-None-Match": form}).status, 304)
+                changed = front.request("PUT", "/integrations/one", one, {"If-Match": "W/" + tag})
+                self.assertEqual(changed.status, 200)
+                refused = front.request("PUT", "/integrations/one", one, {"If-Match": "W/" + tag})
+                self.assertEqual(refused.status, 412)
 
     def count(self, *services):
         """64 clients add to one number 100 times each, and try again when another was faster."""

@@ -165,8 +165,12 @@ static enum store_status memory_change(struct store_session *session, struct sto
     struct store before = {copy_rows(store->rows), store->revision, store->sequence};
     enum store_status status = STORE_OK;
     batch->created = 0;
-    for (size_t i = 0; i < batch->len && status == STORE_OK && !(batch->first && before.revision);
-         i++) {
+    if (batch->if_store != NULL && *batch->if_store != before.revision) {
+        batch->failed = batch->len;
+        batch->found = before.revision;
+        status = STORE_CHANGED;
+    }
+    for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
         batch->failed = i;
         status = make(store, &batch->changes[i], batch);
     }

@@ -171,15 +171,29 @@ Test(api, changes_under_conditions)
         const char *if_none_match;
         bool made; /* on the integration with revision 2 */
     } rows[] = {
-        {"\"2\"", NULL, true},        {"*", NULL, true},
-        {"\"9\", \"2\"", NULL, true}, {"\"1\"", NULL, false},
-        {"W/\"2\"", NULL, false},     {"W/\"1\",W/\"2\"", NULL, false},
-        {"2", NULL, false},           {"\"0\"", NULL, false},
-        {"\"x\"", NULL, false},       {",", NULL, false},
-        {NULL, "\"2\"", false},       {NULL, "W/\"2\"", false},
-        {NULL, "\"1\"", true},        {"\"2\"", "\"1\"", true},
-        {"\"2\"", "\"2\"", false},    {"\"2\"", "*", false},
-        {"\"1\"", "\"1\"", false},    {"\"18446744073709551615\"", NULL, false},
+        {"\"2\"", NULL, true},
+        {"*", NULL, true},
+        {"\"9\", \"2\"", NULL, true},
+        {"\"1\"", NULL, false},
+        {"W/\"2\"", NULL, true},
+        {"W/\"1\",W/\"2\"", NULL, true},
+        {"\"2-gzip\"", NULL, true},
+        {"W/\"2-br\"", NULL, true},
+        {"\"2-zip\"", NULL, false},
+        {"\"-gzip\"", NULL, false},
+        {"\"02\"", NULL, false},
+        {"\"1-gzip\"", NULL, false},
+        {"\"x\"", NULL, false},
+        {"\"0\"", NULL, false},
+        {NULL, "\"2-gzip\"", false},
+        {NULL, "\"2\"", false},
+        {NULL, "W/\"2\"", false},
+        {NULL, "\"1\"", true},
+        {"\"2\"", "\"1\"", true},
+        {"\"2\"", "\"2\"", false},
+        {"\"2\"", "*", false},
+        {"\"1\"", "\"1\"", false},
+        {"\"18446744073709551615\"", NULL, false},
     };
     static const char *const methods[] = {"PUT", "PATCH", "DELETE"};
     static const char *const bodies[] = {DOCUMENT("a", "2"), "{\"name\":\"2\"}", NULL};
@@ -201,6 +215,19 @@ Test(api, changes_under_conditions)
             close_service();
             open_service();
         }
+}
+
+Test(api, says_what_is_no_tag)
+{
+    static const char *const lists[] = {"1", "\"2\", 1", "\"1"};
+    EXPECT(201, NULL, NULL, TO("POST", "/integrations"), .body = DOCUMENT("a", "1"));
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        EXPECT(
+            412,
+            DETAIL("If-Match names no entity tag: send the ETag as it was answered, in its quotes"),
+            "\"1\"", TO("DELETE", "/integrations/a"), .if_match = lists[i]);
+    EXPECT(412, DETAIL("If-None-Match is *, but the integration exists"), "\"1\"",
+           TO("PUT", "/integrations/a"), .body = DOCUMENT("a", "1"), .if_none_match = "*");
 }
 
 Test(api, understands_dates)
@@ -245,9 +272,69 @@ Test(api, creates_by_put_if_asked)
     EXPECT(412, NULL, "\"1\"", TO("PUT", "/integrations/a"), .body = DOCUMENT("a", "2"),
            .if_none_match = "*");
     EXPECT(400, NULL, "", TO("POST", "/integrations"), .body = DOCUMENT("a", "2"));
-    EXPECT(400, NULL, "", TO("POST", "/integrations"), .body = DOCUMENT("a", "2"),
-           .if_none_match = "*");
     EXPECT(412, NULL, "\"1\"", TO("DELETE", "/integrations/a"), .if_none_match = "*");
+}
+
+Test(api, checks_conditions_of_reads)
+{
+    static const char past[] = "Sun, 06 Nov 1994 08:49:37 GMT";
+    static const char future[] = "Tue, 31 Dec 2199 23:59:59 GMT";
+    static const char other[] = DETAIL("it is not the one that the condition asks for");
+    static const struct {
+        const char *target;
+        const char *if_match;
+        const char *if_unmodified_since;
+        unsigned status;
+    } rows[] = {
+        {"/integrations/a", "\"1\"", NULL, 200},    {"/integrations/a", "*", NULL, 200},
+        {"/integrations/a", "\"9\"", NULL, 412},    {"/integrations/a", NULL, past, 412},
+        {"/integrations/a", NULL, future, 200},     {"/integrations/a", "\"1\"", past, 200},
+        {"/integrations/none", "\"9\"", NULL, 404}, {"/integrations", "\"1\"", NULL, 200},
+        {"/integrations", "\"9\"", NULL, 412},      {"/integrations", NULL, past, 200},
+    };
+    EXPECT(201, NULL, NULL, TO("POST", "/integrations"), .body = DOCUMENT("a", "1"));
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (int head = 0; head < 2; head++)
+            EXPECT(rows[i].status, rows[i].status == 412 && !head ? other : NULL,
+                   rows[i].status == 404 ? "" : "\"1\"", TO(head ? "HEAD" : "GET", rows[i].target),
+                   .if_match = rows[i].if_match,
+                   .if_unmodified_since = rows[i].if_unmodified_since);
+    /* If-Match comes first (RFC 9110, section 13.2.2). */
+    EXPECT(412, other, "\"1\"", TO("GET", "/integrations/a"), .if_match = "\"9\"",
+           .if_none_match = "\"1\"");
+}
+
+/* A POST adds to the list: its conditions are about the list's tag. */
+Test(api, checks_conditions_of_the_list)
+{
+    static const char batch[] =
+        "{\"operations\":[{\"op\":\"create\",\"integration\":" DOCUMENT("b", "1") "}]}";
+    static const char *const targets[] = {"/integrations", "/integrations:batch"};
+    static const struct {
+        const char *if_match;
+        const char *if_none_match;
+        bool made;
+    } rows[] = {
+        {"\"1\"", NULL, true},  {"*", NULL, true},         {NULL, "\"7\"", true},
+        {"\"7\"", NULL, false}, {"1", NULL, false},        {NULL, "\"1\"", false},
+        {NULL, "*", false},     {"\"1\"", "\"1\"", false},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        for (size_t j = 0; j < ARRAY_LEN(targets); j++) {
+            EXPECT(201, NULL, "\"1\"", TO("POST", "/integrations"), .body = DOCUMENT("a", "1"));
+            EXPECT(!rows[i].made ? 412
+                   : j == 0      ? 201
+                                 : 200,
+                   NULL,
+                   !rows[i].made ? "\"1\""
+                   : j == 0      ? "\"2\""
+                                 : "",
+                   TO("POST", targets[j]), .body = j == 0 ? DOCUMENT("b", "1") : batch,
+                   .if_match = rows[i].if_match, .if_none_match = rows[i].if_none_match);
+            EXPECT(rows[i].made ? 200 : 404, NULL, NULL, TO("GET", "/integrations/b"));
+            close_service();
+            open_service();
+        }
 }
 
 Test(api_required, asks_for_conditions)
@@ -618,6 +705,8 @@ Test(api, reads_batches_strictly)
          AT(",0,\"patch\"", "field required", "value_error.missing")},
         {"{\"op\":\"put\",\"id\":\"b\",\"integration\":" DOCUMENT("a", "1") "}",
          AT(",0,\"integration\",\"id\"", "id does not match the path", "value_error.id_mismatch")},
+        {"{\"op\":\"delete\",\"id\":\"a\",\"if_match\":\"\\\"07\\\"\"}",
+         AT(",0,\"if_match\"", "value is no ETag of an integration", "value_error.etag")},
         {"{\"op\":\"delete\",\"id\":\"a\",\"if_match\":\"7\"}",
          AT(",0,\"if_match\"", "value is no ETag of an integration", "value_error.etag")},
         {CREATE("a", "1") ",{\"op\":\"patch\",\"id\":\"a\",\"patch\":{\"id\":\"b\"}},"

@@ -214,12 +214,19 @@ static void check_seed(struct place *place)
 {
     const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\""), 0},
                                          {STORE_CREATE, STR("y"), STR("\"Y\""), 0}};
-    struct store_batch batch = {.changes = items, .len = 2, .first = true, .deadline_ns = soon()};
+    const uint64_t never_changed = 0;
+    struct store_batch batch = {
+        .changes = items, .len = 2, .if_store = &never_changed, .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "X,Y");
     cr_expect(drop(place, "x") == STORE_OK && drop(place, "y") == STORE_OK);
-    cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
+    cr_expect(place->backend->change(place->session, &batch) == STORE_CHANGED);
+    cr_expect(batch.failed == 2 && batch.found == 4);
     expect_list(place, "");
+    batch.if_store = &batch.found;
+    batch.len = 1;
+    cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
+    expect_list(place, "X");
 }
 
 /* All changes of a batch or none, whichever of them fails. */

@@ -6,6 +6,8 @@ const API = "../integrations";
 const POLL_MS = 3000;
 const PAGE = 100;
 const MERGE_PATCH = "application/merge-patch+json";
+const TRIES = 5; // of what somebody else's changes interrupt
+const BUSY = "It is being changed again and again. Try again in a moment.";
 const UNREACHABLE = "The service cannot be reached. Nothing is lost; try again.";
 const FIELDS = ["name", "description", "status"];
 
@@ -68,8 +70,14 @@ async function ask(method, path, { body, tag, known, type = "application/json" }
   throw new Trouble(explain(response.status, typeof detail === "string" ? detail : ""), {
     status: response.status,
     faults: faultsOf(detail),
-    tag: response.headers.get("ETag"),
+    tag: tagOf(response),
   });
+}
+
+/** The tag of an answer; a server that compresses makes "7" into W/"7" or "7-gzip". */
+function tagOf(response) {
+  const digits = /^(?:W\/)?"(\d+)(?:-\w+)?"$/.exec(response.headers.get("ETag") ?? "")?.[1];
+  return digits === undefined ? null : `"${digits}"`;
 }
 
 const pathOf = (id) => "/" + encodeURIComponent(id);
@@ -77,20 +85,23 @@ const pathOf = (id) => "/" + encodeURIComponent(id);
 /** An integration without its settings, and its tag. */
 async function load(id) {
   const response = await ask("GET", pathOf(id) + "?fields=id,name,description,status");
-  return { ...(await jsonOf(response)), settings: null, tag: response.headers.get("ETag") };
+  return { ...(await jsonOf(response)), settings: null, tag: tagOf(response) };
 }
 
 /** Its settings, as the text that they are (no number is rounded), and the tag that they have. */
 async function loadSettings(id) {
   const response = await ask("GET", pathOf(id) + "?fields=settings");
-  return { settings: (await textOf(response)).slice('{"settings":'.length, -1), tag: response.headers.get("ETag") };
+  return { settings: (await textOf(response)).slice('{"settings":'.length, -1), tag: tagOf(response) };
 }
 
 /** Both, of one moment. */
 async function loadWhole(id) {
-  const values = await load(id);
-  const { settings, tag } = await loadSettings(id);
-  return tag === values.tag ? { ...values, settings } : loadWhole(id);
+  for (let tries = 0; tries < TRIES; tries++) {
+    const values = await load(id);
+    const { settings, tag } = await loadSettings(id);
+    if (tag === values.tag) return { ...values, settings };
+  }
+  throw new Trouble(BUSY);
 }
 
 /** The JSON of an integration whose settings are a text. */
@@ -157,7 +168,7 @@ async function readList() {
     items.push(...(await jsonOf(response)));
     next = nextOf(response);
   }
-  return { items, tag: first.headers.get("ETag"), next };
+  return { items, tag: tagOf(first), next };
 }
 
 function fillRow(row, item) {
@@ -250,13 +261,13 @@ async function attempt(control, action) {
 
 async function setStatus(item, status) {
   let tag = item.etag;
-  for (;;) {
+  for (let tries = 1; ; tries++) {
     try {
       await ask("PATCH", pathOf(item.id), { body: JSON.stringify({ status }), tag, type: MERGE_PATCH });
       return;
     } catch (trouble) {
       // Whatever else was changed stays; only the status is ours.
-      if (trouble.status !== 412 || !trouble.tag || trouble.tag === tag) throw trouble;
+      if (trouble.status !== 412 || !trouble.tag || trouble.tag === tag || tries === TRIES) throw trouble;
       tag = trouble.tag;
     }
   }

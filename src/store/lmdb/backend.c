@@ -126,9 +126,11 @@ static enum store_status lmdb_change(struct store_session *session, struct store
         documents_begin(session->reader.environment, batch->deadline_ns, &change);
     if (status != STORE_OK)
         return status;
-    if (batch->first && change.meta.revision > 0) {
+    if (batch->if_store != NULL && *batch->if_store != change.meta.revision) {
+        batch->failed = batch->len;
+        batch->found = change.meta.revision;
         documents_cancel(&change);
-        return STORE_OK;
+        return STORE_CHANGED;
     }
     uint64_t now_us = clock_wall_us();
     batch->created = 0;

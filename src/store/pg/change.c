@@ -70,16 +70,21 @@ static void make(struct pg *pg, const struct store_change *change, uint64_t tag,
     PQclear(result);
 }
 
-/* Whether the database is new, for a batch meant only for new databases. Locks the store. */
-static bool is_first(struct pg *pg, struct store_batch *batch, struct pg_outcome *outcome)
+/* Locks the store, and checks that it has the revision that the batch requires. */
+static bool is_at_revision(struct pg *pg, struct store_batch *batch, struct pg_outcome *outcome)
 {
     PGresult *result;
     outcome->asked = pg_query(pg, &lock_store, NULL, 0, batch->deadline_ns, &result);
     if (outcome->asked != PG_OK)
         return false;
-    bool first = pg_get_number(result, 0, 0) == 0;
+    uint64_t revision = pg_get_number(result, 0, 0);
     PQclear(result);
-    return first;
+    if (revision == *batch->if_store)
+        return true;
+    batch->failed = batch->len;
+    batch->found = revision;
+    outcome->status = STORE_CHANGED;
+    return false;
 }
 
 /* Makes several changes in one transaction. */
@@ -91,7 +96,7 @@ static void make_all(struct pg *pg, struct store_batch *batch, uint64_t tag,
                             batch->deadline_ns);
     if (outcome->asked != PG_OK)
         return;
-    bool wanted = !batch->first || is_first(pg, batch, outcome);
+    bool wanted = batch->if_store == NULL || is_at_revision(pg, batch, outcome);
     for (size_t i = 0; wanted && i < batch->len; i++) {
         batch->failed = i;
         make(pg, &batch->changes[i], i + 1 == batch->len ? tag : pg_change_tag(), batch, outcome);
@@ -109,7 +114,7 @@ void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
 {
     *outcome = (struct pg_outcome){.asked = PG_OK, .status = STORE_OK};
     batch->created = 0;
-    if (batch->len == 1 && !batch->first)
+    if (batch->len == 1 && batch->if_store == NULL)
         make(pg, batch->changes, tag, batch, outcome);
     else
         make_all(pg, batch, tag, outcome);

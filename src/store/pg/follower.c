@@ -250,7 +250,8 @@ static bool seed(struct follower *follower)
     if (batch.len == 0)
         return true;
     pg_change_make(&follower->pg, &batch, pg_change_tag(), &outcome);
-    return outcome.asked == PG_OK;
+    return outcome.asked == PG_OK &&
+           (outcome.status == STORE_OK || outcome.status == STORE_CHANGED);
 }
 
 /* Prepares a new connection. */
