@@ -22,7 +22,8 @@ enum store_status {
     STORE_EXISTS,    /* the id exists already */
     STORE_CHANGED,   /* the document's revision is not the one required */
     STORE_FULL,      /* size limit reached or disk full: nothing was changed, reads still work */
-    STORE_AWAY,      /* try again later; nothing changed, unless a connection was lost */
+    STORE_AWAY,      /* try again later; nothing was changed */
+    STORE_UNKNOWN,   /* the connection to the database was lost: the changes may have been made */
     STORE_BROKEN     /* the store itself failed; the back-end has logged it */
 };
 
@@ -187,7 +188,7 @@ struct store_backend {
     enum store_status (*each)(struct store_session *session, struct store_read *read,
                               store_visit *visit, void *context);
     /* Makes all changes: STORE_OK; or none: the status of the first change that failed, or
-     * STORE_FULL (a removal needs space too). */
+     * STORE_FULL (a removal needs space too). Only STORE_UNKNOWN leaves open which. */
     enum store_status (*change)(struct store_session *session, struct store_batch *batch);
     /* Whether changes can be made now: STORE_OK, STORE_AWAY. */
     enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);

@@ -40,6 +40,9 @@ const char *tool_explain(enum store_status status)
         return "the store is full: raise STORE_MAX_BYTES or free disk space";
     case STORE_AWAY:
         return "the store did not take it in time: see the lines before";
+    case STORE_UNKNOWN:
+        return "the connection to the database was lost, and all of it may have been made, or "
+               "nothing";
     case STORE_OK:
     case STORE_NOT_FOUND:
     case STORE_EXISTS:

@@ -508,6 +508,43 @@ class Slowness(OnPostgres, unittest.TestCase):
                 "PUT", "/integrations/one", integration("one")).status == 200)
             all_equal(self.postgres, service)
 
+    def test_what_was_refused_is_not_made_later(self):
+        """Whether the server or the service gives up first, with and without a session of its own."""
+        with self.service():
+            pass  # it makes the tables
+        self.postgres.sql(
+            "CREATE FUNCTION sleep() RETURNS trigger LANGUAGE plpgsql AS "
+            "$$BEGIN PERFORM pg_sleep(2); RETURN NEW; END$$; CREATE TRIGGER slow BEFORE INSERT "
+            "ON integration_documents FOR EACH ROW EXECUTE FUNCTION sleep()")
+        for prepared in "on", "off":
+            with self.service(DB_TIMEOUT="1", DB_PREPARED_STATEMENTS=prepared) as service:
+                many = {"operations": [{"op": "create", "integration": integration(f"{prepared}{n}")}
+                                       for n in range(3)]}
+                for path, body in (("/integrations", integration(prepared)),
+                                   ("/integrations:batch", many)):
+                    answer = service.request("POST", path, body)
+                    self.assertEqual((answer.status, answer.json), (503, {"detail": "db not ready"}))
+        time.sleep(4)
+        self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_documents").strip(), "0")
+        self.postgres.sql("DROP FUNCTION sleep() CASCADE")
+
+    def test_an_unknown_outcome_is_said(self):
+        with self.service(DB_TIMEOUT="1", WORKERS="1") as service:
+            service.request("POST", "/integrations", integration("one"))
+            pids = [self.postgres.postmaster] + [int(pid) for pid in self.postgres.sql(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'integration-service'"
+            ).split()]
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
+            try:
+                answer = service.request("PUT", "/integrations/one", integration("one", name="2"))
+                self.assertEqual(answer.status, 503)
+                self.assertIn("read what was made of this change", answer.json["detail"])
+                self.assertIn("Retry-After", answer.headers)
+            finally:
+                for pid in pids:
+                    os.kill(pid, signal.SIGCONT)
+
     def test_a_server_that_hangs(self):
         with self.service(DB_TIMEOUT="1", LOG_LEVEL="error") as service:
             service.request("POST", "/integrations", integration("one"))

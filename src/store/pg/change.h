@@ -8,7 +8,7 @@
 
 struct pg_outcome {
     enum pg_status asked;
-    enum store_status status; /* valid if asked is PG_OK */
+    enum store_status status; /* valid if asked is PG_OK; STORE_AWAY: there was no time to ask */
     /* Valid if status is STORE_OK: the last change. Its revision is 0 if nothing was to be changed;
      * its id.data is NULL if there were other changes besides it. */
     struct replica_change made;
@@ -17,15 +17,16 @@ struct pg_outcome {
 /* Returns a random number that identifies the last change of a batch. */
 uint64_t pg_change_tag(void);
 
-/* Makes all changes of the batch in one transaction, or none. */
+/* Makes all changes of the batch in one transaction, or none. Gives up before the batch's deadline,
+ * so that there is time for pg_change_find, and the server still earlier. */
 void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
                     struct pg_outcome *outcome);
 
 /* Finds out, on another connection, whether a batch was committed although its connection was lost.
  * The batch has this tag, and was made after revision `since`. Waits for the holder of the store's
- * lock, because it may be the transaction of the lost connection. Returns false if the batch was
- * not committed, or on failure. */
-MUST_CHECK bool pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
-                               struct store_batch *batch, struct pg_outcome *outcome);
+ * lock, because it may be the transaction of the lost connection. Returns STORE_OK, STORE_AWAY if
+ * the batch was not committed, or STORE_UNKNOWN if that could not be found out. */
+enum store_status pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
+                                 struct store_batch *batch, struct pg_outcome *outcome);
 
 #endif

@@ -277,7 +277,7 @@ enum pg_status pg_open(struct pg *pg, PGconn *connection, const struct pg_settin
     snprintf(sql, sizeof sql,
              "SET statement_timeout = %" PRIu64
              "; SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED",
-             settings->statement_timeout_ms);
+             pg_statement_ms(settings->timeout_ms));
     return pg_run(pg, sql, deadline_ns);
 }
 

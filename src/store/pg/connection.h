@@ -24,9 +24,17 @@ enum { PG_STATEMENTS_MAX = 16 };
 
 /* Settings common to all connections of a service. */
 struct pg_settings {
-    bool prepare; /* prepare statements once per connection; not possible with PgBouncer */
-    uint64_t statement_timeout_ms; /* enforced by the server; 0: none */
+    bool prepare;        /* prepare statements once per connection; not possible with PgBouncer */
+    uint64_t timeout_ms; /* for a piece of work, a change for example; 0: none */
 };
+
+/* The server gives up on a statement before the client does, for whoever gives up first does not
+ * learn what became of it. Of the time for a piece of work the server has at most this part; with
+ * PgBouncer it has no limit but what a transaction sets. */
+static inline uint64_t pg_statement_ms(uint64_t timeout_ms)
+{
+    return timeout_ms / 8 * 5;
+}
 
 /* A statement of this program, identified by its address. */
 struct pg_statement {

@@ -9,7 +9,7 @@
 
 /* How long to wait for other threads to apply earlier changes to the replica. After that it is
  * cheaper to fetch them from the database. */
-enum { EARLIER_MS = 2 };
+enum { EARLIER_MS = 2, TRY_AGAIN_MS = 50 };
 
 static struct pg_shared *shared_of(const struct store_session *session)
 {
@@ -56,35 +56,57 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     return standing == STANDING_APPLIED;
 }
 
-/* Waits for the follower, which may be copying the replica, or may have a connection although ours
- * broke; or for other threads to apply earlier changes. */
+/* Asks the database for what the replica lacks. */
+static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
+{
+    if (pg_replica_catch_up(pg, &session->reader, ms) != REPLICA_CURRENT)
+        return false;
+    event_signal(&shared_of(session)->progress, EVENT_ANY);
+    return true;
+}
+
+/* The same, on another connection. */
+static bool catch_up_anew(struct store_session *session, uint64_t deadline_ns)
+{
+    struct pg_pooled *pooled = pg_pool_take(&session->store->pool, deadline_ns);
+    int left_ms = clock_ms_until(deadline_ns);
+    bool current =
+        pooled != NULL && left_ms > 0 && catch_up(session, &pooled->pg, (uint64_t)left_ms);
+    if (pooled != NULL)
+        pg_backend_give(session, pooled);
+    return current;
+}
+
+/* Tries again and again, and waits for others meanwhile: the follower, which may be copying the
+ * replica, or have a connection although ours broke, and threads that apply earlier changes. */
 static void wait_for_replica(struct store_session *session, const struct replica_change *made,
                              uint64_t made_us, uint64_t deadline_ns)
 {
     struct pg_shared *shared = shared_of(session);
-    bool waits = true;
-    while (waits) {
+    while (clock_steady_ns() < deadline_ns) {
         uint32_t seen = event_count(&shared->progress);
         if (atomic_load(&shared->complete_us) >= made_us ||
-            (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)))
+            (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+            catch_up_anew(session, deadline_ns))
             return;
-        waits = atomic_load(&shared->presence) != PG_AWAY &&
-                event_wait(&shared->progress, seen, EVENT_ANY, deadline_ns);
+        uint64_t again_ns = clock_after_ms(TRY_AGAIN_MS);
+        (void)!event_wait(&shared->progress, seen, EVENT_ANY,
+                          again_ns < deadline_ns ? again_ns : deadline_ns);
     }
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
 
-/* Ensures that the host's replica has the change, so that reads after the answer see it. */
-static void bring_replica(struct store_session *session, struct pg *pg,
+/* Ensures that the host's replica has the change, so that reads after the answer see it. Gives the
+ * connection back. */
+static void bring_replica(struct store_session *session, struct pg_pooled *pooled,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     const struct store_options *options = &session->store->shared.options;
     uint64_t made_us = clock_wall_us();
-    if (made->id.data != NULL && apply_in_turn(session, made, deadline_ns))
-        return;
-    if (pg_replica_catch_up(pg, &session->reader, options->database.timeout_ms) == REPLICA_CURRENT)
-        event_signal(&shared_of(session)->progress, EVENT_ANY);
-    else if (!options->alone)
+    bool has = (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+               catch_up(session, &pooled->pg, options->database.timeout_ms);
+    pg_backend_give(session, pooled);
+    if (!has && !options->alone)
         wait_for_replica(session, made, made_us, deadline_ns);
 }
 
@@ -96,9 +118,8 @@ static enum store_status resolve(struct store_session *session, struct pg_pooled
     struct pg_pool *pool = &session->store->pool;
     pg_pool_give(pool, *pooled);
     *pooled = pg_pool_take(pool, batch->deadline_ns);
-    if (*pooled != NULL && pg_change_find(&(*pooled)->pg, tag, since, batch, outcome))
-        return STORE_OK;
-    return STORE_AWAY;
+    return *pooled == NULL ? STORE_UNKNOWN
+                           : pg_change_find(&(*pooled)->pg, tag, since, batch, outcome);
 }
 
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch)
@@ -120,9 +141,9 @@ enum store_status pg_backend_change(struct store_session *session, struct store_
         batch->revision = outcome.made.revision;
         batch->made_us = outcome.made.record.updated_us;
         atomic_fetch_add(&shared_of(session)->commits, 1);
-        bring_replica(session, &pooled->pg, &outcome.made, batch->deadline_ns);
-    }
-    if (pooled != NULL)
+        bring_replica(session, pooled, &outcome.made, batch->deadline_ns);
+    } else if (pooled != NULL) {
         pg_backend_give(session, pooled);
+    }
     return status;
 }
