@@ -113,7 +113,8 @@ unsigned http_accept_weight(struct str accept, struct str type, bool *named)
             part = str_trim(part);
             if (first)
                 range = part;
-            else if (str_has_prefix(part, STR("q=")))
+            else if (part.len >= 2 && (part.data[0] == 'q' || part.data[0] == 'Q') &&
+                     part.data[1] == '=')
                 here = read_weight((struct str){part.data + 2, part.len - 2});
         }
         unsigned match = match_range(range, type);

@@ -119,6 +119,9 @@ static bool write_file(const struct config *config, const struct store_backend *
 bool transfer_export(const struct config *config, const struct store_backend *backend,
                      const char *path, FILE *out, FILE *messages, char *error)
 {
-    return path != NULL ? write_file(config, backend, path, messages, error)
-                        : write_all(config, backend, out, messages, error);
+    if (path != NULL)
+        return write_file(config, backend, path, messages, error);
+    if (is_file(out)) /* it contains tokens; a file of somebody else's stays as it is */
+        (void)fchmod(fileno(out), 0600);
+    return write_all(config, backend, out, messages, error);
 }

@@ -317,6 +317,14 @@ class Lifetime(unittest.TestCase):
             self.assertEqual((export.returncode, err, len(out.splitlines())),
                              (0, b"exported 20 integrations\n", 20))
 
+    def test_a_redirected_export_is_for_its_owner_alone(self):
+        with Service() as service:
+            path = os.path.join(service.directory, "export")
+            with open(path, "wb") as file:
+                subprocess.run([PROGRAM, "export"], stdout=file, stderr=subprocess.DEVNULL, check=True,
+                               env={"PATH": os.environ["PATH"], "STATE_DIR": service.state_dir})
+            self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
+
     def test_workers_that_die_before_their_first_request_wait(self):
         with Service(nginx=False, WORKERS="1") as service:
             for death in range(4):

@@ -18,6 +18,7 @@ static const struct {
     {"*/*;q=0.1,text/*;q=0.25", 250, false},
     {"text/*;q=0.9, text/plain;q=0.3", 300, true},
     {"text/plain;q=0", 0, true},
+    {"text/plain;Q=0", 0, true},
     {"text/html", 0, false},
     {"text/html, application/*", 0, false},
     {"text/plain;q=1.5", 1000, true},

@@ -34,6 +34,7 @@ static const struct {
     {"postgresql://u@/app?host=%2Fvar%2Frun", "postgresql://u@/app?host=%2Fvar%2Frun", ""},
     {"postgresql+asyncpg://u:p@h/a?ssl=True&prepared_statement_cache_size=0&command_timeout=5",
      "postgresql://u:p@h/a?sslmode=require", "prepared_statement_cache_size, command_timeout"},
+    {"postgresql://u:p@h/a?client_encoding=latin1", "postgresql://u:p@h/a", "client_encoding"},
     {"postgresql+asyncpg://u:p@/a?host=a:5432&host=b&target_session_attrs=any",
      "postgresql://u:p@/a?target_session_attrs=any&host=a,b&port=5432,", ""},
     {"postgresql://u@/a?host=a,b&port=1,2", "postgresql://u@/a?port=1,2&host=a,b", ""},

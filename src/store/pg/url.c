@@ -6,10 +6,12 @@
 
 #include "base/base.h"
 
-/* Parameters that only Python drivers and pools understand. */
+/* Parameters that only Python drivers and pools understand, and one that would change what bytes
+ * mean: the service speaks UTF-8. */
 static const char *const foreign[] = {
     "async_fallback",
     "charset",
+    "client_encoding",
     "command_timeout",
     "direct_tls",
     "json_serializer",
