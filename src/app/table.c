@@ -5,26 +5,27 @@
 #include "app/handlers.h"
 
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_list, OPERATION_LIST},
-    [HTTP_POST] = {handle_create, OPERATION_CHANGE, .takes_body = true},
+    [HTTP_GET] = {.handle = handle_list, .kind = OPERATION_LIST},
+    [HTTP_POST] = {.handle = handle_create, .kind = OPERATION_CHANGE, .takes_body = true},
 };
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_get, OPERATION_READ},
-    [HTTP_PUT] = {handle_replace, OPERATION_CHANGE, .takes_body = true},
-    [HTTP_PATCH] = {handle_patch, OPERATION_CHANGE, .takes_body = true},
-    [HTTP_DELETE] = {handle_remove, OPERATION_CHANGE},
+    [HTTP_GET] = {.handle = handle_get, .kind = OPERATION_READ},
+    [HTTP_PUT] = {.handle = handle_replace, .kind = OPERATION_CHANGE, .takes_body = true},
+    [HTTP_PATCH] = {.handle = handle_patch, .kind = OPERATION_CHANGE, .takes_body = true},
+    [HTTP_DELETE] = {.handle = handle_remove, .kind = OPERATION_CHANGE},
 };
 static const struct operation batch[HTTP_METHODS] = {
-    [HTTP_POST] = {handle_batch, OPERATION_CHANGE, .takes_body = true},
+    [HTTP_POST] = {.handle = handle_batch, .kind = OPERATION_CHANGE, .takes_body = true},
 };
-static const struct operation health[HTTP_METHODS] = {[HTTP_GET] = {handle_health}};
+static const struct operation health[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_health}};
 static const struct operation readiness[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_readiness, OPERATION_PROBE}};
-static const struct operation ready[HTTP_METHODS] = {[HTTP_GET] = {handle_ready, OPERATION_PROBE}};
+    [HTTP_GET] = {.handle = handle_readiness, .kind = OPERATION_PROBE}};
+static const struct operation ready[HTTP_METHODS] = {
+    [HTTP_GET] = {.handle = handle_ready, .kind = OPERATION_PROBE}};
 static const struct operation metrics[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_metrics, OPERATION_SCRAPE}};
-static const struct operation openapi[HTTP_METHODS] = {[HTTP_GET] = {handle_openapi}};
-static const struct operation docs[HTTP_METHODS] = {[HTTP_GET] = {handle_docs}};
+    [HTTP_GET] = {.handle = handle_metrics, .kind = OPERATION_SCRAPE}};
+static const struct operation openapi[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_openapi}};
+static const struct operation docs[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_docs}};
 
 #define ENDPOINTS(ROW)                                                                             \
     ROW("/integrations/{id}", integration)                                                         \

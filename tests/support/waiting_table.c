@@ -43,15 +43,15 @@ static void handle_wait(const struct call *call)
 }
 
 static const struct operation waiting[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_wait, OPERATION_WAIT, .wait = wait_for_revision}};
+    [HTTP_GET] = {.handle = handle_wait, .kind = OPERATION_WAIT, .wait = wait_for_revision}};
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_list, OPERATION_LIST},
-    [HTTP_POST] = {handle_create, OPERATION_CHANGE, .takes_body = true}};
+    [HTTP_GET] = {.handle = handle_list, .kind = OPERATION_LIST},
+    [HTTP_POST] = {.handle = handle_create, .kind = OPERATION_CHANGE, .takes_body = true}};
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_get, OPERATION_READ},
-    [HTTP_PUT] = {handle_replace, OPERATION_CHANGE, .takes_body = true}};
+    [HTTP_GET] = {.handle = handle_get, .kind = OPERATION_READ},
+    [HTTP_PUT] = {.handle = handle_replace, .kind = OPERATION_CHANGE, .takes_body = true}};
 static const struct operation metrics[HTTP_METHODS] = {
-    [HTTP_GET] = {handle_metrics, OPERATION_SCRAPE}};
+    [HTTP_GET] = {.handle = handle_metrics, .kind = OPERATION_SCRAPE}};
 
 const struct endpoint endpoints[] = {{"/wait", waiting},
                                      {"/integrations/{id}", integration},

@@ -11,8 +11,9 @@
 
 enum {
     FORMAT = 1,
-    READERS_MAX = 4096, /* for the sessions of all processes; set by the first process to open the
-                           environment */
+    READERS_MAX = 16384, /* for the sessions of all processes, with the most workers and threads and
+                            twice as many during a reload; set by the first process to open the
+                            environment */
     DATABASES = 3,
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
