@@ -58,14 +58,14 @@ static const struct {
     [STORE_CHANGED] = {412, STR_INIT("the integration has been changed meanwhile")},
     [STORE_FULL] = {507, STR_INIT("store full")},
     [STORE_AWAY] = {503, STR_INIT("db not ready")},
-    [STORE_UNKNOWN] = {503,
-                       STR_INIT("the connection to the database was lost: read what was made of "
-                                "this change before you try again")},
+    [STORE_UNKNOWN] = {503, STR_INIT("db not ready")},
     [STORE_BROKEN] = {500, STR_INIT("Internal Server Error")},
 };
 
 void answer_failure(const struct call *call, enum store_status status)
 {
+    if (status == STORE_UNKNOWN) /* every other failure means that nothing was changed */
+        http_response_header(&call->session->response, STR("X-Outcome"), STR("unknown"));
     if (status == STORE_AWAY || status == STORE_UNKNOWN)
         http_response_header(&call->session->response, STR("Retry-After"), STR("1"));
     answer_error(call, failures[status].status, failures[status].detail);

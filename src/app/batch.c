@@ -21,12 +21,10 @@ enum {
 };
 
 enum kind { CREATE, PUT, PATCH, DELETE, KINDS };
-
 static const struct str kind_names[KINDS] = {STR_INIT("create"), STR_INIT("put"), STR_INIT("patch"),
                                              STR_INIT("delete")};
 
 enum member { MEMBER_OP, MEMBER_ID, MEMBER_INTEGRATION, MEMBER_PATCH, MEMBER_IF_MATCH, MEMBERS };
-
 static const struct str member_names[MEMBERS] = {STR_INIT("op"), STR_INIT("id"),
                                                  STR_INIT("integration"), STR_INIT("patch"),
                                                  STR_INIT("if_match")};

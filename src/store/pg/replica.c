@@ -261,8 +261,20 @@ static enum replica_status receive_all(struct pg *pg, struct documents_mark *mar
     return status == PG_OK ? received : of_status(status);
 }
 
-/* Replaces the whole content of the replica by the rows. */
+/* Whether the replica has moved on since `before`, up to the copy's mark or beyond. Then it is of
+ * the database's history, for nobody else could have moved it, and has what the copy has. */
+static bool is_overtaken(struct documents_change *to, const struct documents_mark *before,
+                         const struct documents_mark *mark)
+{
+    struct documents_mark now;
+    return documents_find_mark(to, &now) == STORE_OK &&
+           (now.revision != before->revision || now.tag != before->tag) &&
+           now.revision >= mark->revision;
+}
+
+/* Replaces the whole content of the replica, which was at `before`, by the rows. */
 static enum replica_status replace_all(struct environment *environment,
+                                       const struct documents_mark *before,
                                        const struct documents_mark *mark, struct str rows,
                                        uint64_t deadline_ns)
 {
@@ -272,6 +284,10 @@ static enum replica_status replace_all(struct environment *environment,
     enum store_status status = documents_begin(environment, deadline_ns, &to);
     if (status != STORE_OK)
         return of_store(status);
+    if (is_overtaken(&to, before, mark)) {
+        documents_cancel(&to);
+        return REPLICA_CURRENT;
+    }
     status = documents_clear(&to);
     while (status == STORE_OK && next_row(&rows, &change, &superseded))
         status = documents_put(&to, change.id, &change.record);
@@ -282,11 +298,14 @@ static enum replica_status replace_all(struct environment *environment,
 
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader, uint64_t row_ms)
 {
+    struct documents_mark before = {0};
     struct documents_mark mark;
     struct buffer rows = {0};
+    (void)documents_get_mark(reader, &before); /* stays 0 if there is no replica yet */
     enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
     if (status == REPLICA_CURRENT)
-        status = replace_all(reader->environment, &mark, buffer_str(&rows), clock_after_ms(row_ms));
+        status = replace_all(reader->environment, &before, &mark, buffer_str(&rows),
+                             clock_after_ms(row_ms));
     buffer_release(&rows);
     return status;
 }

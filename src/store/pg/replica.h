@@ -45,7 +45,7 @@ enum replica_status pg_replica_apply(struct documents_reader *reader,
                                      const struct replica_change *change, uint64_t deadline_ns);
 
 /* Copies the whole database as of a single point in time. The replica stays unchanged until the
- * copy is complete. */
+ * copy is complete, and as it is if workers have meanwhile brought it as far. */
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader,
                                     uint64_t row_ms);
 
