@@ -65,35 +65,48 @@ static bool changed_since(struct str date, uint64_t updated_us)
     return !http_read_date(date, &seconds) || (int64_t)(updated_us / 1000000) > seconds;
 }
 
+/* Whether If-None-Match names the revision. */
+static bool is_unwanted(const struct http_request *request, uint64_t revision)
+{
+    return http_is_any(request->if_none_match) || names(request->if_none_match, revision);
+}
+
 bool conditions_has(const struct call *call, uint64_t revision, uint64_t updated_us)
 {
     const struct http_request *request = call->request;
     if (request->if_none_match.len == 0)
         return updated_us > 0 && !changed_since(request->if_modified_since, updated_us);
-    return http_is_any(request->if_none_match) || names(request->if_none_match, revision);
+    return is_unwanted(request, revision);
 }
 
+/* Whether If-Match, if there is one, names the revision. */
 static bool is_wanted(const struct http_request *request, uint64_t revision)
 {
     return request->if_match.len == 0 || http_is_any(request->if_match) ||
            names(request->if_match, revision);
 }
 
-/* Whether the request makes its change conditional on a date. */
+/* Whether If-Unmodified-Since counts: no If-Match is given, and it is a date. */
 static bool has_date(const struct http_request *request)
 {
     int64_t seconds;
     return request->if_match.len == 0 && http_read_date(request->if_unmodified_since, &seconds);
 }
 
+/* Whether If-Match and If-Unmodified-Since allow a request for what was last changed at updated_us
+ * (0: unknown). */
+static bool is_allowed(const struct http_request *request, uint64_t revision, uint64_t updated_us)
+{
+    return is_wanted(request, revision) &&
+           (updated_us == 0 || !has_date(request) ||
+            !changed_since(request->if_unmodified_since, updated_us));
+}
+
 /* Whether the current document satisfies all conditions of a change. */
 static bool holds(const struct http_request *request, const struct store_record *record)
 {
-    bool unwanted =
-        http_is_any(request->if_none_match) ||
-        (request->if_none_match.len > 0 && names(request->if_none_match, record->revision)) ||
-        (has_date(request) && changed_since(request->if_unmodified_since, record->updated_us));
-    return is_wanted(request, record->revision) && !unwanted;
+    return is_allowed(request, record->revision, record->updated_us) &&
+           !is_unwanted(request, record->revision);
 }
 
 static bool is_malformed(struct str list)
@@ -121,9 +134,7 @@ static void answer_unmet(const struct call *call, struct str otherwise)
 
 bool conditions_refuse(const struct call *call, uint64_t revision, uint64_t updated_us)
 {
-    const struct http_request *request = call->request;
-    if (is_wanted(request, revision) && (updated_us == 0 || !has_date(request) ||
-                                         !changed_since(request->if_unmodified_since, updated_us)))
+    if (is_allowed(call->request, revision, updated_us))
         return false;
     answer_unmet(call, STR("it is not the one that the condition asks for"));
     return true;
@@ -149,8 +160,7 @@ bool conditions_read_list(const struct call *call, uint64_t *revision, const uin
         return false;
     }
     *if_store = revision;
-    if (is_wanted(request, *revision) && !http_is_any(request->if_none_match) &&
-        !names(request->if_none_match, *revision))
+    if (is_wanted(request, *revision) && !is_unwanted(request, *revision))
         return true;
     conditions_tell(call, *revision, 0);
     answer_unmet(call, STR("the list is not the one that the condition asks for"));
