@@ -41,7 +41,7 @@ void children_close_ready(struct child *child)
 
 /* ---- stopped children ---- */
 
-static struct child *find(struct supervisor *supervisor, pid_t pid)
+struct child *children_find(struct supervisor *supervisor, pid_t pid)
 {
     struct child *follower = &supervisor->follower.child;
     if (follower->state != CHILD_NONE && follower->pid == pid)
@@ -56,7 +56,7 @@ static struct child *find(struct supervisor *supervisor, pid_t pid)
 
 void children_note_stopped(struct supervisor *supervisor, pid_t pid, bool stopped)
 {
-    struct child *child = find(supervisor, pid);
+    struct child *child = children_find(supervisor, pid);
     if (child != NULL)
         child->kill_at_ns = stopped ? clock_after_ms(STOPPED_MAX_MS) : 0;
 }

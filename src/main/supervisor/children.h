@@ -31,6 +31,9 @@ size_t children_count(const struct supervisor *supervisor);
 /* Sends a signal to all of them. */
 void children_signal(const struct supervisor *supervisor, int signal);
 
+/* The worker or the follower with this process id; NULL: it is neither. */
+struct child *children_find(struct supervisor *supervisor, pid_t pid);
+
 /* Notes that the process was stopped, or goes on. */
 void children_note_stopped(struct supervisor *supervisor, pid_t pid, bool stopped);
 

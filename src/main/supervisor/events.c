@@ -45,15 +45,15 @@ static bool block_signals(struct supervisor *supervisor)
 
 static void bury(struct supervisor *supervisor, pid_t pid, int status)
 {
-    const struct child *follower = &supervisor->follower.child;
+    struct child *child = children_find(supervisor, pid);
     if (pid == supervisor->nginx)
         ending_bury_nginx(supervisor, status);
-    else if (follower->state != CHILD_NONE && pid == follower->pid)
+    else if (child == &supervisor->follower.child)
         ending_act_on(supervisor, follower_bury(supervisor, status));
     else if (pid == supervisor->upgrade.rehearsal)
         upgrade_judge_rehearsal(supervisor, status);
-    else /* a worker, or an orphan that came to us as process 1 */
-        ending_act_on(supervisor, workers_bury(supervisor, pid, status));
+    else if (child != NULL) /* otherwise an orphan that came to us as process 1 */
+        ending_act_on(supervisor, workers_bury(supervisor, child, status));
 }
 
 static void reap(struct supervisor *supervisor)

@@ -156,7 +156,7 @@ static void count_death(struct workers *workers, bool served)
         back_off(workers);
 }
 
-static enum children_verdict bury(struct supervisor *supervisor, struct child *child, int status)
+enum children_verdict workers_bury(struct supervisor *supervisor, struct child *child, int status)
 {
     bool served = atomic_load(served_by(supervisor, child));
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
@@ -166,16 +166,6 @@ static enum children_verdict bury(struct supervisor *supervisor, struct child *c
     if (unusable && !supervisor->workers.were_ready)
         return CHILDREN_UNUSABLE;
     count_death(&supervisor->workers, served);
-    return CHILDREN_FINE;
-}
-
-enum children_verdict workers_bury(struct supervisor *supervisor, pid_t pid, int status)
-{
-    for (size_t i = 0; i < CHILDREN_MAX; i++) {
-        struct child *child = &supervisor->workers.children[i];
-        if (child->state != CHILD_NONE && child->pid == pid)
-            return bury(supervisor, child, status);
-    }
     return CHILDREN_FINE;
 }
 

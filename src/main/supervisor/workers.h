@@ -33,7 +33,7 @@ void workers_read_ready(struct supervisor *supervisor, struct child *child);
 /* Goes on with the workers of an earlier program, as a generation that is to be replaced. */
 void workers_adopt(struct supervisor *supervisor, const struct takeover *earlier);
 
-/* Buries the worker of that process id; there may be none. `status` is that of waitpid(2). */
-enum children_verdict workers_bury(struct supervisor *supervisor, pid_t pid, int status);
+/* Buries a worker that has ended. `status` is that of waitpid(2). */
+enum children_verdict workers_bury(struct supervisor *supervisor, struct child *child, int status);
 
 #endif
