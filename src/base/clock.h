@@ -17,6 +17,13 @@ static inline uint64_t clock_after_ms(uint64_t ms)
     return clock_steady_ns() + ms * NS_PER_MS;
 }
 
+/* The same, but not after `deadline_ns`. */
+static inline uint64_t clock_within_ms(uint64_t ms, uint64_t deadline_ns)
+{
+    uint64_t after_ns = clock_after_ms(ms);
+    return after_ns < deadline_ns ? after_ns : deadline_ns;
+}
+
 /* Returns the milliseconds until a steady time, as a timeout for poll(2): 0 if it has passed,
  * otherwise at least 1 and at most one hour. */
 int clock_ms_until(uint64_t deadline_ns);

@@ -73,9 +73,8 @@ static enum store_status lmdb_each(struct store_session *session, struct store_r
 static enum store_status lmdb_ready(struct store_session *session, uint64_t deadline_ns)
 {
     struct turn *turn = &session->reader.environment->turn;
-    uint64_t soon_ns = clock_after_ms(READY_MS);
     struct store_stats stats;
-    if (!turn_moves(turn, soon_ns < deadline_ns ? soon_ns : deadline_ns))
+    if (!turn_moves(turn, clock_within_ms(READY_MS, deadline_ns)))
         return STORE_AWAY;
     return documents_stats(&session->reader, &stats);
 }

@@ -67,12 +67,6 @@ static int give_up(const struct turn *turn)
     return ETIMEDOUT;
 }
 
-static uint64_t until_next_try(uint64_t deadline_ns)
-{
-    uint64_t again_ns = clock_after_ms(TRY_AGAIN_MS);
-    return again_ns < deadline_ns ? again_ns : deadline_ns;
-}
-
 /* Waits for the file's lock. Whoever gives the turn up says so; whoever is killed cannot, so it is
  * tried again after a while. */
 static int take_file(struct turn *turn, uint64_t deadline_ns)
@@ -85,15 +79,14 @@ static int take_file(struct turn *turn, uint64_t deadline_ns)
             return errno;
         if (clock_steady_ns() >= deadline_ns)
             return give_up(turn);
-        (void)!event_wait(&turn->page->given, seen, EVENT_ANY, until_next_try(deadline_ns));
+        (void)!event_wait(&turn->page->given, seen, EVENT_ANY,
+                          clock_within_ms(TRY_AGAIN_MS, deadline_ns));
     }
 }
 
 int turn_take(struct turn *turn, uint64_t deadline_ns)
 {
-    uint64_t longest_ns = clock_after_ms(WAIT_MAX_MS);
-    if (deadline_ns > longest_ns)
-        deadline_ns = longest_ns;
+    deadline_ns = clock_within_ms(WAIT_MAX_MS, deadline_ns);
     const struct timespec deadline = {.tv_sec = (time_t)(deadline_ns / (1000 * NS_PER_MS)),
                                       .tv_nsec = (long)(deadline_ns % (1000 * NS_PER_MS))};
     int code = pthread_mutex_clocklock(&turn->lock, CLOCK_MONOTONIC, &deadline);
@@ -144,6 +137,7 @@ bool turn_moves(struct turn *turn, uint64_t deadline_ns)
             return true;
         if (clock_steady_ns() >= deadline_ns)
             return false;
-        (void)!event_wait(&turn->page->given, seen, EVENT_ANY, until_next_try(deadline_ns));
+        (void)!event_wait(&turn->page->given, seen, EVENT_ANY,
+                          clock_within_ms(TRY_AGAIN_MS, deadline_ns));
     }
 }

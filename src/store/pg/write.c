@@ -89,9 +89,8 @@ static void wait_for_replica(struct store_session *session, const struct replica
             (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
             catch_up_anew(session, deadline_ns))
             return;
-        uint64_t again_ns = clock_after_ms(TRY_AGAIN_MS);
         (void)!event_wait(&shared->progress, seen, EVENT_ANY,
-                          again_ns < deadline_ns ? again_ns : deadline_ns);
+                          clock_within_ms(TRY_AGAIN_MS, deadline_ns));
     }
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
