@@ -2,6 +2,7 @@
 """The service on PostgreSQL: what holds on the embedded store holds here; hosts follow each other;
 reads survive the database."""
 
+import contextlib
 import json
 import os
 import random
@@ -529,36 +530,33 @@ class Slowness(OnPostgres, unittest.TestCase):
         self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_documents").strip(), "0")
         self.postgres.sql("DROP FUNCTION sleep() CASCADE")
 
+    @contextlib.contextmanager
+    def server_frozen(self):
+        pids = [self.postgres.postmaster] + [int(pid) for pid in self.postgres.sql(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'integration-service'"
+        ).split()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+
     def test_an_unknown_outcome_is_said(self):
         with self.service(DB_TIMEOUT="1", WORKERS="1") as service:
             service.request("POST", "/integrations", integration("one"))
-            pids = [self.postgres.postmaster] + [int(pid) for pid in self.postgres.sql(
-                "SELECT pid FROM pg_stat_activity WHERE application_name = 'integration-service'"
-            ).split()]
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-            try:
+            with self.server_frozen():
                 answer = service.request("PUT", "/integrations/one", integration("one", name="2"))
                 self.assertEqual((answer.status, answer.headers["X-Outcome"]), (503, "unknown"))
                 self.assertIn("Retry-After", answer.headers)
-            finally:
-                for pid in pids:
-                    os.kill(pid, signal.SIGCONT)
 
     def test_a_server_that_hangs(self):
         with self.service(DB_TIMEOUT="1", LOG_LEVEL="error") as service:
             service.request("POST", "/integrations", integration("one"))
             self.assertEqual(self.reads_and_writes(service, 3, 1)[1][503], 0)
-            pids = [self.postgres.postmaster] + [int(pid) for pid in self.postgres.sql(
-                "SELECT pid FROM pg_stat_activity WHERE application_name = 'integration-service'"
-            ).split()]
-            for pid in pids:
-                os.kill(pid, signal.SIGSTOP)
-            try:
+            with self.server_frozen():
                 slowest, outcomes = self.reads_and_writes(service, 3, 5)
-            finally:
-                for pid in pids:
-                    os.kill(pid, signal.SIGCONT)
             self.assertGreater(outcomes[503], 0)
             self.assertLess(slowest, 0.5 * PATIENCE)
             wait_for("a write", lambda: service.request(
