@@ -44,7 +44,7 @@ struct app_session {
     struct account account;
     char revision_text[21]; /* storage for the values of response headers */
     char age_text[21];
-    char tag_text[23];
+    char tag_text[44];
     char modified_text[30];
 };
 

@@ -3,7 +3,7 @@
  * POST /integrations:batch: {"operations":[…]}, executed together or not at all. Each operation
  * corresponds to the single request of the same name, and sees the effect of those before it:
  *   {"op":"create","integration":{…}}
- *   {"op":"put","integration":{…},"if_match":"\"7\""}
+ *   {"op":"put","integration":{…},"if_match":"\"7-1764287654123456\""}
  *   {"op":"patch","id":"…","patch":{…},"if_match":…}
  *   {"op":"delete","id":"…","if_match":…} */
 #include "app/answer.h"
@@ -33,8 +33,8 @@ struct operation_read {
     enum kind kind;
     struct str id;
     struct str patch;
-    uint64_t if_revision; /* required by the client; 0: any */
-    bool guarded;         /* the change's if_revision is that of the document that was patched */
+    struct store_version if_version; /* required by the client; all zeros: any */
+    bool guarded; /* the change's if_version is that of the document that was patched */
 };
 
 struct batch {
@@ -45,7 +45,7 @@ struct batch {
     struct operation_read *operations;
     struct store_change *changes;
     size_t len;
-    const uint64_t *if_store; /* the revision that the store must still have; NULL: any */
+    const struct store_version *if_store; /* that the store must still have; NULL: any */
     struct faults *faults;
     struct fault_place list_place; /* of the list of operations */
     struct fault_place place;      /* of the current operation */
@@ -107,8 +107,8 @@ static void read_if_match(struct batch *batch, const struct json_member *member,
     if (!read_string(batch, member, "if_match", &text) || !member->present)
         return;
     if (http_next_tag(&text, &tag) && text.len == 0)
-        operation->if_revision = conditions_revision(tag.opaque);
-    if (operation->if_revision == 0 || operation->if_revision == UINT64_MAX)
+        operation->if_version = conditions_version(tag.opaque);
+    if (operation->if_version.revision == 0 || !conditions_is_version(operation->if_version))
         add_member_fault(batch, "if_match", "value is no ETag of an integration",
                          "value_error.etag");
 }
@@ -250,7 +250,7 @@ static bool read_batch(struct batch *batch)
     for (size_t i = 0; json_walk_next(&rest, &name, &element); i++) {
         set_place(batch, i);
         read_operation(batch, element, &batch->operations[i], &batch->changes[i]);
-        batch->changes[i].if_revision = batch->operations[i].if_revision;
+        batch->changes[i].if_version = batch->operations[i].if_version;
     }
     return batch->faults->len == 0 && !batch->arena->failed;
 }
@@ -282,10 +282,11 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
         call_get_to_change(batch->call, operation->id, fresh, &record, document);
     if (status != STORE_OK)
         return status;
-    operation->guarded = !fresh || operation->if_revision == 0; /* the document may be outdated */
-    batch->changes[at].if_revision = record.revision;
-    return operation->if_revision == 0 || operation->if_revision == record.revision ? STORE_OK
-                                                                                    : STORE_CHANGED;
+    bool any = operation->if_version.revision == 0;
+    struct store_version version = store_record_version(&record);
+    operation->guarded = !fresh || any; /* the document may be outdated */
+    batch->changes[at].if_version = version;
+    return any || store_version_equal(operation->if_version, version) ? STORE_OK : STORE_CHANGED;
 }
 
 static void apply_patch(struct batch *batch, size_t at, struct str document)
@@ -334,7 +335,7 @@ static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *
 
 /* ---- answering ---- */
 
-static void answer_results(const struct batch *batch, uint64_t revision)
+static void answer_results(const struct batch *batch, const struct store_batch *made)
 {
     static const unsigned statuses[KINDS] = {
         [CREATE] = 201, [PUT] = 200, [PATCH] = 200, [DELETE] = 204};
@@ -346,9 +347,10 @@ static void answer_results(const struct batch *batch, uint64_t revision)
         buffer_append_u64(body, statuses[kind]);
         buffer_append_str(body, STR(",\"id\":"));
         text_append_json(body, batch->changes[i].id);
-        if (kind != DELETE) {
+        if (kind != DELETE && made->made_us != 0) {
+            uint64_t revision = made->revision - (batch->len - 1 - i);
             buffer_append_str(body, STR(",\"etag\":\"\\\""));
-            buffer_append_u64(body, revision - (batch->len - 1 - i));
+            conditions_append_tag(body, (struct store_version){revision, made->made_us});
             buffer_append_str(body, STR("\\\"\""));
         }
         buffer_append_char(body, '}');
@@ -399,7 +401,7 @@ static enum store_status make_changes(struct batch *batch, bool fresh, struct st
 static bool lacks_condition(const struct batch *batch)
 {
     for (size_t i = 0; i < batch->len; i++)
-        if (batch->operations[i].kind != CREATE && batch->operations[i].if_revision == 0 &&
+        if (batch->operations[i].kind != CREATE && batch->operations[i].if_version.revision == 0 &&
             find_earlier(batch, i) == NULL) /* otherwise its tag cannot be known yet */
             return batch->call->session->app->config->require_if_match;
     return false;
@@ -413,7 +415,7 @@ static void answer_made(struct batch *batch, enum store_status status,
     } else if (status == STORE_OK) {
         if (batch->len > 0)
             call_tell_revision(batch->call, made->revision);
-        answer_results(batch, made->revision);
+        answer_results(batch, made);
     } else {
         answer_failed(batch, status, made);
     }
@@ -434,8 +436,8 @@ void handle_batch(const struct call *call)
             answer_faults(call, 422);
         return;
     }
-    uint64_t revision;
-    if (!conditions_read_list(call, &revision, &batch.if_store))
+    struct store_version version;
+    if (!conditions_read_list(call, &version, &batch.if_store))
         return;
     if (lacks_condition(&batch)) {
         answer_error(call, 428, STR("if_match is required in each operation"));

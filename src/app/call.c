@@ -37,6 +37,6 @@ void call_tell_state(const struct call *call, const struct store_read *read,
     if (!service_replicates(&session->app->service) ||
         (status != STORE_OK && status != STORE_NOT_FOUND))
         return;
-    call_tell_revision(call, read->revision);
+    call_tell_revision(call, read->version.revision);
     tell_number(call, STR("Age"), session->age_text, sizeof session->age_text, read->age_ms / 1000);
 }

@@ -66,10 +66,10 @@ void handle_list(const struct call *call)
         answer_failure(call, status);
         return;
     }
-    conditions_tell(call, read.revision, 0);
-    if (conditions_refuse(call, read.revision, 0))
+    conditions_tell(call, read.version, 0);
+    if (conditions_refuse(call, read.version, 0))
         return;
-    if (conditions_has(call, read.revision, 0))
+    if (conditions_has(call, read.version, 0))
         answer_not_modified(call);
     else if (listing.more)
         query_tell_next(call, listing.last);

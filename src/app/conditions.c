@@ -2,23 +2,34 @@
 #include "app/conditions.h"
 
 #include "app/answer.h"
+#include "base/clock.h"
 
-#define NEVER UINT64_MAX /* a revision that no document ever has */
+/* A version that nothing ever has. */
+static const struct store_version never = {UINT64_MAX, UINT64_MAX};
 
-void conditions_tell(const struct call *call, uint64_t revision, uint64_t updated_us)
+void conditions_append_tag(struct buffer *buffer, struct store_version version)
+{
+    buffer_append_u64(buffer, version.revision);
+    buffer_append_char(buffer, '-');
+    buffer_append_u64(buffer, version.tag);
+}
+
+void conditions_tell(const struct call *call, struct store_version version, uint64_t updated_us)
 {
     struct app_session *session = call->session;
     struct buffer tag = buffer_on(session->tag_text, sizeof session->tag_text);
     struct buffer date = buffer_on(session->modified_text, sizeof session->modified_text);
     buffer_append_char(&tag, '"');
-    buffer_append_u64(&tag, revision);
+    conditions_append_tag(&tag, version);
     buffer_append_char(&tag, '"');
     http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
     /* Without it, a cache may use the date to guess a lifetime (RFC 9111, section 4.2.2). */
     http_response_header(&session->response, STR("Cache-Control"), STR("private, no-cache"));
     if (updated_us == 0)
         return;
-    http_append_date(&date, updated_us);
+    /* After the clock was set back, it must not be later than Date (RFC 9110, section 8.8.2.1). */
+    uint64_t now_us = clock_wall_us();
+    http_append_date(&date, updated_us < now_us ? updated_us : now_us);
     http_response_header(&session->response, STR("Last-Modified"), buffer_str(&date));
 }
 
@@ -33,29 +44,42 @@ static struct str without_coding(struct str opaque)
     return opaque;
 }
 
-uint64_t conditions_revision(struct str opaque)
+/* Reads a number as we write it. */
+static bool read_number(struct str digits, uint64_t *number)
 {
-    uint64_t revision;
-    struct str digits = without_coding(opaque);
-    bool ours = str_to_u64(digits, &revision) && (digits.data[0] != '0' || digits.len == 1);
-    return ours ? revision : NEVER;
+    return str_to_u64(digits, number) && (digits.data[0] != '0' || digits.len == 1);
 }
 
-/* Whether a list of tags contains a revision. */
-static bool names(struct str list, uint64_t revision)
+struct store_version conditions_version(struct str opaque)
+{
+    struct store_version version;
+    struct str tag = without_coding(opaque);
+    struct str revision;
+    bool ours = str_split(&tag, '-', &revision) && read_number(revision, &version.revision) &&
+                read_number(tag, &version.tag) && version.tag != 0;
+    return ours ? version : never;
+}
+
+bool conditions_is_version(struct store_version version)
+{
+    return !store_version_equal(version, never);
+}
+
+/* Whether a list of tags contains a version. */
+static bool names(struct str list, struct store_version version)
 {
     struct http_tag tag;
     while (http_next_tag(&list, &tag))
-        if (conditions_revision(tag.opaque) == revision)
+        if (store_version_equal(conditions_version(tag.opaque), version))
             return true;
     return false;
 }
 
-uint64_t conditions_known(const struct http_request *request)
+struct store_version conditions_known(const struct http_request *request)
 {
     struct str list = request->if_none_match;
     struct http_tag tag;
-    return http_next_tag(&list, &tag) ? conditions_revision(tag.opaque) : 0;
+    return http_next_tag(&list, &tag) ? conditions_version(tag.opaque) : (struct store_version){0};
 }
 
 /* Whether something has been changed since a date; also true if the date is invalid. */
@@ -65,25 +89,25 @@ static bool changed_since(struct str date, uint64_t updated_us)
     return !http_read_date(date, &seconds) || (int64_t)(updated_us / 1000000) > seconds;
 }
 
-/* Whether If-None-Match names the revision. */
-static bool is_unwanted(const struct http_request *request, uint64_t revision)
+/* Whether If-None-Match names the version. */
+static bool is_unwanted(const struct http_request *request, struct store_version version)
 {
-    return http_is_any(request->if_none_match) || names(request->if_none_match, revision);
+    return http_is_any(request->if_none_match) || names(request->if_none_match, version);
 }
 
-bool conditions_has(const struct call *call, uint64_t revision, uint64_t updated_us)
+bool conditions_has(const struct call *call, struct store_version version, uint64_t updated_us)
 {
     const struct http_request *request = call->request;
     if (request->if_none_match.len == 0)
         return updated_us > 0 && !changed_since(request->if_modified_since, updated_us);
-    return is_unwanted(request, revision);
+    return is_unwanted(request, version);
 }
 
-/* Whether If-Match, if there is one, names the revision. */
-static bool is_wanted(const struct http_request *request, uint64_t revision)
+/* Whether If-Match, if there is one, names the version. */
+static bool is_wanted(const struct http_request *request, struct store_version version)
 {
     return request->if_match.len == 0 || http_is_any(request->if_match) ||
-           names(request->if_match, revision);
+           names(request->if_match, version);
 }
 
 /* Whether If-Unmodified-Since counts: no If-Match is given, and it is a date. */
@@ -95,9 +119,10 @@ static bool has_date(const struct http_request *request)
 
 /* Whether If-Match and If-Unmodified-Since allow a request for what was last changed at updated_us
  * (0: unknown). */
-static bool is_allowed(const struct http_request *request, uint64_t revision, uint64_t updated_us)
+static bool is_allowed(const struct http_request *request, struct store_version version,
+                       uint64_t updated_us)
 {
-    return is_wanted(request, revision) &&
+    return is_wanted(request, version) &&
            (updated_us == 0 || !has_date(request) ||
             !changed_since(request->if_unmodified_since, updated_us));
 }
@@ -105,8 +130,8 @@ static bool is_allowed(const struct http_request *request, uint64_t revision, ui
 /* Whether the current document satisfies all conditions of a change. */
 static bool holds(const struct http_request *request, const struct store_record *record)
 {
-    return is_allowed(request, record->revision, record->updated_us) &&
-           !is_unwanted(request, record->revision);
+    struct store_version version = store_record_version(record);
+    return is_allowed(request, version, record->updated_us) && !is_unwanted(request, version);
 }
 
 static bool is_malformed(struct str list)
@@ -132,9 +157,9 @@ static void answer_unmet(const struct call *call, struct str otherwise)
     answer_error(call, 412, why);
 }
 
-bool conditions_refuse(const struct call *call, uint64_t revision, uint64_t updated_us)
+bool conditions_refuse(const struct call *call, struct store_version version, uint64_t updated_us)
 {
-    if (is_allowed(call->request, revision, updated_us))
+    if (is_allowed(call->request, version, updated_us))
         return false;
     answer_unmet(call, STR("it is not the one that the condition asks for"));
     return true;
@@ -147,59 +172,60 @@ void conditions_answer_changed(const struct call *call)
                            : STR("the integration has been changed meanwhile"));
 }
 
-bool conditions_read_list(const struct call *call, uint64_t *revision, const uint64_t **if_store)
+bool conditions_read_list(const struct call *call, struct store_version *version,
+                          const struct store_version **if_store)
 {
     const struct http_request *request = call->request;
     *if_store = NULL;
     if ((request->if_match.len == 0 || http_is_any(request->if_match)) &&
         request->if_none_match.len == 0)
         return true;
-    enum store_status status = service_revision(&call->session->service, revision);
+    enum store_status status = service_version(&call->session->service, version);
     if (status != STORE_OK) {
         answer_failure(call, status);
         return false;
     }
-    *if_store = revision;
-    if (is_wanted(request, *revision) && !is_unwanted(request, *revision))
+    *if_store = version;
+    if (is_wanted(request, *version) && !is_unwanted(request, *version))
         return true;
-    conditions_tell(call, *revision, 0);
+    conditions_tell(call, *version, 0);
     answer_unmet(call, STR("the list is not the one that the condition asks for"));
     return false;
 }
 
-/* Checks conditions that a single revision cannot express against the current document. If it
- * satisfies them, its revision becomes the condition of the change, so that a concurrent change
+/* Checks conditions that a single version cannot express against the current document. If it
+ * satisfies them, its version becomes the condition of the change, so that a concurrent change
  * makes it fail. */
-static bool look(const struct call *call, uint64_t *if_revision)
+static bool look(const struct call *call, struct store_version *if_version)
 {
     struct store_record record;
     struct buffer *body = &call->session->response.body;
     enum store_status status = call_get_to_change(call, call->id, true, &record, body);
     buffer_reset(body, SIZE_MAX);
-    /* A missing document is reported by the change itself, or by NEVER if somebody creates it
+    /* A missing document is reported by the change itself, or by `never` if somebody creates it
      * meanwhile. */
     bool fulfilled = status == STORE_OK && holds(call->request, &record);
-    *if_revision = fulfilled ? record.revision : NEVER;
+    *if_version = fulfilled ? store_record_version(&record) : never;
     if (status != STORE_OK && status != STORE_NOT_FOUND)
         answer_failure(call, status);
     return status == STORE_OK || status == STORE_NOT_FOUND;
 }
 
-static bool read_if_match(const struct call *call, uint64_t *if_revision)
+static bool read_if_match(const struct call *call, struct store_version *if_version)
 {
     struct str list = call->request->if_match;
     struct http_tag tag;
     if (list.len == 0 || http_is_any(list))
         return true;
-    *if_revision = NEVER;
+    *if_version = never;
     if (!http_next_tag(&list, &tag))
         return true; /* not a valid tag: nothing matches */
     if (list.len > 0)
-        return look(call, if_revision);
-    uint64_t revision = conditions_revision(tag.opaque);
-    /* "0" is the list's tag before the first change, never that of a document. */
-    if (revision != 0)
-        *if_revision = revision;
+        return look(call, if_version);
+    struct store_version version = conditions_version(tag.opaque);
+    /* Revision 0 is the list's before the first change, never that of a document. */
+    if (version.revision != 0)
+        *if_version = version;
     return true;
 }
 
@@ -218,6 +244,6 @@ bool conditions_read(const struct call *call, struct store_change *change)
         return true;
     }
     if (request->if_none_match.len > 0 || has_date(request))
-        return look(call, &change->if_revision);
-    return read_if_match(call, &change->if_revision);
+        return look(call, &change->if_version);
+    return read_if_match(call, &change->if_version);
 }

@@ -2,6 +2,7 @@
 #include "app/query.h"
 
 #include "app/answer.h"
+#include "app/conditions.h"
 #include "base/text.h"
 #include "model/json.h"
 
@@ -185,7 +186,7 @@ void query_append(const struct query *query, const struct store_record *record, 
     if ((query->fields & 1U << QUERY_ETAG) != 0) {
         buffer_append_char(out, separator);
         buffer_append_str(out, STR("\"etag\":\"\\\""));
-        buffer_append_u64(out, record->revision);
+        conditions_append_tag(out, store_record_version(record));
         buffer_append_str(out, STR("\\\"\""));
     }
     buffer_append_char(out, '}');

@@ -36,10 +36,11 @@ void handle_get(const struct call *call)
         answer_failure(call, status);
         return;
     }
-    conditions_tell(call, record.revision, record.updated_us);
-    if (conditions_refuse(call, record.revision, record.updated_us))
+    struct store_version version = store_record_version(&record);
+    conditions_tell(call, version, record.updated_us);
+    if (conditions_refuse(call, version, record.updated_us))
         return;
-    if (conditions_has(call, record.revision, record.updated_us))
+    if (conditions_has(call, version, record.updated_us))
         answer_not_modified(call);
     else
         choose_fields(call, &query, &record, body);
@@ -48,14 +49,15 @@ void handle_get(const struct call *call)
 /* ---- changes ---- */
 
 static enum store_status make_change(const struct call *call, const struct store_change *change,
-                                     const uint64_t *if_store)
+                                     const struct store_version *if_store)
 {
     struct store_batch batch = {.changes = change, .len = 1, .if_store = if_store};
     enum store_status status = service_change(&call->session->service, &call->caller, &batch);
     if (status == STORE_OK) {
         call_tell_revision(call, batch.revision);
-        if (change->operation != STORE_REMOVE)
-            conditions_tell(call, batch.revision, batch.made_us);
+        if (change->operation != STORE_REMOVE && batch.made_us != 0)
+            conditions_tell(call, (struct store_version){batch.revision, batch.made_us},
+                            batch.made_us);
     } else if (status == STORE_CHANGED ||
                (status == STORE_EXISTS && call->request->method == HTTP_PUT)) {
         conditions_tell(call, batch.found, 0);
@@ -82,7 +84,7 @@ static void tell_location(const struct call *call, struct str id)
 
 /* Makes the change, and answers with the resulting integration. */
 static enum store_status write(const struct call *call, const struct store_change *change,
-                               const uint64_t *if_store)
+                               const struct store_version *if_store)
 {
     bool creates = change->operation == STORE_CREATE;
     /* Build the answer first: after the commit, running out of memory must not fail the request. */
@@ -123,11 +125,11 @@ static bool read_integration(const struct call *call, struct integration *integr
 void handle_create(const struct call *call)
 {
     struct integration integration;
-    uint64_t revision;
-    const uint64_t *if_store;
-    if (!read_integration(call, &integration) || !conditions_read_list(call, &revision, &if_store))
+    struct store_version version;
+    const struct store_version *if_store;
+    if (!read_integration(call, &integration) || !conditions_read_list(call, &version, &if_store))
         return;
-    struct store_change change = {STORE_CREATE, integration.id, integration.document, 0};
+    struct store_change change = {STORE_CREATE, integration.id, integration.document, {0}};
     enum store_status status = write(call, &change, if_store);
     if (status != STORE_OK)
         answer_unmade(call, status);
@@ -138,7 +140,7 @@ void handle_replace(const struct call *call)
     struct integration integration;
     if (!read_integration(call, &integration))
         return;
-    struct store_change change = {STORE_REPLACE, integration.id, integration.document, 0};
+    struct store_change change = {STORE_REPLACE, integration.id, integration.document, {0}};
     if (!conditions_read(call, &change))
         return;
     enum store_status status = write(call, &change, NULL);
@@ -173,7 +175,7 @@ static bool is_patch(struct str content_type)
 /* Applies the body to the stored document, and writes the result unless the document has changed in
  * between (STORE_CHANGED). If the body is at fault, answers with the error and sets *answered. */
 static enum store_status patch_once(const struct call *call, struct arena *scratch, bool fresh,
-                                    uint64_t if_revision, bool *answered)
+                                    struct store_version if_version, bool *answered)
 {
     struct app_session *session = call->session;
     struct buffer *body = &session->response.body;
@@ -188,8 +190,9 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
     buffer_reset(body, SIZE_MAX);
     if (document.data == NULL)
         return STORE_AWAY;
-    if (if_revision != 0 && if_revision != record.revision) {
-        conditions_tell(call, record.revision, 0);
+    struct store_version version = store_record_version(&record);
+    if (if_version.revision != 0 && !store_version_equal(if_version, version)) {
+        conditions_tell(call, version, 0);
         return STORE_CHANGED;
     }
     *answered = !answer_outcome(call, integration_patch(scratch, document, call->request->body,
@@ -201,8 +204,7 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
         *answered = true;
         return STORE_OK;
     }
-    struct store_change change = {STORE_REPLACE, integration.id, integration.document,
-                                  record.revision};
+    struct store_change change = {STORE_REPLACE, integration.id, integration.document, version};
     return write(call, &change, NULL);
 }
 
@@ -225,11 +227,11 @@ void handle_patch(const struct call *call)
     while (exists) {
         response->headers_len = 0;
         arena_reset(&scratch);
-        status = patch_once(call, &scratch, fresh, change.if_revision, &answered);
+        status = patch_once(call, &scratch, fresh, change.if_version, &answered);
         /* The first attempt may have read from a replica older than the client's condition. If a
          * fresh read does not satisfy the condition either, only the client can resolve the
          * conflict. */
-        if (status != STORE_CHANGED || (fresh && change.if_revision != 0))
+        if (status != STORE_CHANGED || (fresh && change.if_version.revision != 0))
             break;
         if (clock_steady_ns() > call->caller.deadline_ns) {
             status = STORE_AWAY;

@@ -68,10 +68,10 @@ static void find_endpoint(const struct http_request *request, struct app_route *
 /* Whether a client asks for a list that it already has: that can be answered without blocking. */
 static bool is_poll(struct app_session *session, const struct http_request *request)
 {
-    uint64_t revision;
-    uint64_t known = conditions_known(request);
-    return known != 0 && service_revision(&session->service, &revision) == STORE_OK &&
-           revision == known;
+    struct store_version version;
+    struct store_version known = conditions_known(request);
+    return known.tag != 0 && service_version(&session->service, &version) == STORE_OK &&
+           store_version_equal(version, known);
 }
 
 static enum app_where where_of(struct app_session *session, const struct http_request *request,

@@ -6,20 +6,22 @@
 #include "base/clock.h"
 #include "service/service.h"
 
-static const uint64_t never_changed = 0; /* the revision of a store that never held anything */
+static const struct store_version never_changed = {0}; /* of a store that never held anything */
 
 static const struct store_change defaults[] = {
-    {STORE_CREATE, STR_INIT("facebook"),
+    {STORE_CREATE,
+     STR_INIT("facebook"),
      STR_INIT("{\"id\":\"facebook\",\"name\":\"Facebook Messenger\","
               "\"description\":\"Connect with Facebook Messenger\",\"status\":false,"
               "\"settings\":{\"verify\":\"ai-chatbot-framework\",\"secret\":\"\","
               "\"page_access_token\":\"\"}}"),
-     0},
-    {STORE_CREATE, STR_INIT("chat_widget"),
+     {0}},
+    {STORE_CREATE,
+     STR_INIT("chat_widget"),
      STR_INIT("{\"id\":\"chat_widget\",\"name\":\"Chat Widget\","
               "\"description\":\"Add a chat widget to your website\","
               "\"status\":true,\"settings\":{}}"),
-     0},
+     {0}},
 };
 
 const struct store_backend *service_backend(const struct config *config)

@@ -112,12 +112,12 @@ static bool see_enough(void *context, const struct store_record *record)
     return false;
 }
 
-enum store_status service_revision(struct service_session *session, uint64_t *revision)
+enum store_status service_version(struct service_session *session, struct store_version *version)
 {
     struct store_read read = {.deadline_ns = UINT64_MAX};
     enum store_status status =
         session->service->backend->each(session->store, &read, see_enough, NULL);
-    *revision = read.revision;
+    *version = read.version;
     return status;
 }
 

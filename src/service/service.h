@@ -125,8 +125,8 @@ enum store_status service_ready(struct service_session *session,
 
 enum store_status service_stats(struct service_session *session, struct store_stats *stats);
 
-/* Gets the revision that reads currently see. Not counted. */
-enum store_status service_revision(struct service_session *session, uint64_t *revision);
+/* Gets the version of the store that reads currently see. Not counted. */
+enum store_status service_version(struct service_session *session, struct store_version *version);
 
 /* The event that is signalled after a commit by any process on this host. */
 struct event *service_commits(struct service *service);

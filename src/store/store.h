@@ -4,7 +4,10 @@
  * this interface.
  *
  * A store holds documents by id, in order of creation. Every committed change gets the next
- * revision, starting with 1. An acknowledged change survives kill -9 and power loss. */
+ * revision, starting with 1. An acknowledged change survives kill -9 and power loss.
+ *
+ * After a backup has been restored, revisions are given again, to other changes; so a revision
+ * comes with a tag wherever it is compared with one from another time. */
 #ifndef STORE_STORE_H
 #define STORE_STORE_H
 
@@ -26,6 +29,18 @@ enum store_status {
     STORE_UNKNOWN,   /* the connection to the database was lost: the changes may have been made */
     STORE_BROKEN     /* the store itself failed; the back-end has logged it */
 };
+
+/* What a document, or a whole store, was like after a change. Equal versions mean equal content,
+ * also in another history of the store. */
+struct store_version {
+    uint64_t revision; /* of the last change; 0: the store has never been changed */
+    uint64_t tag;      /* tells it from another change with that revision; never 0 */
+};
+
+static inline bool store_version_equal(struct store_version a, struct store_version b)
+{
+    return a.revision == b.revision && a.tag == b.tag;
+}
 
 /* For a back-end with a database. */
 struct store_database {
@@ -53,9 +68,9 @@ enum {
 struct store_read {
     bool fresh;           /* from the database itself, not from its replica */
     uint64_t deadline_ns; /* for a fresh read (steady clock) */
-    /* Revision that the caller has, of the document (get) or of the store (each). If it is still
+    /* Version that the caller has, of the document (get) or of the store (each). If it is still
      * current, no text is appended and nothing is visited. */
-    uint64_t known;
+    struct store_version known;
     /* For each(): */
     uint64_t after;        /* only documents with a higher sequence number */
     const struct str *ids; /* only these ids; all if ids_len is 0 */
@@ -63,11 +78,13 @@ struct store_read {
     uint64_t wanted; /* the visitor takes at most this many; 0: unlimited */
 
     /* Set by the read: */
-    uint64_t revision; /* of the store; set by get() only if the back-end replicates */
-    uint64_t age_ms;   /* if the back-end replicates: since the replica was known to be complete */
+    struct store_version version; /* of the store; get() sets only the revision, and only if the
+                                     back-end replicates */
+    uint64_t age_ms; /* if the back-end replicates: since the replica was known to be complete */
 };
 
-/* A stored document. The text belongs to the store, and is valid until the visitor returns. */
+/* A stored document. The text belongs to the store, and is valid until the visitor returns. The
+ * times of a store's changes never go back, whatever the clock does. */
 struct store_record {
     uint64_t sequence; /* its position in the order of creation */
     uint64_t revision; /* of its last change */
@@ -75,6 +92,11 @@ struct store_record {
     uint64_t updated_us;
     struct str document;
 };
+
+static inline struct store_version store_record_version(const struct store_record *record)
+{
+    return (struct store_version){record->revision, record->updated_us};
+}
 
 /* Called for one document after another; returns false to stop. */
 typedef bool store_visit(void *context, const struct store_record *record);
@@ -90,8 +112,9 @@ enum store_operation {
 struct store_change {
     enum store_operation operation;
     struct str id;
-    struct str document;  /* unused by STORE_REMOVE */
-    uint64_t if_revision; /* STORE_CHANGED if the document has another revision; 0: any revision */
+    struct str document; /* unused by STORE_REMOVE */
+    /* STORE_CHANGED if the document has another version; all zeros: any version. */
+    struct store_version if_version;
 };
 
 /* Who makes a change. */
@@ -105,18 +128,18 @@ struct store_batch {
     const struct store_change *changes;
     size_t len;
     struct store_author author;
-    /* STORE_CHANGED if the store has another revision, with `failed` = `len` and the revision in
-     * `found`; NULL: any revision. */
-    const uint64_t *if_store;
+    /* STORE_CHANGED if the store has another version, with `failed` = `len` and the version in
+     * `found`; NULL: any version. With the tag 0, only the revision counts. */
+    const struct store_version *if_store;
     uint64_t deadline_ns; /* steady clock: until then the change is made, or never */
 
     /* Set on success: */
     uint64_t revision; /* of the last change */
-    uint64_t made_us;  /* time of the change; 0: unknown */
+    uint64_t made_us;  /* time of the changes; 0: unknown */
     size_t created;    /* number of STORE_CREATE and STORE_PUT changes whose id did not exist */
     /* Set on failure: */
-    size_t failed;  /* index of the change that failed */
-    uint64_t found; /* for STORE_EXISTS and STORE_CHANGED: the revision of the existing document */
+    size_t failed;              /* index of the change that failed */
+    struct store_version found; /* for STORE_EXISTS and STORE_CHANGED: the existing document's */
 };
 
 struct store_stats {

@@ -69,7 +69,7 @@ static bool add(struct reading *reading, size_t line, const struct integration *
         return false;
     reading->places[list->len] = (struct place){integration->id, line};
     list->changes[list->len++] =
-        (struct store_change){STORE_PUT, integration->id, integration->document, 0};
+        (struct store_change){STORE_PUT, integration->id, integration->document, {0}};
     return true;
 }
 

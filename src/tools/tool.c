@@ -41,8 +41,7 @@ const char *tool_explain(enum store_status status)
     case STORE_AWAY:
         return "the store did not take it in time: see the lines before";
     case STORE_UNKNOWN:
-        return "the connection to the database was lost, and all of it may have been made, or "
-               "nothing";
+        return "the connection to the database was lost while it made the next";
     case STORE_OK:
     case STORE_NOT_FOUND:
     case STORE_EXISTS:

@@ -32,9 +32,10 @@ MUST_CHECK bool transfer_parse(struct arena *arena, struct str text, struct tran
                                char *error);
 void transfer_release(struct transfer_list *list);
 
-/* Writes everything in `in` to the store, or nothing; existing ids are replaced. On failure returns
- * false with a message in `error`. On success prints a summary to `messages`. Progress is shown
- * there if it is a terminal. */
+/* Writes everything in `in` to the store, or nothing; existing ids are replaced. With a database it
+ * is written in parts, so that other hosts need not wait, and a failure may leave the first of them
+ * written: the message says how many. On failure returns false with a message in `error`. On
+ * success prints a summary to `messages`. Progress is shown there if it is a terminal. */
 MUST_CHECK bool transfer_import(const struct config *config, const struct store_backend *backend,
                                 FILE *in, FILE *messages, char *error);
 

@@ -101,4 +101,5 @@ class Postgres:
         self.sql("DROP TABLE IF EXISTS integration_store, integration_documents, "
                  "integration_changes, integration_schema; DROP FUNCTION IF EXISTS "
                  "integration_change(text, text, json, bigint), "
-                 "integration_change(text, text, json, bigint, bigint)")
+                 "integration_change(text, text, json, bigint, bigint); "
+                 "DROP FUNCTION IF EXISTS integration_change, integration_make, integration_us")

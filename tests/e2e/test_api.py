@@ -63,7 +63,7 @@ class Api(unittest.TestCase):
             path = created.headers["Location"]
             self.assertEqual(path, "/integrations/a%2F%C3%B6")
             tag = created.headers["ETag"]
-            self.assertRegex(tag, '^"[1-9][0-9]*"$')
+            self.assertRegex(tag, '^"[1-9][0-9]*-[1-9][0-9]*"$')
             self.assertRegex(created.headers["Last-Modified"], "^..., .. ... .... ..:..:.. GMT$")
             client = service.client()
             for method in "GET", "HEAD":

@@ -115,7 +115,8 @@ class Hosts(OnPostgres, unittest.TestCase):
         with self.service():
             pass  # makes the schema
         definition = self.postgres.sql(
-            "SELECT pg_get_functiondef('integration_change(text,text,json,int8,int8)'::regprocedure)")
+            "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'integration_change' "
+            "AND pronargs = 9")
         silent = re.sub(r"PERFORM pg_notify\([^;]*\);", "", definition)
         self.assertNotEqual(silent, definition)
         self.postgres.sql(silent)
@@ -145,6 +146,25 @@ class Hosts(OnPostgres, unittest.TestCase):
 
             join(*in_threads(clients, work))
             all_equal(self.postgres, service, other)
+
+    def test_times_are_in_the_order_of_changes(self):
+        """The database's clock was set back an hour between two changes."""
+        with self.service() as service:
+            service.request("POST", "/integrations", integration("a"))
+            self.postgres.sql("UPDATE integration_changes SET made_at = made_at + interval '1 hour'; "
+                              "UPDATE integration_documents SET updated_at = updated_at + "
+                              "interval '1 hour'")
+            then = service.request("GET", "/integrations/a", None, NO_CACHE)
+            before = {"If-Unmodified-Since": then.headers["Last-Modified"]}
+            self.assertEqual(then.headers["Last-Modified"], then.headers["Date"])
+            changed = service.request("PUT", "/integrations/a", integration("a", name="2"))
+            self.assertEqual(changed.status, 200)
+            self.assertEqual(self.postgres.sql(
+                "SELECT updated_at > now() + interval '59 minutes' FROM integration_documents"), "t")
+            self.assertEqual(service.request("PUT", "/integrations/a", integration("a"),
+                                             before).status, 412)
+            self.assertEqual(service.request("GET", "/integrations/a", None, {
+                "If-Modified-Since": then.headers["Last-Modified"]}).status, 200)
 
     def test_cut_connections_leave_equal_replicas(self):
         writes = int(20000 / PATIENCE)
@@ -394,6 +414,43 @@ class Outages(unittest.TestCase):
                                  "it is copied again and again")
                 wait_for("a write", lambda: self.create(one, "after"))
                 all_equal(server, one, other)
+
+    def test_a_tag_of_a_lost_history_fits_nothing(self):
+        """Both histories have the revisions 2 and 3, which are not the same."""
+        with Postgres() as server:
+            with Service(DATABASE_URL=server.url) as service, Service(DATABASE_URL=server.url) as other:
+                client = service.client()
+                client.request("POST", "/integrations", integration("a"))
+                server.sql("CREATE TABLE kept_store AS TABLE integration_store; "
+                           "CREATE TABLE kept_documents AS TABLE integration_documents; "
+                           "CREATE TABLE kept_changes AS TABLE integration_changes")
+                lost = client.request("PUT", "/integrations/a", integration("a", name="lost"))
+                client.request("POST", "/integrations", integration("b"))
+                lost_list = client.request("GET", "/integrations").headers["ETag"]
+                for table in "store", "documents", "changes":
+                    server.sql(f"DELETE FROM integration_{table}; "
+                               f"INSERT INTO integration_{table} SELECT * FROM kept_{table}")
+                won = other.request("PATCH", "/integrations/a", {"name": "won"})
+                other.request("POST", "/integrations", integration("c"))
+                self.assertEqual(won.json["name"], "won")
+                wait_for("the new history", lambda: client.request(
+                    "GET", "/integrations/c").status == 200)
+                tag, new = lost.headers["ETag"], won.headers["ETag"]
+                self.assertEqual(tag.split("-")[0], new.split("-")[0], "the same revision")
+                for method, body in ("PUT", integration("a")), ("PATCH", {}), ("DELETE", None):
+                    refused = client.request(method, "/integrations/a", body, {"If-Match": tag})
+                    self.assertEqual((refused.status, refused.headers["ETag"]), (412, new))
+                batch = {"operations": [{"op": "put", "integration": integration("a"),
+                                         "if_match": tag}]}
+                self.assertEqual(client.request("POST", "/integrations:batch", batch).status, 409)
+                for path, known in ("/integrations/a", tag), ("/integrations", lost_list):
+                    for fresh in {}, NO_CACHE:
+                        read = client.request("GET", path, None, {"If-None-Match": known, **fresh})
+                        self.assertEqual(read.status, 200)
+                self.assertEqual(client.request("POST", "/integrations", integration("d"),
+                                                {"If-Match": lost_list}).status, 412)
+                self.assertEqual(client.request("GET", "/integrations/a").json["name"], "won")
+                client.close()
 
     @staticmethod
     def create(service, identity):
@@ -671,6 +728,39 @@ class Operation(OnPostgres, unittest.TestCase):
         self.assertIn("newer version", self.refused(DATABASE_URL=self.postgres.url))
         self.assertIn("newer version",
                       self.run_program("migrate", DATABASE_URL=self.postgres.url).stderr)
+
+    def test_what_a_newer_version_added_is_no_hindrance(self):
+        """Hosts are upgraded one after another, and back."""
+        self.run_program("migrate", DATABASE_URL=self.postgres.url)
+        self.postgres.sql("UPDATE integration_schema SET addition = 99 WHERE version = 2")
+        self.assertIn("was up to date",
+                      self.run_program("migrate", DATABASE_URL=self.postgres.url).stdout)
+        with self.service() as service:
+            self.assertEqual(service.request("POST", "/integrations", integration("x")).status, 201)
+
+    def test_a_host_of_the_version_before_goes_on(self):
+        """It knows the schema as version 2, and calls the functions that were there then."""
+        with self.service() as service:
+            self.assertEqual(self.postgres.sql("SELECT max(version) FROM integration_schema"), "2")
+
+            def theirs(*arguments):
+                return self.postgres.sql(f"SELECT outcome, the_revision FROM integration_change("
+                                         f"{', '.join(arguments)})").split("|")
+
+            text = json.dumps(integration("theirs")).join("''")
+            self.assertEqual(theirs("'create'", "'theirs'", text, "71"), ["created", "1"])
+            wait_for("the change to be followed", lambda: service.request(
+                "GET", "/integrations/theirs").status == 200)
+            self.assertEqual(theirs("'create'", "'theirs'", text, "72", "0"), ["exists", "1"])
+            self.assertEqual(theirs("'put'", "'theirs'", text, "73", "1"), ["replaced", "2"])
+            self.assertEqual(theirs("'replace'", "'theirs'", text, "74", "1"), ["changed", "2"])
+            self.assertEqual(theirs("'replace'", "'none'", text, "75", "1")[0], "missing")
+            wait_for("the change to be followed", lambda: service.request(
+                "GET", "/integrations").headers["X-Revision"] == "2")
+            tag = service.request("GET", "/integrations/theirs").headers["ETag"]
+            self.assertEqual(service.request("DELETE", "/integrations/theirs", None,
+                                             {"If-Match": tag}).status, 204)
+            self.assertEqual(theirs("'remove'", "'theirs'", "NULL", "76", "0")[0], "missing")
 
     def test_a_role_without_the_right_to_create(self):
         self.postgres.sql("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN PASSWORD 'planted-two'")

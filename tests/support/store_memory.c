@@ -38,6 +38,14 @@ static struct store *memory_open(const struct store_options *options, char *erro
     return calloc(1, sizeof(struct store));
 }
 
+/* The time of every change. */
+enum { MOMENT_US = 1 };
+
+static struct store_version version_of(uint64_t revision)
+{
+    return (struct store_version){revision, MOMENT_US};
+}
+
 static void free_row(struct row *row)
 {
     buffer_release(&row->id);
@@ -94,8 +102,9 @@ static enum store_status memory_get(struct store_session *session, struct store_
     struct row *row = *find(session->store, id);
     if (row == NULL)
         return STORE_NOT_FOUND;
-    *record = (struct store_record){.sequence = row->sequence, .revision = row->revision};
-    if (row->revision != read->known)
+    *record = (struct store_record){
+        .sequence = row->sequence, .revision = row->revision, .updated_us = MOMENT_US};
+    if (!store_version_equal(store_record_version(record), read->known))
         buffer_append_str(out, buffer_str(&row->document));
     return STORE_OK;
 }
@@ -111,12 +120,13 @@ static bool is_wanted(const struct store_read *read, const struct row *row)
 static enum store_status memory_each(struct store_session *session, struct store_read *read,
                                      store_visit *visit, void *context)
 {
-    read->revision = session->store->revision;
-    bool more = read->known == 0 || read->known != read->revision;
+    read->version = version_of(session->store->revision);
+    bool more = !store_version_equal(read->version, read->known);
     for (struct row *row = session->store->rows; more && row != NULL; row = row->next)
         if (is_wanted(read, row))
             more = visit(context, &(struct store_record){.sequence = row->sequence,
                                                          .revision = row->revision,
+                                                         .updated_us = MOMENT_US,
                                                          .document = buffer_str(&row->document)});
     return STORE_OK;
 }
@@ -142,10 +152,11 @@ static enum store_status make(struct store *store, const struct store_change *ch
 {
     struct row **at = find(store, change->id);
     struct row *row = *at;
-    batch->found = row == NULL ? 0 : row->revision;
+    batch->found = version_of(row == NULL ? 0 : row->revision);
     if (row != NULL && change->operation == STORE_CREATE)
         return STORE_EXISTS;
-    if (row != NULL && change->if_revision != 0 && change->if_revision != row->revision)
+    if (row != NULL && change->if_version.revision != 0 &&
+        !store_version_equal(change->if_version, batch->found))
         return STORE_CHANGED;
     if (row == NULL && (change->operation == STORE_REPLACE || change->operation == STORE_REMOVE))
         return STORE_NOT_FOUND;
@@ -165,9 +176,10 @@ static enum store_status memory_change(struct store_session *session, struct sto
     struct store before = {copy_rows(store->rows), store->revision, store->sequence};
     enum store_status status = STORE_OK;
     batch->created = 0;
-    if (batch->if_store != NULL && *batch->if_store != before.revision) {
+    batch->made_us = MOMENT_US;
+    if (batch->if_store != NULL && batch->if_store->revision != before.revision) {
         batch->failed = batch->len;
-        batch->found = before.revision;
+        batch->found = version_of(before.revision);
         status = STORE_CHANGED;
     }
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {

@@ -22,23 +22,23 @@ static uint64_t parameter(const struct http_request *request, struct str name)
 
 static uint64_t wait_for_revision(struct app_session *session, const struct http_request *request)
 {
-    uint64_t revision = 0;
+    struct store_version version = {0};
     uint64_t until_ns = request->started_ns + parameter(request, STR("ms")) * NS_PER_MS;
-    bool behind = service_revision(&session->service, &revision) == STORE_OK &&
-                  revision <= parameter(request, STR("after"));
+    bool behind = service_version(&session->service, &version) == STORE_OK &&
+                  version.revision <= parameter(request, STR("after"));
     return behind && clock_steady_ns() < until_ns ? until_ns : 0;
 }
 
 static void handle_wait(const struct call *call)
 {
-    uint64_t revision = 0;
-    if (service_revision(&call->session->service, &revision) != STORE_OK) {
+    struct store_version version = {0};
+    if (service_version(&call->session->service, &version) != STORE_OK) {
         answer_failure(call, STORE_AWAY);
         return;
     }
     struct buffer *body = answer_json(call, 200);
     buffer_append_str(body, STR("{\"revision\":"));
-    buffer_append_u64(body, revision);
+    buffer_append_u64(body, version.revision);
     buffer_append_char(body, '}');
 }
 

@@ -92,7 +92,7 @@ static enum store_status change(struct place *place, enum store_operation operat
 {
     struct buffer quoted = {0};
     buffer_printf(&quoted, "\"%s\"", document);
-    struct store_change one = {operation, str_from(id), buffer_str(&quoted), 0};
+    struct store_change one = {operation, str_from(id), buffer_str(&quoted), {0}};
     struct store_batch batch = {.changes = &one, .len = 1, .deadline_ns = soon()};
     enum store_status status = place->backend->change(place->session, &batch);
     buffer_release(&quoted);
@@ -154,6 +154,20 @@ static uint64_t revision(struct place *place)
     return stats.revision;
 }
 
+static bool see_none(void *context, const struct store_record *record)
+{
+    (void)context;
+    (void)record;
+    return false;
+}
+
+static struct store_version store_version(struct place *place)
+{
+    struct store_read read = {.deadline_ns = soon()};
+    cr_expect(place->backend->each(place->session, &read, see_none, NULL) == STORE_OK);
+    return read.version;
+}
+
 static void check_changes(struct place *place)
 {
     struct buffer out = {0};
@@ -189,10 +203,11 @@ static void check_bytes(struct place *place)
     char long_id[255];
     memset(long_id, 'i', sizeof long_id);
     for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
-        struct store_change item = {STORE_CREATE, ids[i],
+        struct store_change item = {STORE_CREATE,
+                                    ids[i],
                                     STR("{\"n\":123456789012345678901234567890,\"u\":"
                                         "\"\\u0000\xF0\x9F\x98\x80\"}"),
-                                    0};
+                                    {0}};
         cr_expect(place->backend->change(
                       place->session,
                       &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
@@ -201,7 +216,7 @@ static void check_bytes(struct place *place)
     }
     for (int i = 0; i < 100000; i++)
         buffer_printf(&large, "%d", i % 9 + 1);
-    struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large), 0};
+    struct store_change item = {STORE_CREATE, {long_id, sizeof long_id}, buffer_str(&large), {0}};
     cr_expect(place->backend->change(
                   place->session,
                   &(struct store_batch){.changes = &item, .len = 1, .deadline_ns = soon()}) ==
@@ -212,16 +227,16 @@ static void check_bytes(struct place *place)
 
 static void check_seed(struct place *place)
 {
-    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\""), 0},
-                                         {STORE_CREATE, STR("y"), STR("\"Y\""), 0}};
-    const uint64_t never_changed = 0;
+    const struct store_change items[] = {{STORE_CREATE, STR("x"), STR("\"X\""), {0}},
+                                         {STORE_CREATE, STR("y"), STR("\"Y\""), {0}}};
+    const struct store_version never_changed = {0};
     struct store_batch batch = {
         .changes = items, .len = 2, .if_store = &never_changed, .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     expect_list(place, "X,Y");
     cr_expect(drop(place, "x") == STORE_OK && drop(place, "y") == STORE_OK);
     cr_expect(place->backend->change(place->session, &batch) == STORE_CHANGED);
-    cr_expect(batch.failed == 2 && batch.found == 4);
+    cr_expect(batch.failed == 2 && batch.found.revision == 4);
     expect_list(place, "");
     batch.if_store = &batch.found;
     batch.len = 1;
@@ -233,9 +248,9 @@ static void check_seed(struct place *place)
 static void check_batches(struct place *place)
 {
     const struct store_change good[] = {
-        {STORE_CREATE, STR("a"), STR("\"A\""), 0},   {STORE_PUT, STR("b"), STR("\"B\""), 0},
-        {STORE_REPLACE, STR("a"), STR("\"A2\""), 0}, {STORE_CREATE, STR("c"), STR("\"C\""), 0},
-        {STORE_PUT, STR("c"), STR("\"C2\""), 0},     {STORE_REMOVE, STR("b"), STR(""), 0}};
+        {STORE_CREATE, STR("a"), STR("\"A\""), {0}},   {STORE_PUT, STR("b"), STR("\"B\""), {0}},
+        {STORE_REPLACE, STR("a"), STR("\"A2\""), {0}}, {STORE_CREATE, STR("c"), STR("\"C\""), {0}},
+        {STORE_PUT, STR("c"), STR("\"C2\""), {0}},     {STORE_REMOVE, STR("b"), STR(""), {0}}};
     struct store_batch batch = {.changes = good, .len = ARRAY_LEN(good), .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_OK);
     cr_expect(batch.created == 3 && batch.revision == 6 && revision(place) == 6);
@@ -244,16 +259,16 @@ static void check_batches(struct place *place)
         struct store_change last;
         enum store_status status;
     } bad[] = {
-        {{STORE_CREATE, STR_INIT("c"), STR_INIT("\"again\""), 0}, STORE_EXISTS},
-        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("\"B2\""), 0}, STORE_NOT_FOUND},
-        {{STORE_REMOVE, STR_INIT("b"), STR_INIT(""), 0}, STORE_NOT_FOUND},
+        {{STORE_CREATE, STR_INIT("c"), STR_INIT("\"again\""), {0}}, STORE_EXISTS},
+        {{STORE_REPLACE, STR_INIT("b"), STR_INIT("\"B2\""), {0}}, STORE_NOT_FOUND},
+        {{STORE_REMOVE, STR_INIT("b"), STR_INIT(""), {0}}, STORE_NOT_FOUND},
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
-        const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR(""), 0},
-                                               {STORE_CREATE, STR("d"), STR("\"D\""), 0},
-                                               {STORE_PUT, STR("c"), STR("\"C3\""), 0},
+        const struct store_change changes[] = {{STORE_REMOVE, STR("a"), STR(""), {0}},
+                                               {STORE_CREATE, STR("d"), STR("\"D\""), {0}},
+                                               {STORE_PUT, STR("c"), STR("\"C3\""), {0}},
                                                bad[i].last,
-                                               {STORE_REMOVE, STR("d"), STR(""), 0}};
+                                               {STORE_REMOVE, STR("d"), STR(""), {0}}};
         batch = (struct store_batch){
             .changes = changes, .len = ARRAY_LEN(changes), .deadline_ns = soon()};
         cr_expect(place->backend->change(place->session, &batch) == bad[i].status);
@@ -264,38 +279,58 @@ static void check_batches(struct place *place)
 
 /* Makes one change under a condition. */
 static enum store_status change_if(struct place *place, enum store_operation operation,
-                                   uint64_t if_revision, struct store_batch *batch)
+                                   struct store_version if_version, struct store_batch *batch)
 {
-    struct store_change one = {operation, STR("a"), STR("\"2\""), if_revision};
+    struct store_change one = {operation, STR("a"), STR("\"2\""), if_version};
     *batch = (struct store_batch){.changes = &one, .len = 1, .deadline_ns = soon()};
     return place->backend->change(place->session, batch);
+}
+
+static struct store_version version_of(struct place *place, const char *id)
+{
+    struct store_record record = {0};
+    struct buffer out = {0};
+    struct store_read read = {.deadline_ns = soon()};
+    cr_expect(place->backend->get(place->session, &read, str_from(id), &record, &out) == STORE_OK);
+    buffer_release(&out);
+    return store_record_version(&record);
 }
 
 static void check_conditions(struct place *place)
 {
     struct store_batch batch;
-    cr_expect(change_if(place, STORE_REPLACE, 1, &batch) == STORE_NOT_FOUND);
-    cr_expect(change_if(place, STORE_REMOVE, 1, &batch) == STORE_NOT_FOUND);
+    cr_expect(change_if(place, STORE_REPLACE, (struct store_version){1, 1}, &batch) ==
+              STORE_NOT_FOUND);
+    cr_expect(change_if(place, STORE_REMOVE, (struct store_version){1, 1}, &batch) ==
+              STORE_NOT_FOUND);
     cr_expect(create(place, "b", "B") == STORE_OK && create(place, "a", "1") == STORE_OK);
-    cr_expect(change_if(place, STORE_CREATE, 0, &batch) == STORE_EXISTS && batch.found == 2);
-    static const uint64_t wrong[] = {1, 3, INT64_MAX, UINT64_MAX};
+    struct store_version second = version_of(place, "a");
+    cr_expect(second.revision == 2 && second.tag != 0);
+    cr_expect(change_if(place, STORE_CREATE, (struct store_version){0}, &batch) == STORE_EXISTS &&
+              store_version_equal(batch.found, second));
+    const struct store_version wrong[] = {
+        {1, second.tag}, {3, second.tag},         {2, second.tag + 1}, /* of another history */
+        {2, 0},          {INT64_MAX, second.tag}, {UINT64_MAX, UINT64_MAX}};
     static const enum store_operation operations[] = {STORE_REPLACE, STORE_PUT, STORE_REMOVE};
     for (size_t i = 0; i < ARRAY_LEN(operations); i++)
         for (size_t j = 0; j < ARRAY_LEN(wrong); j++)
             cr_expect(change_if(place, operations[i], wrong[j], &batch) == STORE_CHANGED &&
-                      batch.found == 2);
+                      store_version_equal(batch.found, second));
     expect_list(place, "B,1");
     cr_expect(revision(place) == 2, "what fails changes nothing");
-    cr_expect(change_if(place, STORE_REPLACE, 2, &batch) == STORE_OK && batch.revision == 3);
-    cr_expect(change_if(place, STORE_REPLACE, 2, &batch) == STORE_CHANGED && batch.found == 3);
-    cr_expect(change_if(place, STORE_PUT, 3, &batch) == STORE_OK && batch.revision == 4);
+    cr_expect(change_if(place, STORE_REPLACE, second, &batch) == STORE_OK && batch.revision == 3);
+    struct store_version third = version_of(place, "a");
+    cr_expect(third.revision == 3 && third.tag == batch.made_us);
+    cr_expect(change_if(place, STORE_REPLACE, second, &batch) == STORE_CHANGED &&
+              store_version_equal(batch.found, third));
+    cr_expect(change_if(place, STORE_PUT, third, &batch) == STORE_OK && batch.revision == 4);
     expect_list(place, "B,2");
-    const struct store_change changes[] = {{STORE_CREATE, STR("c"), STR("\"C\""), 0},
-                                           {STORE_REPLACE, STR("b"), STR("\"B\""), 9}};
+    const struct store_change changes[] = {{STORE_CREATE, STR("c"), STR("\"C\""), {0}},
+                                           {STORE_REPLACE, STR("b"), STR("\"B\""), {9, 1}}};
     batch = (struct store_batch){.changes = changes, .len = 2, .deadline_ns = soon()};
     cr_expect(place->backend->change(place->session, &batch) == STORE_CHANGED);
-    cr_expect(batch.failed == 1 && batch.found == 1);
-    cr_expect(change_if(place, STORE_REMOVE, 4, &batch) == STORE_OK);
+    cr_expect(batch.failed == 1 && store_version_equal(batch.found, version_of(place, "b")));
+    cr_expect(change_if(place, STORE_REMOVE, version_of(place, "a"), &batch) == STORE_OK);
     expect_list(place, "B");
 }
 
@@ -309,7 +344,7 @@ static void expect_shown(struct place *place, struct store_read read, const char
         cr_expect(place->backend->each(place->session, &read, append_document, &out) == STORE_OK);
         cr_expect(str_equal(buffer_str(&out), str_from(documents)), "%s: %.*s",
                   place->backend->name, (int)out.len, out.data);
-        cr_expect(read.revision == 6);
+        cr_expect(read.version.revision == 6 && read.version.tag != 0);
         buffer_release(&out);
     }
 }
@@ -322,7 +357,7 @@ static bool see_two(void *context, const struct store_record *record)
     return out->len < 2;
 }
 
-static void expect_known(struct place *place, uint64_t known, const char *document)
+static void expect_known(struct place *place, struct store_version known, const char *document)
 {
     for (int fresh = 0; fresh < 2; fresh++) {
         struct buffer out = {0};
@@ -348,8 +383,10 @@ static void check_reads(struct place *place)
     expect_shown(place, (struct store_read){.after = 2}, "d,e");
     expect_shown(place, (struct store_read){.after = 5}, "");
     expect_shown(place, (struct store_read){.after = INT64_MAX}, "");
-    expect_shown(place, (struct store_read){.known = 6}, "");
-    expect_shown(place, (struct store_read){.known = 5}, "a,b,d,e");
+    struct store_version now = store_version(place);
+    expect_shown(place, (struct store_read){.known = now}, "");
+    expect_shown(place, (struct store_read){.known = {5, now.tag}}, "a,b,d,e");
+    expect_shown(place, (struct store_read){.known = {6, now.tag + 1}}, "a,b,d,e");
     expect_shown(place, (struct store_read){.ids = ids, .ids_len = ARRAY_LEN(ids)}, "a,e");
     expect_shown(place, (struct store_read){.ids = ids, .ids_len = 3, .after = 1}, "e");
     expect_shown(place, (struct store_read){.ids = ids + 3, .ids_len = 2}, "");
@@ -357,9 +394,11 @@ static void check_reads(struct place *place)
                                    see_two, &out) == STORE_OK);
     cr_expect(str_equal(buffer_str(&out), STR("24")), "%.*s", (int)out.len, out.data);
     buffer_release(&out);
-    expect_known(place, 0, "\"d\"");
-    expect_known(place, 4, "");
-    expect_known(place, 6, "\"d\"");
+    struct store_version d = version_of(place, "d");
+    expect_known(place, (struct store_version){0}, "\"d\"");
+    expect_known(place, d, "");
+    expect_known(place, (struct store_version){d.revision, d.tag + 1}, "\"d\"");
+    expect_known(place, (struct store_version){6, d.tag}, "\"d\"");
 }
 
 static void on_each(void (*check)(struct place *place))
@@ -522,7 +561,7 @@ Test(lmdb, does_not_wait_for_a_frozen_writer_forever)
     log_open(LOG_CRITICAL + 1, STDERR_FILENO);
     cr_expect(create(&place, "a", "A") == STORE_OK);
     pid_t pid = take_the_turn(&place);
-    struct store_change removal = {STORE_REMOVE, STR("a"), STR(""), 0};
+    struct store_change removal = {STORE_REMOVE, STR("a"), STR(""), {0}};
     struct store_batch batch = {.changes = &removal, .len = 1, .deadline_ns = after_ms(200)};
     cr_expect(place.backend->change(place.session, &batch) == STORE_AWAY);
     cr_expect(clock_steady_ns() >= batch.deadline_ns, "it does wait");
@@ -680,6 +719,31 @@ static void put_foreign(const char *directory, const char *database, const char 
     cr_assert(mdb_dbi_open(txn, database, MDB_CREATE, &dbi) == 0);
     cr_assert(mdb_put(txn, dbi, &k, &v, 0) == 0 && mdb_txn_commit(txn) == 0);
     mdb_env_close(env);
+}
+
+/* What a change was like after the clock was set back an hour, or after a program that does not
+ * know versions has made one. */
+Test(lmdb, keeps_times_in_order_and_knows_what_it_does_not_know)
+{
+    struct place place;
+    place_open(&place, &store_lmdb, ENOUGH);
+    cr_assert(create(&place, "a", "1") == STORE_OK);
+    struct store_version ahead = {1, clock_wall_us() + 3600000000ULL};
+    place_shut(&place);
+    put_foreign(place.directory, "meta", "version", &ahead, sizeof ahead);
+    place_reopen(&place, ENOUGH);
+    cr_expect(store_version_equal(store_version(&place), ahead));
+    cr_assert(replace(&place, "a", "2") == STORE_OK);
+    cr_expect(version_of(&place, "a").tag == ahead.tag + 1);
+    place_shut(&place);
+    ahead.revision = 1; /* the store has had another change since */
+    put_foreign(place.directory, "meta", "version", &ahead, sizeof ahead);
+    place_reopen(&place, ENOUGH);
+    cr_expect(store_version(&place).revision == 2 && store_version(&place).tag != ahead.tag);
+    cr_assert(replace(&place, "a", "3") == STORE_OK);
+    cr_expect(version_of(&place, "a").tag < ahead.tag);
+    cr_expect(store_version_equal(store_version(&place), version_of(&place, "a")));
+    place_close(&place);
 }
 
 Test(lmdb, refuses_an_environment_of_another_program)

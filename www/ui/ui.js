@@ -74,10 +74,10 @@ async function ask(method, path, { body, tag, known, type = "application/json" }
   });
 }
 
-/** The tag of an answer; a server that compresses makes "7" into W/"7" or "7-gzip". */
+/** The tag of an answer; a server that compresses makes "7-1" into W/"7-1" or "7-1-gzip". */
 function tagOf(response) {
-  const digits = /^(?:W\/)?"(\d+)(?:-\w+)?"$/.exec(response.headers.get("ETag") ?? "")?.[1];
-  return digits === undefined ? null : `"${digits}"`;
+  const version = /^(?:W\/)?"(\d+-\d+)(?:-[a-z]+)?"$/.exec(response.headers.get("ETag") ?? "")?.[1];
+  return version === undefined ? null : `"${version}"`;
 }
 
 const pathOf = (id) => "/" + encodeURIComponent(id);

@@ -96,10 +96,11 @@ static enum store_status make(struct documents_change *to, const struct store_ch
     struct store_record record;
     enum store_status found = documents_find(to, change->id, &record);
     if (found == STORE_OK) {
-        batch->found = record.revision;
+        batch->found = store_record_version(&record);
         if (change->operation == STORE_CREATE)
             return STORE_EXISTS;
-        if (change->if_revision != 0 && change->if_revision != record.revision)
+        if (change->if_version.revision != 0 &&
+            !store_version_equal(change->if_version, batch->found))
             return STORE_CHANGED;
     } else if (found != STORE_NOT_FOUND || change->operation == STORE_REPLACE ||
                change->operation == STORE_REMOVE) {
@@ -118,6 +119,25 @@ static enum store_status make(struct documents_change *to, const struct store_ch
     return documents_put(to, change->id, &record);
 }
 
+/* Whether the store has the version that the batch requires. */
+static bool is_wanted(const struct store_version *now, struct store_batch *batch)
+{
+    const struct store_version *wanted = batch->if_store;
+    if (wanted == NULL || store_version_equal(*wanted, *now) ||
+        (wanted->tag == 0 && wanted->revision == now->revision))
+        return true;
+    batch->failed = batch->len;
+    batch->found = *now;
+    return false;
+}
+
+/* The time of a change: now, or later than the change before if the clock was set back. */
+static uint64_t moment_after(const struct store_version *before)
+{
+    uint64_t now_us = clock_wall_us();
+    return now_us > before->tag ? now_us : before->tag + 1;
+}
+
 static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
 {
     struct documents_change change;
@@ -125,13 +145,11 @@ static enum store_status lmdb_change(struct store_session *session, struct store
         documents_begin(session->reader.environment, batch->deadline_ns, &change);
     if (status != STORE_OK)
         return status;
-    if (batch->if_store != NULL && *batch->if_store != change.meta.revision) {
-        batch->failed = batch->len;
-        batch->found = change.meta.revision;
+    if (!is_wanted(&change.before, batch)) {
         documents_cancel(&change);
         return STORE_CHANGED;
     }
-    uint64_t now_us = clock_wall_us();
+    uint64_t now_us = moment_after(&change.before);
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
         batch->failed = i;
@@ -139,6 +157,8 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     }
     batch->revision = change.meta.revision;
     batch->made_us = now_us;
+    if (status == STORE_OK && batch->len > 0)
+        status = documents_set_version(&change, &(struct store_version){batch->revision, now_us});
     return documents_end(&change, status);
 }
 

@@ -18,11 +18,6 @@ static MDB_val id_key(struct str id)
     return environment_value(id.data, id.len);
 }
 
-static MDB_val tag_key(void)
-{
-    return environment_value("replica", 7);
-}
-
 /* ---- reads ---- */
 
 bool documents_reader_open(struct environment *environment, struct documents_reader *reader)
@@ -65,6 +60,15 @@ static int read_revision(struct documents_reader *reader, uint64_t *revision)
     return code;
 }
 
+static int read_version(struct documents_reader *reader, struct store_version *version)
+{
+    struct environment_meta meta = {0};
+    int code = environment_read_meta(reader->environment, reader->txn, &meta);
+    if (code == MDB_SUCCESS)
+        code = environment_read_version(reader->environment, reader->txn, &meta, version);
+    return code;
+}
+
 enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
                                 bool with_revision, struct str id, struct store_record *record,
                                 struct buffer *out)
@@ -77,14 +81,14 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading");
     if (with_revision)
-        code = read_revision(reader, &read->revision);
+        code = read_revision(reader, &read->version.revision);
     if (code == MDB_SUCCESS)
         code = mdb_get(reader->txn, environment->ids, &key, &sequence);
     if (code == MDB_SUCCESS)
         code = mdb_get(reader->txn, environment->documents, &sequence, &value);
     if (code == MDB_SUCCESS) {
         *record = record_of(sequence, value);
-        if (record->revision != read->known)
+        if (!store_version_equal(store_record_version(record), read->known))
             buffer_append_str(out, record->document);
         record->document = (struct str){NULL, 0}; /* not valid after the transaction */
     }
@@ -162,8 +166,8 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "listing");
-    code = read_revision(reader, &read->revision);
-    if (code == MDB_SUCCESS && (read->known == 0 || read->revision != read->known))
+    code = read_version(reader, &read->version);
+    if (code == MDB_SUCCESS && !store_version_equal(read->version, read->known))
         code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
                                  : visit_all(reader, read, visit, context);
     mdb_txn_reset(reader->txn);
@@ -196,34 +200,31 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     return STORE_OK;
 }
 
-static int read_mark(struct environment *environment, MDB_txn *txn, struct documents_mark *mark)
-{
-    struct environment_meta meta = {0};
-    MDB_val key = tag_key();
-    MDB_val value;
-    int code = mdb_get(txn, environment->meta, &key, &value);
-    if (code == MDB_SUCCESS && value.mv_size != sizeof mark->tag)
-        return MDB_INVALID;
-    if (code == MDB_SUCCESS) {
-        memcpy(&mark->tag, value.mv_data, sizeof mark->tag);
-        code = environment_read_meta(environment, txn, &meta);
-    }
-    if (code == MDB_SUCCESS)
-        mark->revision = meta.revision;
-    return code;
-}
-
-enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark)
+enum store_status documents_get_version(struct documents_reader *reader,
+                                        struct store_version *version)
 {
     int code = mdb_txn_renew(reader->txn);
     if (code == MDB_SUCCESS) {
-        code = read_mark(reader->environment, reader->txn, mark);
+        code = read_version(reader, version);
         mdb_txn_reset(reader->txn);
     }
-    return environment_status(reader->environment, code, "reading where the replica stands");
+    return environment_status(reader->environment, code, "reading the version of the store");
 }
 
 /* ---- changes ---- */
+
+static int read_state(struct documents_change *change)
+{
+    int code = environment_read_meta(change->environment, change->txn, &change->meta);
+    if (code != MDB_SUCCESS)
+        return code;
+    code =
+        environment_read_version(change->environment, change->txn, &change->meta, &change->before);
+    if (code != MDB_NOTFOUND)
+        return code;
+    change->before.tag = 0;
+    return MDB_SUCCESS;
+}
 
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
                                   struct documents_change *change)
@@ -237,7 +238,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     readers_check(environment);
     code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
     if (code == MDB_SUCCESS) {
-        code = environment_read_meta(environment, change->txn, &change->meta);
+        code = read_state(change);
         if (code != MDB_SUCCESS)
             mdb_txn_abort(change->txn);
     }
@@ -327,20 +328,11 @@ enum store_status documents_clear(struct documents_change *change)
     return environment_status(change->environment, code, "clearing the replica");
 }
 
-enum store_status documents_find_mark(struct documents_change *change, struct documents_mark *mark)
+enum store_status documents_set_version(struct documents_change *change,
+                                        const struct store_version *version)
 {
+    change->meta.revision = version->revision;
     return environment_status(change->environment,
-                              read_mark(change->environment, change->txn, mark),
-                              "reading where the replica stands");
-}
-
-enum store_status documents_set_mark(struct documents_change *change,
-                                     const struct documents_mark *mark)
-{
-    MDB_val key = tag_key();
-    MDB_val value = environment_value(&mark->tag, sizeof mark->tag);
-    change->meta.revision = mark->revision;
-    return environment_status(change->environment,
-                              mdb_put(change->txn, change->environment->meta, &key, &value, 0),
-                              "writing where the replica stands");
+                              environment_write_version(change->environment, change->txn, version),
+                              "writing the version of the store");
 }

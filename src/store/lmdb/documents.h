@@ -19,12 +19,7 @@ struct documents_change {
     struct environment *environment;
     MDB_txn *txn;
     struct environment_meta meta;
-};
-
-/* A point in the history of a database (sql/001_initial.sql): which one the replica is at. */
-struct documents_mark {
-    uint64_t revision;
-    uint64_t tag;
+    struct store_version before; /* of the store; the tag is 0 in a replica never filled */
 };
 
 /* Returns false if memory or a reader slot is lacking. */
@@ -40,8 +35,9 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
                                  store_visit *visit, void *context);
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats);
 
-/* STORE_NOT_FOUND: nothing has been copied from a database yet. */
-enum store_status documents_get_mark(struct documents_reader *reader, struct documents_mark *mark);
+/* Reads the version of the store. STORE_NOT_FOUND: nothing has been copied from a database yet. */
+enum store_status documents_get_version(struct documents_reader *reader,
+                                        struct store_version *version);
 
 /* Waits for the turn to write, until `deadline_ns` (steady clock): nobody else changes anything
  * until the change ends. Returns STORE_AWAY, logged, if the turn did not come in time. */
@@ -63,9 +59,8 @@ enum store_status documents_remove(struct documents_change *change, struct str i
                                    uint64_t sequence);
 /* Removes all documents. */
 enum store_status documents_clear(struct documents_change *change);
-/* Get the mark from before the change, and set the mark that is valid after it. */
-enum store_status documents_find_mark(struct documents_change *change, struct documents_mark *mark);
-enum store_status documents_set_mark(struct documents_change *change,
-                                     const struct documents_mark *mark);
+/* Sets the version that the store has after the change. */
+enum store_status documents_set_version(struct documents_change *change,
+                                        const struct store_version *version);
 
 #endif

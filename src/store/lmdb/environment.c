@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include "base/clock.h"
 #include "core/log.h"
 
 enum {
@@ -77,6 +78,46 @@ int environment_write_meta(struct environment *environment, MDB_txn *txn,
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
+static MDB_val version_key(const struct environment *environment)
+{
+    return environment->replica ? environment_value("replica", 7) : environment_value("version", 7);
+}
+
+/* What is stored of a version: all of it, or its tag alone. */
+static MDB_val version_value(const struct environment *environment,
+                             const struct store_version *version)
+{
+    return environment->replica ? environment_value(&version->tag, sizeof version->tag)
+                                : environment_value(version, sizeof *version);
+}
+
+int environment_read_version(struct environment *environment, MDB_txn *txn,
+                             const struct environment_meta *meta, struct store_version *version)
+{
+    static const uint64_t unknown_tag = 1;
+    struct store_version stored = {.revision = meta->revision};
+    MDB_val key = version_key(environment);
+    MDB_val value;
+    int code = mdb_get(txn, environment->meta, &key, &value);
+    if (code == MDB_SUCCESS && value.mv_size == sizeof stored)
+        memcpy(&stored, value.mv_data, sizeof stored);
+    else if (code == MDB_SUCCESS && value.mv_size == sizeof stored.tag)
+        memcpy(&stored.tag, value.mv_data, sizeof stored.tag);
+    else if (code == MDB_SUCCESS)
+        return MDB_INVALID;
+    bool known = code == MDB_SUCCESS && stored.revision == meta->revision;
+    *version = (struct store_version){meta->revision, known ? stored.tag : unknown_tag};
+    return code == MDB_NOTFOUND && !environment->replica ? MDB_SUCCESS : code;
+}
+
+int environment_write_version(struct environment *environment, MDB_txn *txn,
+                              const struct store_version *version)
+{
+    MDB_val key = version_key(environment);
+    MDB_val value = version_value(environment, version);
+    return mdb_put(txn, environment->meta, &key, &value, 0);
+}
+
 /* ---- opening and closing ---- */
 
 /* Whether an environment without our "meta" database contains data of another program. */
@@ -110,6 +151,9 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
         code = open_databases(environment, txn);
         if (code == MDB_SUCCESS)
             code = environment_write_meta(environment, txn, &meta);
+        if (code == MDB_SUCCESS && !environment->replica)
+            code = environment_write_version(environment, txn,
+                                             &(struct store_version){0, clock_wall_us()});
         return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
     }
     if (code == MDB_SUCCESS)
@@ -217,7 +261,7 @@ static int open_turn(struct turn *turn, const char *directory)
 bool environment_open(struct environment *environment, const char *path,
                       const struct environment_options *options, char *error, size_t error_size)
 {
-    *environment = (struct environment){0};
+    *environment = (struct environment){.replica = options->replica};
     int code = open_turn(&environment->turn, path);
     const char *wrong = code == 0 ? open_environment(environment, path, options) : strerror(code);
     if (wrong == NULL)

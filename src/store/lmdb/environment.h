@@ -4,7 +4,10 @@
  * write. LMDB requires (lmdb.h) that it is opened after the last fork, and once per process.
  *
  *   meta       "store" -> struct environment_meta
- *              "replica" -> the tag of the revision; only in the replica of a database
+ *              "version" -> struct store_version: that revision and its tag, the time of the change
+ *              in microseconds; of another revision if a program that does not know it made the
+ *              last change. Not in a replica:
+ *              "replica" -> the tag of the revision in the database
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan */
 #ifndef STORE_LMDB_ENVIRONMENT_H
@@ -17,6 +20,7 @@
 
 struct environment {
     MDB_env *env;
+    bool replica;
     struct turn turn; /* the right to write */
     MDB_dbi meta;
     MDB_dbi ids;
@@ -47,6 +51,14 @@ MUST_CHECK int environment_read_meta(struct environment *environment, MDB_txn *t
                                      struct environment_meta *meta);
 MUST_CHECK int environment_write_meta(struct environment *environment, MDB_txn *txn,
                                       struct environment_meta *meta);
+
+/* The version of the store, likewise. Reading it from a replica that has never been filled gives
+ * MDB_NOTFOUND; `meta` is what was read or will be written. */
+MUST_CHECK int environment_read_version(struct environment *environment, MDB_txn *txn,
+                                        const struct environment_meta *meta,
+                                        struct store_version *version);
+MUST_CHECK int environment_write_version(struct environment *environment, MDB_txn *txn,
+                                         const struct store_version *version);
 
 /* Converts an LMDB error code to a store status. Logs failures together with `doing`, what was
  * being done. */

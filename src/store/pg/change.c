@@ -7,23 +7,36 @@
 
 #include "base/clock.h"
 
-static const struct pg_statement change_one = {
+static const struct pg_statement make_changes = {
     "integration_change",
-    "SELECT outcome, the_revision, the_previous_tag, the_sequence, created_us, updated_us"
-    " FROM integration_change($1, $2, $3, $4, $5)"};
+    "SELECT outcome, failed, created, the_revision, the_previous_tag, the_sequence, created_us,"
+    " updated_us, found_revision, found_tag"
+    " FROM integration_change($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+enum {
+    COLUMN_OUTCOME,
+    COLUMN_FAILED,
+    COLUMN_CREATED,
+    COLUMN_REVISION,
+    COLUMN_PREVIOUS_TAG,
+    COLUMN_SEQUENCE,
+    COLUMN_CREATED_US,
+    COLUMN_UPDATED_US,
+    COLUMN_FOUND_REVISION,
+    COLUMN_FOUND_TAG
+};
 static const struct pg_statement lock_store = {"integration_lock",
                                                "SELECT revision FROM integration_store FOR UPDATE"};
 static const struct pg_statement find_change = {
     "integration_find",
-    "SELECT coalesce(max(revision), 0) FROM integration_changes WHERE tag = $1 AND revision >= $2"};
+    "SELECT coalesce(max(revision), 0), coalesce(integration_us(max(made_at)), 0)"
+    " FROM integration_changes WHERE tag = $1 AND revision >= $2"};
 
 enum {
-    LEAST_MS = 50,      /* with less time for the server, a change is not begun */
-    IDLE_MAX_MS = 30000 /* for a transaction without a deadline */
+    LEAST_MS = 50 /* with less time for the server, a change is not begun */
 };
 
-/* Who waits until when, in steady time: the server ends a statement after server_ms (0: when it
- * likes), we give up at until_ns, and until the deadline it can be looked up what became of it. */
+/* Who waits until when, in steady time: the server gives a change up after server_ms (0: when it
+ * likes), we at until_ns, and until the deadline it can be looked up what became of it. */
 struct limits {
     uint64_t until_ns;
     uint64_t server_ms;
@@ -50,128 +63,163 @@ uint64_t pg_change_tag(void)
     uint64_t tag = 0;
     if (getrandom(&tag, sizeof tag, 0) != (ssize_t)sizeof tag)
         tag = clock_steady_ns();
-    return tag >> 1; /* PostgreSQL integers are signed */
+    return tag >> 1 | 1; /* PostgreSQL integers are signed; 0 is no tag */
+}
+
+/* ---- the call of integration_change() ---- */
+
+/* The changes as columns. */
+enum column { OPERATIONS, IDS, DOCUMENTS, IF_REVISIONS, IF_US, COLUMNS };
+
+static void append_change(struct pg_array columns[COLUMNS], const struct store_change *change)
+{
+    static const struct str names[] = {[STORE_CREATE] = STR_INIT("create"),
+                                       [STORE_REPLACE] = STR_INIT("replace"),
+                                       [STORE_PUT] = STR_INIT("put"),
+                                       [STORE_REMOVE] = STR_INIT("remove")};
+    bool removes = change->operation == STORE_REMOVE;
+    pg_array_add_text(&columns[OPERATIONS], names[change->operation]);
+    pg_array_add_text(&columns[IDS], change->id);
+    pg_array_add_text(&columns[DOCUMENTS], removes ? (struct str){NULL, 0} : change->document);
+    pg_array_add_number(&columns[IF_REVISIONS], change->if_version.revision);
+    pg_array_add_number(&columns[IF_US], change->if_version.tag);
+}
+
+static void append_changes(struct pg_array columns[COLUMNS], const struct store_batch *batch)
+{
+    static const enum pg_array_kind kinds[COLUMNS] = {
+        [OPERATIONS] = PG_TEXTS,     [IDS] = PG_TEXTS,     [DOCUMENTS] = PG_JSONS,
+        [IF_REVISIONS] = PG_NUMBERS, [IF_US] = PG_NUMBERS,
+    };
+    for (size_t i = 0; i < COLUMNS; i++)
+        pg_array_begin(&columns[i], kinds[i], batch->len);
+    for (size_t i = 0; i < batch->len; i++)
+        append_change(columns, &batch->changes[i]);
+}
+
+/* Sets a number, or SQL NULL if it is 0. */
+static void set_if_any(struct pg_value *value, uint64_t number)
+{
+    pg_set_number(value, number);
+    if (number == 0)
+        pg_set_null(value, *value);
+}
+
+/* Calls the function. Returns false if memory is lacking, and nothing was asked. */
+static bool call(struct pg *pg, const struct store_batch *batch, uint64_t tag,
+                 const struct limits *limits, enum pg_status *asked, PGresult **result)
+{
+    struct pg_array columns[COLUMNS];
+    struct pg_value values[COLUMNS + 4];
+    const struct store_version *store = batch->if_store;
+    bool has_memory = true;
+    append_changes(columns, batch);
+    for (size_t i = 0; i < COLUMNS; i++)
+        has_memory &= pg_set_array(&values[i], &columns[i]);
+    pg_set_number(&values[COLUMNS], tag);
+    pg_set_number(&values[COLUMNS + 1], store == NULL ? 0 : store->revision);
+    if (store == NULL)
+        pg_set_null(&values[COLUMNS + 1], values[COLUMNS + 1]);
+    set_if_any(&values[COLUMNS + 2], store == NULL ? 0 : store->tag);
+    set_if_any(&values[COLUMNS + 3], limits->server_ms);
+    if (has_memory)
+        *asked = pg_query(pg, &make_changes, values, ARRAY_LEN(values), limits->until_ns, result);
+    for (size_t i = 0; i < COLUMNS; i++)
+        pg_array_release(&columns[i]);
+    return has_memory;
 }
 
 static enum store_status read_outcome(struct str outcome)
 {
     if (str_equal(outcome, STR("exists")))
         return STORE_EXISTS;
-    if (str_equal(outcome, STR("changed")))
+    if (str_equal(outcome, STR("changed")) || str_equal(outcome, STR("elsewhere")))
         return STORE_CHANGED;
     return str_equal(outcome, STR("missing")) ? STORE_NOT_FOUND : STORE_OK;
 }
 
-/* Makes one change, in the current transaction or else in one of its own. */
-static void make(struct pg *pg, const struct store_change *change, uint64_t tag, uint64_t until_ns,
-                 struct store_batch *batch, struct pg_outcome *outcome)
+static void read_failure(const PGresult *result, struct store_batch *batch)
 {
-    static const struct str names[] = {[STORE_CREATE] = STR_INIT("create"),
-                                       [STORE_REPLACE] = STR_INIT("replace"),
-                                       [STORE_PUT] = STR_INIT("put"),
-                                       [STORE_REMOVE] = STR_INIT("remove")};
-    struct pg_value values[5];
-    PGresult *result;
-    struct str document = change->document;
-    if (change->operation == STORE_REMOVE)
-        document.data = NULL;
-    pg_set_text(&values[0], names[change->operation]);
-    pg_set_text(&values[1], change->id);
-    pg_set_json(&values[2], document);
-    pg_set_number(&values[3], tag);
-    pg_set_number(&values[4], change->if_revision);
-    outcome->asked = pg_query(pg, &change_one, values, 5, until_ns, &result);
-    if (outcome->asked != PG_OK)
+    bool elsewhere = str_equal(pg_get_text(result, 0, COLUMN_OUTCOME), STR("elsewhere"));
+    batch->failed = elsewhere ? batch->len : pg_get_number(result, 0, COLUMN_FAILED);
+    batch->found = (struct store_version){pg_get_number(result, 0, COLUMN_FOUND_REVISION),
+                                          pg_get_number(result, 0, COLUMN_FOUND_TAG)};
+}
+
+/* Reads what the last of the changes made. */
+static void read_made(const PGresult *result, const struct store_batch *batch, uint64_t tag,
+                      struct replica_change *made)
+{
+    const struct store_change *last = &batch->changes[batch->len - 1];
+    uint64_t revision = pg_get_number(result, 0, COLUMN_REVISION);
+    *made = (struct replica_change){
+        .revision = revision,
+        .tag = tag,
+        .previous_tag = pg_get_number(result, 0, COLUMN_PREVIOUS_TAG),
+        .record = {.sequence = pg_get_number(result, 0, COLUMN_SEQUENCE),
+                   .revision = revision,
+                   .created_us = pg_get_number(result, 0, COLUMN_CREATED_US),
+                   .updated_us = pg_get_number(result, 0, COLUMN_UPDATED_US)}};
+    if (batch->len > 1) /* the last change alone is not enough to update the replica */
         return;
-    struct str name = pg_get_text(result, 0, 0);
-    outcome->status = read_outcome(name);
-    batch->created += str_equal(name, STR("created"));
-    if (outcome->status != STORE_OK)
-        batch->found = pg_get_number(result, 0, 1);
-    outcome->made = (struct replica_change){.revision = pg_get_number(result, 0, 1),
-                                            .tag = tag,
-                                            .previous_tag = pg_get_number(result, 0, 2),
-                                            .id = change->id,
-                                            .record = {.sequence = pg_get_number(result, 0, 3),
-                                                       .revision = pg_get_number(result, 0, 1),
-                                                       .created_us = pg_get_number(result, 0, 4),
-                                                       .updated_us = pg_get_number(result, 0, 5),
-                                                       .document = document}};
-    PQclear(result);
+    made->id = last->id;
+    if (last->operation != STORE_REMOVE)
+        made->record.document = last->document;
 }
 
-/* Locks the store, and checks that it has the revision that the batch requires. */
-static bool is_at_revision(struct pg *pg, uint64_t until_ns, struct store_batch *batch,
-                           struct pg_outcome *outcome)
+/* Whether the server ends a statement of this connection in time. */
+static bool is_limited(const struct pg *pg, const struct limits *limits)
 {
-    PGresult *result;
-    outcome->asked = pg_query(pg, &lock_store, NULL, 0, until_ns, &result);
-    if (outcome->asked != PG_OK)
-        return false;
-    uint64_t revision = pg_get_number(result, 0, 0);
-    PQclear(result);
-    if (revision == *batch->if_store)
-        return true;
-    batch->failed = batch->len;
-    batch->found = revision;
-    outcome->status = STORE_CHANGED;
-    return false;
+    return limits->server_ms == 0 ||
+           (pg->settings->prepare &&
+            limits->server_ms >= pg_statement_ms(pg->settings->timeout_ms));
 }
 
-/* Begins a transaction in which the server keeps to the limits. */
-static enum pg_status begin(struct pg *pg, const struct limits *limits)
+/* Calls the function in a transaction in which the server keeps to the limits. */
+static bool call_limited(struct pg *pg, const struct store_batch *batch, uint64_t tag,
+                         const struct limits *limits, enum pg_status *asked, PGresult **result)
 {
     char sql[160];
-    uint64_t idle_ms = limits->server_ms > 0 ? limits->server_ms : IDLE_MAX_MS;
-    /* If this process hangs in the middle, it must not block others forever. */
+    /* If this process hangs in the middle, it must not block others for longer. */
     snprintf(sql, sizeof sql,
              "BEGIN; SET LOCAL statement_timeout = %" PRIu64
              "; SET LOCAL idle_in_transaction_session_timeout = %" PRIu64,
-             limits->server_ms, idle_ms);
-    return pg_run(pg, sql, limits->until_ns);
-}
-
-/* Makes several changes in one transaction. */
-static void make_all(struct pg *pg, const struct limits *limits, struct store_batch *batch,
-                     uint64_t tag, struct pg_outcome *outcome)
-{
-    uint64_t until_ns = limits->until_ns;
-    outcome->asked = begin(pg, limits);
-    if (outcome->asked != PG_OK)
-        return;
-    bool wanted = batch->if_store == NULL || is_at_revision(pg, until_ns, batch, outcome);
-    for (size_t i = 0; wanted && i < batch->len; i++) {
-        batch->failed = i;
-        make(pg, &batch->changes[i], i + 1 == batch->len ? tag : pg_change_tag(), until_ns, batch,
-             outcome);
-        wanted = outcome->asked == PG_OK && outcome->status == STORE_OK;
-    }
-    if (outcome->asked == PG_LOST)
-        return;
-    enum pg_status ended = pg_run(pg, wanted ? "COMMIT" : "ROLLBACK", until_ns);
+             limits->server_ms, limits->server_ms);
+    *asked = pg_run(pg, sql, limits->until_ns);
+    if (*asked != PG_OK)
+        return true;
+    bool called = call(pg, batch, tag, limits, asked, result);
+    if (*asked == PG_LOST)
+        return called;
+    bool made = called && *asked == PG_OK;
+    enum pg_status ended = pg_run(pg, made ? "COMMIT" : "ROLLBACK", limits->until_ns);
+    if (ended != PG_OK && made)
+        PQclear(*result);
     if (ended != PG_OK)
-        outcome->asked = ended;
+        *asked = ended;
+    return called;
 }
 
 void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
                     struct pg_outcome *outcome)
 {
     struct limits limits;
+    PGresult *result;
     *outcome = (struct pg_outcome){.asked = PG_OK, .status = STORE_AWAY};
     if (!divide_time(pg, batch->deadline_ns, &limits))
         return;
-    outcome->status = STORE_OK;
-    batch->created = 0;
-    /* A single change needs no transaction of its own if the connection's limit is short enough. */
-    bool limited =
-        limits.server_ms == 0 ||
-        (pg->settings->prepare && limits.server_ms >= pg_statement_ms(pg->settings->timeout_ms));
-    if (batch->len == 1 && batch->if_store == NULL && limited)
-        make(pg, batch->changes, tag, limits.until_ns, batch, outcome);
+    bool called = is_limited(pg, &limits)
+                      ? call(pg, batch, tag, &limits, &outcome->asked, &result)
+                      : call_limited(pg, batch, tag, &limits, &outcome->asked, &result);
+    if (!called || outcome->asked != PG_OK)
+        return;
+    outcome->status = read_outcome(pg_get_text(result, 0, COLUMN_OUTCOME));
+    batch->created = pg_get_number(result, 0, COLUMN_CREATED);
+    if (outcome->status == STORE_OK)
+        read_made(result, batch, tag, &outcome->made);
     else
-        make_all(pg, &limits, batch, tag, outcome);
-    if (batch->len > 1) /* the last change alone is not enough to update the replica */
-        outcome->made.id.data = NULL;
+        read_failure(result, batch);
+    PQclear(result);
 }
 
 enum store_status pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
@@ -188,9 +236,11 @@ enum store_status pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
     if (pg_query(pg, &find_change, values, 2, batch->deadline_ns, &result) != PG_OK)
         return STORE_UNKNOWN;
     uint64_t revision = pg_get_number(result, 0, 0);
+    uint64_t made_us = pg_get_number(result, 0, 1);
     PQclear(result);
     if (revision == 0)
         return STORE_AWAY;
-    *outcome = (struct pg_outcome){.asked = PG_OK, .made = {.revision = revision}};
+    *outcome = (struct pg_outcome){.asked = PG_OK,
+                                   .made = {.revision = revision, .record.updated_us = made_us}};
     return STORE_OK;
 }

@@ -11,11 +11,14 @@
 #include "core/log.h"
 
 enum {
-    VALUES_MAX = 8,
+    VALUES_MAX = 10,
     /* type OIDs (pg_type.dat) */
     TYPE_INT8 = 20,
     TYPE_TEXT = 25,
-    TYPE_JSON = 114
+    TYPE_JSON = 114,
+    TYPE_JSON_ARRAY = 199,
+    TYPE_TEXT_ARRAY = 1009,
+    TYPE_INT8_ARRAY = 1016
 };
 
 /* ---- values ---- */
@@ -44,6 +47,65 @@ void pg_set_number(struct pg_value *value, uint64_t number)
     *value = (struct pg_value){.type = TYPE_INT8, .data = value->number, .len = sizeof bytes};
     memcpy(value->number, &bytes, sizeof bytes);
 }
+
+void pg_set_null(struct pg_value *value, struct pg_value of_type)
+{
+    *value = of_type;
+    value->data = NULL;
+}
+
+/* ---- arrays, as array_recv() of the server reads them ---- */
+
+static void append_be32(struct buffer *bytes, uint32_t number)
+{
+    number = htobe32(number);
+    buffer_append(bytes, &number, sizeof number);
+}
+
+static Oid element_type(enum pg_array_kind kind)
+{
+    static const Oid types[] = {
+        [PG_TEXTS] = TYPE_TEXT, [PG_JSONS] = TYPE_JSON, [PG_NUMBERS] = TYPE_INT8};
+    return types[kind];
+}
+
+void pg_array_begin(struct pg_array *array, enum pg_array_kind kind, size_t len)
+{
+    *array = (struct pg_array){.kind = kind};
+    append_be32(&array->bytes, 1); /* dimensions */
+    append_be32(&array->bytes, 1); /* there may be NULLs */
+    append_be32(&array->bytes, element_type(kind));
+    append_be32(&array->bytes, (uint32_t)len);
+    append_be32(&array->bytes, 1); /* index of the first */
+}
+
+void pg_array_add_text(struct pg_array *array, struct str text)
+{
+    append_be32(&array->bytes, text.data == NULL ? UINT32_MAX : (uint32_t)text.len);
+    buffer_append_str(&array->bytes, text);
+}
+
+void pg_array_add_number(struct pg_array *array, uint64_t number)
+{
+    number = htobe64(number);
+    append_be32(&array->bytes, sizeof number);
+    buffer_append(&array->bytes, &number, sizeof number);
+}
+
+bool pg_set_array(struct pg_value *value, const struct pg_array *array)
+{
+    static const Oid types[] = {
+        [PG_TEXTS] = TYPE_TEXT_ARRAY, [PG_JSONS] = TYPE_JSON_ARRAY, [PG_NUMBERS] = TYPE_INT8_ARRAY};
+    set_bytes(value, types[array->kind], buffer_str(&array->bytes));
+    return !array->bytes.failed;
+}
+
+void pg_array_release(struct pg_array *array)
+{
+    buffer_release(&array->bytes);
+}
+
+/* ---- results ---- */
 
 uint64_t pg_get_number(const PGresult *result, int row, int column)
 {

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "base/base.h"
+#include "base/buffer.h"
 #include "base/str.h"
 
 enum pg_status {
@@ -64,6 +65,22 @@ struct pg_value {
 void pg_set_text(struct pg_value *value, struct str text);
 void pg_set_json(struct pg_value *value, struct str text);
 void pg_set_number(struct pg_value *value, uint64_t number);
+/* Sets SQL NULL, of the type that another value has. */
+void pg_set_null(struct pg_value *value, struct pg_value of_type);
+
+/* An array of which all elements are known in number before they are added. */
+enum pg_array_kind { PG_TEXTS, PG_JSONS, PG_NUMBERS };
+struct pg_array {
+    enum pg_array_kind kind;
+    struct buffer bytes;
+};
+void pg_array_begin(struct pg_array *array, enum pg_array_kind kind, size_t len);
+void pg_array_add_text(struct pg_array *array, struct str text); /* text.data NULL: SQL NULL */
+void pg_array_add_number(struct pg_array *array, uint64_t number);
+/* Sets the value to the array, which must live until the statement has been sent. Returns false if
+ * memory for the elements was lacking. */
+MUST_CHECK bool pg_set_array(struct pg_value *value, const struct pg_array *array);
+void pg_array_release(struct pg_array *array);
 
 /* Get a column of a result: a number of 4 or 8 bytes, or text. SQL NULL yields 0, or a str whose
  * data is NULL. */

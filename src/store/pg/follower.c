@@ -103,10 +103,10 @@ static void note(struct follower *follower, const char *reason)
 
 static enum replica_status copy(struct follower *follower)
 {
-    struct documents_mark mark;
+    struct store_version mark;
     enum replica_status status = pg_replica_copy(&follower->pg, &follower->reader,
                                                  follower->store.options.database.timeout_ms);
-    if (status != REPLICA_CURRENT || documents_get_mark(&follower->reader, &mark) != STORE_OK)
+    if (status != REPLICA_CURRENT || documents_get_version(&follower->reader, &mark) != STORE_OK)
         return status;
     atomic_fetch_add(&follower->store.area.shared->copies, 1);
     LOG(LOG_INFO, "the replica is a new copy of the database",
@@ -164,9 +164,9 @@ static bool catch_up(struct follower *follower)
 /* Removes old changes, which nobody needs any more. Any host's follower may do this. */
 static void prune(struct follower *follower)
 {
-    struct documents_mark mark;
+    struct store_version mark;
     PGresult *result;
-    if (documents_get_mark(&follower->reader, &mark) != STORE_OK ||
+    if (documents_get_version(&follower->reader, &mark) != STORE_OK ||
         mark.revision < follower->pruned_at + PRUNE_AFTER)
         return;
     follower->pruned_at = mark.revision;
@@ -179,7 +179,7 @@ static void prune(struct follower *follower)
  * lacks. */
 static bool take_notifications(struct follower *follower)
 {
-    struct documents_mark mark = {0};
+    struct store_version mark = {0};
     uint64_t newest = 0;
     PGnotify *notification;
     while ((notification = PQnotifies(follower->pg.connection)) != NULL) {
@@ -189,7 +189,7 @@ static bool take_notifications(struct follower *follower)
         PQfreemem(notification);
     }
     return newest > 0 &&
-           (documents_get_mark(&follower->reader, &mark) != STORE_OK || mark.revision < newest);
+           (documents_get_version(&follower->reader, &mark) != STORE_OK || mark.revision < newest);
 }
 
 /* Waits for a notification, until the next heartbeat. Sets *stop or *lost if told to stop or if the
@@ -327,8 +327,8 @@ static void back_off(struct follower *follower)
 
 static void look_for_replica(struct follower *follower)
 {
-    struct documents_mark mark;
-    follower->has_replica = documents_get_mark(&follower->reader, &mark) == STORE_OK;
+    struct store_version mark;
+    follower->has_replica = documents_get_version(&follower->reader, &mark) == STORE_OK;
 }
 
 /* Serves from the replica that the other follower maintains. When that one ends, this one takes

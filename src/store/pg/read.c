@@ -13,21 +13,21 @@ static const struct pg_statement select_one = {
 static const struct pg_statement select_all = {
     "integration_all",
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
-    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document, s.tag"
     " FROM integration_store s LEFT JOIN integration_documents d ON d.sequence > $1"
-    " AND s.revision <> $2"
-    " AND ($3::json IS NULL OR d.id IN (SELECT json_array_elements_text($3::json)))"
-    " ORDER BY d.sequence LIMIT $4"};
+    " AND (s.revision <> $2 OR s.tag <> $3)"
+    " AND ($4::json IS NULL OR d.id IN (SELECT json_array_elements_text($4::json)))"
+    " ORDER BY d.sequence LIMIT $5"};
 static const struct pg_statement select_revision = {"integration_revision",
                                                     "SELECT revision FROM integration_store"};
 
 /* Whether there is a replica to read from. */
 static enum store_status look_for_replica(struct store_session *session)
 {
-    struct documents_mark mark;
+    struct store_version version;
     if (session->complete)
         return STORE_OK;
-    enum store_status status = documents_get_mark(&session->reader, &mark);
+    enum store_status status = documents_get_version(&session->reader, &version);
     session->complete = status == STORE_OK;
     return status == STORE_NOT_FOUND ? STORE_AWAY : status;
 }
@@ -54,9 +54,9 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
     enum store_status status = STORE_NOT_FOUND;
     if (asked == PG_OK) {
         *record = read_record(result);
-        read->revision = pg_get_number(result, 0, 0);
+        read->version.revision = pg_get_number(result, 0, 0);
         if (record->document.data != NULL) {
-            if (record->revision != read->known)
+            if (!store_version_equal(store_record_version(record), read->known))
                 buffer_append_str(out, record->document);
             record->document.data = NULL; /* not valid after the result is cleared */
             status = STORE_OK;
@@ -78,7 +78,8 @@ static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_v
     bool more = true;
     while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
         struct store_record record = read_record(result);
-        read->revision = pg_get_number(result, 0, 0);
+        read->version =
+            (struct store_version){pg_get_number(result, 0, 0), pg_get_number(result, 0, 6)};
         if (more && record.document.data != NULL)
             more = visit(context, &record);
         PQclear(result);
@@ -90,7 +91,7 @@ static enum store_status each_fresh(struct store_session *session, struct store_
                                     store_visit *visit, void *context)
 {
     struct buffer ids = {0};
-    struct pg_value values[4];
+    struct pg_value values[5];
     struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
@@ -101,10 +102,11 @@ static enum store_status each_fresh(struct store_session *session, struct store_
     if (read->ids_len > 0)
         buffer_append_char(&ids, ']');
     pg_set_number(&values[0], read->after);
-    pg_set_number(&values[1], read->known == 0 ? UINT64_MAX : read->known);
-    pg_set_json(&values[2], buffer_str(&ids));
-    pg_set_number(&values[3], read->wanted == 0 ? INT64_MAX : read->wanted);
-    enum pg_status status = pg_send(&pooled->pg, &select_all, values, 4, read->deadline_ns);
+    pg_set_number(&values[1], read->known.revision);
+    pg_set_number(&values[2], read->known.tag);
+    pg_set_json(&values[3], buffer_str(&ids));
+    pg_set_number(&values[4], read->wanted == 0 ? INT64_MAX : read->wanted);
+    enum pg_status status = pg_send(&pooled->pg, &select_all, values, 5, read->deadline_ns);
     buffer_release(&ids);
     if (status == PG_OK)
         status = visit_rows(&pooled->pg, read, visit, context);

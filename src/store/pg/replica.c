@@ -131,7 +131,7 @@ static enum replica_status end(struct documents_change *change, enum store_statu
 
 /* Advances *rest past the row that corresponds to the replica's mark. Returns false if there is
  * none, or its tag differs. */
-static bool find_place(struct str *rest, const struct documents_mark *mark)
+static bool find_place(struct str *rest, const struct store_version *mark)
 {
     struct replica_change change;
     bool superseded;
@@ -147,31 +147,31 @@ static enum replica_status apply_rows(struct environment *environment, struct st
                                       uint64_t deadline_ns)
 {
     struct documents_change to;
-    struct documents_mark mark;
+    struct store_version mark;
     struct replica_change change;
     bool superseded;
     enum store_status status = documents_begin(environment, deadline_ns, &to);
     if (status != STORE_OK)
         return of_store(status);
-    status = documents_find_mark(&to, &mark);
-    if (status != STORE_OK || !find_place(&rows, &mark) || rows.len == 0) {
+    if (!find_place(&rows, &to.before) || rows.len == 0) {
         documents_cancel(&to);
-        return status == STORE_OK ? REPLICA_BEHIND : of_store(status);
+        return REPLICA_BEHIND;
     }
+    mark = to.before;
     while (status == STORE_OK && next_row(&rows, &change, &superseded)) {
-        mark = (struct documents_mark){change.revision, change.tag};
+        mark = (struct store_version){change.revision, change.tag};
         if (!superseded)
             status = apply_to_document(&to, &change);
     }
     if (status == STORE_OK)
-        status = documents_set_mark(&to, &mark);
+        status = documents_set_version(&to, &mark);
     return end(&to, status);
 }
 
 /* Queries the changes from `mark` on; the first row is `mark` itself if the histories are the
  * same. */
-static enum replica_status ask(struct pg *pg, const struct documents_mark *mark,
-                               struct buffer *rows, uint64_t row_ms)
+static enum replica_status ask(struct pg *pg, const struct store_version *mark, struct buffer *rows,
+                               uint64_t row_ms)
 {
     struct pg_value revision;
     pg_set_number(&revision, mark->revision);
@@ -182,9 +182,9 @@ static enum replica_status ask(struct pg *pg, const struct documents_mark *mark,
 static enum replica_status catch_up_once(struct pg *pg, struct documents_reader *reader,
                                          uint64_t row_ms)
 {
-    struct documents_mark mark;
+    struct store_version mark;
     struct buffer rows = {0};
-    enum store_status known = documents_get_mark(reader, &mark);
+    enum store_status known = documents_get_version(reader, &mark);
     if (known != STORE_OK)
         return known == STORE_NOT_FOUND ? REPLICA_DIVERGED : of_store(known);
     enum replica_status status = ask(pg, &mark, &rows, row_ms);
@@ -211,36 +211,34 @@ enum replica_status pg_replica_apply(struct documents_reader *reader,
                                      const struct replica_change *change, uint64_t deadline_ns)
 {
     struct documents_change to;
-    struct documents_mark mark;
     enum store_status begun = documents_begin(reader->environment, deadline_ns, &to);
     if (begun != STORE_OK)
         return of_store(begun);
-    if (documents_find_mark(&to, &mark) != STORE_OK || mark.revision + 1 != change->revision ||
-        mark.tag != change->previous_tag) {
+    if (to.before.revision + 1 != change->revision || to.before.tag != change->previous_tag) {
         documents_cancel(&to);
         return REPLICA_BEHIND;
     }
     enum store_status status = apply_to_document(&to, change);
     if (status == STORE_OK)
-        status = documents_set_mark(&to, &(struct documents_mark){change->revision, change->tag});
+        status = documents_set_version(&to, &(struct store_version){change->revision, change->tag});
     return end(&to, status);
 }
 
 /* ---- copying ---- */
 
-static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct documents_mark *mark)
+static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct store_version *mark)
 {
     PGresult *result;
     enum pg_status status = pg_query(pg, &select_mark, NULL, 0, deadline_ns, &result);
     if (status != PG_OK)
         return status;
-    *mark = (struct documents_mark){pg_get_number(result, 0, 0), pg_get_number(result, 0, 1)};
+    *mark = (struct store_version){pg_get_number(result, 0, 0), pg_get_number(result, 0, 1)};
     PQclear(result);
     return PG_OK;
 }
 
 /* Receives the mark and all documents as of a single point in time. */
-static enum replica_status receive_all(struct pg *pg, struct documents_mark *mark,
+static enum replica_status receive_all(struct pg *pg, struct store_version *mark,
                                        struct buffer *rows, uint64_t row_ms)
 {
     char sql[160];
@@ -263,19 +261,16 @@ static enum replica_status receive_all(struct pg *pg, struct documents_mark *mar
 
 /* Whether the replica has moved on since `before`, up to the copy's mark or beyond. Then it is of
  * the database's history, for nobody else could have moved it, and has what the copy has. */
-static bool is_overtaken(struct documents_change *to, const struct documents_mark *before,
-                         const struct documents_mark *mark)
+static bool is_overtaken(const struct store_version *now, const struct store_version *before,
+                         const struct store_version *mark)
 {
-    struct documents_mark now;
-    return documents_find_mark(to, &now) == STORE_OK &&
-           (now.revision != before->revision || now.tag != before->tag) &&
-           now.revision >= mark->revision;
+    return now->tag != 0 && !store_version_equal(*now, *before) && now->revision >= mark->revision;
 }
 
 /* Replaces the whole content of the replica, which was at `before`, by the rows. */
 static enum replica_status replace_all(struct environment *environment,
-                                       const struct documents_mark *before,
-                                       const struct documents_mark *mark, struct str rows,
+                                       const struct store_version *before,
+                                       const struct store_version *mark, struct str rows,
                                        uint64_t deadline_ns)
 {
     struct documents_change to;
@@ -284,7 +279,7 @@ static enum replica_status replace_all(struct environment *environment,
     enum store_status status = documents_begin(environment, deadline_ns, &to);
     if (status != STORE_OK)
         return of_store(status);
-    if (is_overtaken(&to, before, mark)) {
+    if (is_overtaken(&to.before, before, mark)) {
         documents_cancel(&to);
         return REPLICA_CURRENT;
     }
@@ -292,16 +287,16 @@ static enum replica_status replace_all(struct environment *environment,
     while (status == STORE_OK && next_row(&rows, &change, &superseded))
         status = documents_put(&to, change.id, &change.record);
     if (status == STORE_OK)
-        status = documents_set_mark(&to, mark);
+        status = documents_set_version(&to, mark);
     return end(&to, status);
 }
 
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader, uint64_t row_ms)
 {
-    struct documents_mark before = {0};
-    struct documents_mark mark;
+    struct store_version before = {0};
+    struct store_version mark;
     struct buffer rows = {0};
-    (void)documents_get_mark(reader, &before); /* stays 0 if there is no replica yet */
+    (void)documents_get_version(reader, &before); /* stays 0 if there is no replica yet */
     enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
     if (status == REPLICA_CURRENT)
         status = replace_all(reader->environment, &before, &mark, buffer_str(&rows),

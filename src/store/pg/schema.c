@@ -14,9 +14,19 @@
 static const struct pg_statement has_table = {
     "integration_has_table",
     "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'integration_schema'"
-    " AND pg_table_is_visible(oid))::int4, (current_setting('server_encoding') = 'UTF8')::int4"};
+    " AND pg_table_is_visible(oid))::int4, (current_setting('server_encoding') = 'UTF8')::int4,"
+    " EXISTS (SELECT FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid"
+    " WHERE relname = 'integration_schema' AND pg_table_is_visible(c.oid)"
+    " AND attname = 'addition')::int4"};
 static const struct pg_statement select_version = {
-    "integration_version", "SELECT coalesce(max(version), 0) FROM integration_schema"};
+    "integration_version", "SELECT coalesce(max(version), 0), 0::int8 FROM integration_schema"};
+static const struct pg_statement select_versions = {
+    "integration_versions",
+    "SELECT coalesce(max(version), 0), coalesce(max(addition), 0) FROM integration_schema"};
+
+/* The newest migration that a program must know to work with the tables; later ones only add to
+ * them, so that hosts can be upgraded one after another, and back. */
+enum { LEAST_KNOWN = 2 };
 
 static enum pg_schema of_status(const struct pg *pg, enum pg_status status)
 {
@@ -25,11 +35,20 @@ static enum pg_schema of_status(const struct pg *pg, enum pg_status status)
     return PG_SCHEMA_LOST;
 }
 
-static enum pg_schema compare(uint64_t version)
+/* Gets the newest migration applied, and the newest one that must be known. */
+static enum pg_status ask_versions(struct pg *pg, bool has_additions, uint64_t deadline_ns,
+                                   uint64_t *version, uint64_t *least)
 {
-    if (version > pg_migrations_len)
-        return PG_SCHEMA_NEWER;
-    return version < pg_migrations_len ? PG_SCHEMA_OLD : PG_SCHEMA_READY;
+    PGresult *result;
+    enum pg_status status = pg_query(pg, has_additions ? &select_versions : &select_version, NULL,
+                                     0, deadline_ns, &result);
+    if (status != PG_OK)
+        return status;
+    uint64_t addition = pg_get_number(result, 0, 1);
+    *least = pg_get_number(result, 0, 0);
+    *version = addition > *least ? addition : *least;
+    PQclear(result);
+    return PG_OK;
 }
 
 enum pg_schema pg_schema_look(struct pg *pg, uint64_t *version, uint64_t deadline_ns)
@@ -41,27 +60,33 @@ enum pg_schema pg_schema_look(struct pg *pg, uint64_t *version, uint64_t deadlin
         return of_status(pg, status);
     bool there = pg_get_number(result, 0, 0) != 0;
     bool utf8 = pg_get_number(result, 0, 1) != 0;
+    bool has_additions = pg_get_number(result, 0, 2) != 0;
     PQclear(result);
     if (!utf8)
         return PG_SCHEMA_ENCODING;
     if (!there)
         return PG_SCHEMA_OLD;
-    status = pg_query(pg, &select_version, NULL, 0, deadline_ns, &result);
+    uint64_t least = 0;
+    status = ask_versions(pg, has_additions, deadline_ns, version, &least);
     if (status != PG_OK)
         return of_status(pg, status);
-    *version = pg_get_number(result, 0, 0);
-    PQclear(result);
-    return compare(*version);
+    if (least > pg_migrations_len)
+        return PG_SCHEMA_NEWER;
+    return *version < pg_migrations_len ? PG_SCHEMA_OLD : PG_SCHEMA_READY;
 }
 
 static enum pg_status apply(struct pg *pg, size_t index, uint64_t deadline_ns)
 {
-    char sql[120];
+    char sql[160];
     enum pg_status status = pg_run(pg, pg_migrations[index].text, deadline_ns);
     if (status != PG_OK)
         return status;
     snprintf(sql, sizeof sql,
-             "INSERT INTO integration_schema (version, applied_at) VALUES (%zu, now())", index + 1);
+             index < LEAST_KNOWN
+                 ? "INSERT INTO integration_schema (version, applied_at) VALUES (%zu, now())"
+                 : "UPDATE integration_schema SET addition = %zu"
+                   " WHERE version = (SELECT max(version) FROM integration_schema)",
+             index + 1);
     LOG(LOG_INFO, "the database's schema is brought up to date",
         LOG_TEXT("migration", pg_migrations[index].name));
     return pg_run(pg, sql, deadline_ns);

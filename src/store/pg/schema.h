@@ -14,14 +14,14 @@ extern const size_t pg_migrations_len;
 enum pg_schema {
     PG_SCHEMA_READY,
     PG_SCHEMA_OLD,       /* lacks migrations, perhaps all of them */
-    PG_SCHEMA_NEWER,     /* created by a newer version of this program */
+    PG_SCHEMA_NEWER,     /* of a newer version of this program, and unusable without it */
     PG_SCHEMA_ENCODING,  /* not UTF-8, so it cannot store all characters */
     PG_SCHEMA_FORBIDDEN, /* our role lacks privileges */
     PG_SCHEMA_REFUSED,
     PG_SCHEMA_LOST
 };
 
-/* Determines the schema version of the database. */
+/* Determines the schema of the database: *version is the newest migration applied. */
 enum pg_schema pg_schema_look(struct pg *pg, uint64_t *version, uint64_t deadline_ns);
 
 /* Applies missing migrations in one transaction. An advisory lock makes concurrent calls safe.

@@ -27,8 +27,8 @@ enum standing {
 static enum standing apply_if_next(struct store_session *session, const struct replica_change *made,
                                    uint64_t deadline_ns)
 {
-    struct documents_mark mark;
-    if (documents_get_mark(&session->reader, &mark) != STORE_OK)
+    struct store_version mark;
+    if (documents_get_version(&session->reader, &mark) != STORE_OK)
         return STANDING_OVERTAKEN;
     if (mark.revision >= made->revision)
         return mark.revision == made->revision && mark.tag == made->tag ? STANDING_APPLIED
@@ -95,17 +95,18 @@ static void wait_for_replica(struct store_session *session, const struct replica
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
 
-/* Ensures that the host's replica has the change, so that reads after the answer see it. Gives the
- * connection back. */
+/* Ensures that the host's replica has the change, so that reads after the answer see it; a process
+ * that reads from the database leaves that to the follower. Gives the connection back. */
 static void bring_replica(struct store_session *session, struct pg_pooled *pooled,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     const struct store_options *options = &session->store->shared.options;
     uint64_t made_us = clock_wall_us();
-    bool has = (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+    bool has = options->alone ||
+               (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
                catch_up(session, &pooled->pg, options->database.timeout_ms);
     pg_backend_give(session, pooled);
-    if (!has && !options->alone)
+    if (!has)
         wait_for_replica(session, made, made_us, deadline_ns);
 }
 
@@ -123,13 +124,13 @@ static enum store_status resolve(struct store_session *session, struct pg_pooled
 
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch)
 {
-    struct documents_mark before = {0};
+    struct store_version before = {0};
     struct pg_outcome outcome;
     uint64_t tag = pg_change_tag();
     struct pg_pooled *pooled = pg_backend_take(session, batch->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    (void)documents_get_mark(&session->reader, &before);
+    (void)documents_get_version(&session->reader, &before);
     pg_change_make(&pooled->pg, batch, tag, &outcome);
     enum store_status status = outcome.status;
     if (outcome.asked != PG_OK)
