@@ -102,6 +102,7 @@ static void prepare_signals(void)
     const int signals[] = {SIGTERM, SIGINT, WORKER_END};
     sigset_t all;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* see base/mapping.h */
     sigprocmask(SIG_SETMASK, &all, NULL);
     for (size_t i = 0; i < ARRAY_LEN(signals); i++)
         signal(signals[i], SIG_DFL);

@@ -29,6 +29,8 @@ static const char usage[] =
     "       integration-service probe [--ready]        ask the running service how it is\n"
     "       integration-service export [FILE]          write all integrations, as JSON lines\n"
     "       integration-service import [FILE]          read them from JSON lines, all or none\n"
+    "       integration-service backup [FILE]          the same as export\n"
+    "       integration-service restore [FILE]         hold what a backup holds, nothing else\n"
     "       integration-service --version | --help\n";
 
 static int print_help(const char *argument)
@@ -145,8 +147,11 @@ static int complain(const char *error)
     return EXIT_FAILURE;
 }
 
+typedef bool transfer_in(const struct config *config, const struct store_backend *backend, FILE *in,
+                         FILE *messages, char *error);
+
 /* `path` NULL: standard input. */
-static int import(const char *path)
+static int read_in(const char *path, transfer_in *transfer)
 {
     struct config config;
     char error[TRANSFER_ERROR_SIZE] = "";
@@ -158,10 +163,20 @@ static int import(const char *path)
         snprintf(error, sizeof error, "cannot read %s: %s", path, strerror(errno));
         return complain(error);
     }
-    bool imported = transfer_import(&config, service_backend(&config), in, stderr, error);
+    bool done = transfer(&config, service_backend(&config), in, stderr, error);
     if (in != stdin)
         fclose(in);
-    return imported ? EXIT_SUCCESS : complain(error);
+    return done ? EXIT_SUCCESS : complain(error);
+}
+
+static int import(const char *path)
+{
+    return read_in(path, transfer_import);
+}
+
+static int restore(const char *path)
+{
+    return read_in(path, transfer_restore);
 }
 
 /* `path` NULL: standard output. */
@@ -200,6 +215,7 @@ static const struct command {
 } commands[] = {
     {"serve", NULL, false, serve},       {"serve", "--with-nginx", false, serve},
     {"export", NULL, true, export},      {"import", NULL, true, import},
+    {"backup", NULL, true, export},      {"restore", NULL, true, restore},
     {"migrate", NULL, false, migrate},   {"probe", NULL, false, probe},
     {"probe", "--ready", false, probe},  {"check-config", NULL, false, check_config},
     {"--help", NULL, false, print_help}, {"--version", NULL, false, print_version},

@@ -15,7 +15,8 @@
 #include "server/parking.h"
 
 enum {
-    EVENTS = 64,              /* fetched from epoll at a time */
+    EVENTS = 64, /* fetched from epoll at a time */
+    STORE_WATCH_MS = 1000,
     CPU_COUNT_MS = 100,       /* minimum interval between updates of the CPU time */
     COLLECTED_MAX = 64 << 20, /* bytes of requests that are arriving, but for one of the longest */
     STUCK_CHECK_MS = 1000, /* interval between checks for stuck requests, if any are incomplete */
@@ -234,6 +235,16 @@ static void count_cpu(struct worker *worker, uint64_t now_ns)
     metrics_count_cpu(&worker->poller.session.slot);
 }
 
+/* Looks whether the store is what it was: a file can be shortened, removed or replaced under us. */
+static void watch_store(struct worker *worker, uint64_t now_ns)
+{
+    struct store_stats stats;
+    if (now_ns - worker->store_seen_ns < STORE_WATCH_MS * NS_PER_MS)
+        return;
+    worker->store_seen_ns = now_ns;
+    (void)service_stats(&worker->poller.session.service, &stats); /* marks a broken store */
+}
+
 static void drain_if_broken(struct worker *worker)
 {
     if (!atomic_load(&worker->app.service.broken) || worker_is_draining(worker))
@@ -252,6 +263,7 @@ void poller_run(struct worker *worker)
         int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker));
         now_ns = clock_steady_ns();
         count_cpu(worker, now_ns);
+        watch_store(worker, now_ns);
         log_hold();
         for (int i = 0; i < len; i++)
             handle_event(worker, &events[i]);

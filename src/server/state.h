@@ -69,6 +69,7 @@ struct worker {
     size_t partial;   /* number of connections with an incomplete request */
     uint64_t drain_until_ns;
     uint64_t cpu_counted_ns;
+    uint64_t store_seen_ns;
     uint64_t stuck_checked_ns;
     unsigned char look[FASTCGI_LOOK_SIZE];
 };

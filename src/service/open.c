@@ -119,6 +119,13 @@ bool service_follow(const struct config *config, const struct store_backend *bac
     return backend->follow(&options, &told, error, error_size);
 }
 
+bool service_set_aside(const struct config *config, const struct store_backend *backend,
+                       char *message, size_t message_size)
+{
+    const struct store_options options = options_of(config, SERVICE_ALONE);
+    return backend->set_aside(&options, message, message_size);
+}
+
 enum store_migration service_migrate(const struct config *config, char *error, size_t error_size)
 {
     const struct store_options options = options_of(config, SERVICE_ALONE);

@@ -97,7 +97,10 @@ enum store_status service_ready(struct service_session *session,
 
 enum store_status service_stats(struct service_session *session, struct store_stats *stats)
 {
-    return session->service->backend->stats(session->store, stats);
+    enum store_status status = session->service->backend->stats(session->store, stats);
+    if (status == STORE_BROKEN)
+        atomic_store(&session->service->broken, true);
+    return status;
 }
 
 bool service_replicates(const struct service *service)

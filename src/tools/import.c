@@ -11,7 +11,7 @@ enum {
     TOGETHER_BYTES = 4 << 20
 };
 
-static bool read_all(FILE *in, struct buffer *text, char *error)
+bool transfer_read(FILE *in, struct buffer *text, char *error)
 {
     size_t got;
     do {
@@ -90,7 +90,7 @@ bool transfer_import(const struct config *config, const struct store_backend *ba
     struct arena arena = {0};
     struct buffer text = {0};
     struct transfer_list list = {0};
-    bool imported = read_all(in, &text, error) &&
+    bool imported = transfer_read(in, &text, error) &&
                     transfer_parse(&arena, buffer_str(&text), &list, error) &&
                     put_all(config, backend, &list, messages, error);
     transfer_release(&list);

@@ -20,6 +20,7 @@ struct reading {
     struct str text;
     struct transfer_list *list;
     struct place *places; /* of each change */
+    size_t places_cap;
     char *error;
 };
 
@@ -46,31 +47,41 @@ static bool explain(struct reading *reading, size_t line, const struct fault *fa
                          step->name.data, (int)message.len, message.data);
 }
 
-/* Makes room for one more. */
-static bool grow(struct reading *reading)
+bool transfer_add(struct transfer_list *list, const struct store_change *change)
 {
-    struct transfer_list *list = reading->list;
-    size_t cap = list->cap == 0 ? 64 : list->cap * 2;
-    struct store_change *changes = realloc(list->changes, cap * sizeof *changes);
-    if (changes != NULL)
+    if (list->len == list->cap) {
+        size_t cap = list->cap == 0 ? 64 : list->cap * 2;
+        struct store_change *changes = realloc(list->changes, cap * sizeof *changes);
+        if (changes == NULL)
+            return false;
         list->changes = changes;
-    struct place *places = changes == NULL ? NULL : realloc(reading->places, cap * sizeof *places);
-    if (places == NULL)
-        return TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
-    reading->places = places;
-    list->cap = cap;
+        list->cap = cap;
+    }
+    list->changes[list->len++] = *change;
+    return true;
+}
+
+/* Notes on which line a change stands. */
+static bool add_place(struct reading *reading, struct str id, size_t line)
+{
+    size_t len = reading->list->len;
+    if (reading->places == NULL || len == reading->places_cap) {
+        size_t cap = len == 0 ? 64 : len * 2;
+        struct place *places = realloc(reading->places, cap * sizeof *places);
+        if (places == NULL)
+            return false;
+        reading->places = places;
+        reading->places_cap = cap;
+    }
+    reading->places[len] = (struct place){id, line};
     return true;
 }
 
 static bool add(struct reading *reading, size_t line, const struct integration *integration)
 {
-    struct transfer_list *list = reading->list;
-    if ((reading->places == NULL || list->len == list->cap) && !grow(reading))
-        return false;
-    reading->places[list->len] = (struct place){integration->id, line};
-    list->changes[list->len++] =
-        (struct store_change){STORE_PUT, integration->id, integration->document, {0}};
-    return true;
+    const struct store_change change = {STORE_PUT, integration->id, integration->document, {0}};
+    return (add_place(reading, integration->id, line) && transfer_add(reading->list, &change)) ||
+           TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
 }
 
 /* The canonical format of mongoexport wraps numbers: {"$numberInt":"5"}. */

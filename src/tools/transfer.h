@@ -11,6 +11,7 @@
 #include <stdio.h>
 
 #include "base/arena.h"
+#include "base/buffer.h"
 #include "core/config.h"
 #include "store/store.h"
 
@@ -30,7 +31,12 @@ struct transfer_list {
  * does not quote values. */
 MUST_CHECK bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list,
                                char *error);
+/* Adds a change. Returns false if memory is lacking. */
+MUST_CHECK bool transfer_add(struct transfer_list *list, const struct store_change *change);
 void transfer_release(struct transfer_list *list);
+
+/* Reads all of `in`, and puts a NUL behind it. */
+MUST_CHECK bool transfer_read(FILE *in, struct buffer *text, char *error);
 
 /* Writes everything in `in` to the store, or nothing; existing ids are replaced. With a database it
  * is written in parts, so that other hosts need not wait, and a failure may leave the first of them
@@ -38,6 +44,11 @@ void transfer_release(struct transfer_list *list);
  * success prints a summary to `messages`. Progress is shown there if it is a terminal. */
 MUST_CHECK bool transfer_import(const struct config *config, const struct store_backend *backend,
                                 FILE *in, FILE *messages, char *error);
+
+/* Makes the store hold what is in `in`, and nothing else, in that order. A store that cannot be
+ * opened or read is put aside first. Otherwise like transfer_import. */
+MUST_CHECK bool transfer_restore(const struct config *config, const struct store_backend *backend,
+                                 FILE *in, FILE *messages, char *error);
 
 /* Writes all integrations to the file `path`, which appears only once it is complete, or to `out`
  * if `path` is NULL. Otherwise like transfer_import. */

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/lock.h"
+#include "base/mapping.h"
 #include "core/metrics/layout.h"
 
 /* Change the number whenever struct area changes. */
@@ -105,6 +106,19 @@ static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
     return false;
 }
 
+/* As many as a service uses, but for the largest; what others count is lost until they restart. */
+enum { SLOTS_HEALED = 256 };
+
+/* Somebody emptied the file: the counts begin anew. */
+static bool heal(void *context)
+{
+    const struct metrics *metrics = context;
+    struct area_header header = {.shape = metrics->shape, .slots_used = SLOTS_HEALED};
+    memcpy(header.magic, magic, sizeof magic);
+    return ftruncate(metrics->fd, (off_t)size_with(metrics, AREA_SLOTS)) == 0 &&
+           pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header;
+}
+
 static bool map_area(struct metrics *metrics)
 {
     void *area = mmap(NULL, size_with(metrics, AREA_SLOTS), PROT_READ | PROT_WRITE, MAP_SHARED,
@@ -116,6 +130,7 @@ static bool map_area(struct metrics *metrics)
         return false;
     }
     metrics->area = area;
+    mapping_guard(area, size_with(metrics, AREA_SLOTS), heal, metrics);
     return true;
 }
 
@@ -129,7 +144,8 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
     }
     metrics->labels = labels;
     metrics->slot_len = layout_len(labels);
-    if (open_area(metrics, path, layout_shape(labels)) && map_area(metrics))
+    metrics->shape = layout_shape(labels);
+    if (open_area(metrics, path, metrics->shape) && map_area(metrics))
         return metrics;
     snprintf(error, error_size, "cannot open the metrics file %s: %s", path, strerror(errno));
     free(metrics);
@@ -138,6 +154,7 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
 
 void metrics_close(struct metrics *metrics)
 {
+    mapping_release(metrics->area);
     munmap(metrics->area, size_with(metrics, AREA_SLOTS));
     close(metrics->fd);
     free(metrics);

@@ -59,6 +59,7 @@ struct metrics {
     const struct metrics_labels *labels;
     int fd;
     size_t slot_len; /* number of values */
+    uint64_t shape;  /* of the file */
     struct area *area;
     bool claimed;                 /* this process has an entry, or has found none */
     struct area_process *process; /* NULL: none */

@@ -29,6 +29,7 @@ static bool block_signals(struct supervisor *supervisor)
     sigset_t all;
     sigset_t wanted;
     sigfillset(&all);
+    sigdelset(&all, SIGBUS); /* see base/mapping.h */
     sigprocmask(SIG_SETMASK, &all, NULL);
     /* An ignored signal would never arrive; a shell starts background jobs with SIGINT ignored. */
     const int signals[] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2, SIGCHLD, WORKER_END};

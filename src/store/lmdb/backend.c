@@ -37,6 +37,16 @@ static struct store *lmdb_open(const struct store_options *options, char *error,
     return NULL;
 }
 
+static bool lmdb_set_aside(const struct store_options *options, char *message, size_t message_size)
+{
+    char path[PATH_SIZE];
+    int length = snprintf(path, sizeof path, "%s/store", options->directory);
+    if (length > 0 && (size_t)length < sizeof path)
+        return environment_set_aside(path, message, message_size);
+    snprintf(message, message_size, "STATE_DIR: the path is too long");
+    return false;
+}
+
 static void lmdb_close(struct store *store)
 {
     environment_close(&store->environment);
@@ -165,6 +175,7 @@ static enum store_status lmdb_change(struct store_session *session, struct store
 const struct store_backend store_lmdb = {
     .name = "lmdb",
     .open = lmdb_open,
+    .set_aside = lmdb_set_aside,
     .close = lmdb_close,
     .session_open = lmdb_session_open,
     .session_close = lmdb_session_close,

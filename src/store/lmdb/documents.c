@@ -180,6 +180,8 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     struct environment_meta meta;
     MDB_stat pages;
     MDB_envinfo info;
+    if (!environment_is_whole(environment))
+        return STORE_BROKEN;
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
@@ -236,6 +238,10 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
     readers_check(environment);
+    if (!environment_is_whole(environment)) {
+        turn_give(&environment->turn);
+        return STORE_BROKEN;
+    }
     code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
     if (code == MDB_SUCCESS) {
         code = read_state(change);
@@ -265,6 +271,7 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
         return status;
     }
     int code = mdb_txn_commit(change->txn);
+    environment_fill(environment);
     turn_give(&environment->turn);
     event_signal(&environment->turn.page->commits, EVENT_ANY);
     return environment_status(environment, code, "committing");

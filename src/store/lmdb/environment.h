@@ -18,10 +18,13 @@
 #include "store/lmdb/turn.h"
 #include "store/store.h"
 
+enum { ENVIRONMENT_PATH_SIZE = 512 };
+
 struct environment {
     MDB_env *env;
     bool replica;
-    struct turn turn; /* the right to write */
+    char file[ENVIRONMENT_PATH_SIZE]; /* data.mdb */
+    struct turn turn;                 /* the right to write */
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;
@@ -39,12 +42,23 @@ struct environment_options {
     bool replica;
 };
 
-/* Opens the environment in the directory `path`, creating it if it does not exist. On failure
- * returns false with a message in `error`, and there is nothing to close. */
+/* Opens the environment in the directory `path`, creating it if there has never been one: a file
+ * beside the directory (`path` and ".made") says that there was. A replica that cannot be used is
+ * made anew. On failure returns false with a message in `error`, and there is nothing to close. */
 MUST_CHECK bool environment_open(struct environment *environment, const char *path,
                                  const struct environment_options *options, char *error,
                                  size_t error_size);
+/* Renames the directory `path`, so that the next environment_open creates one. Writes to `message`
+ * how, or returns false, and why not. */
+MUST_CHECK bool environment_set_aside(const char *path, char *message, size_t message_size);
 void environment_close(struct environment *environment);
+
+/* Whether the file that is mapped is the one in the directory, and as long as its content. If not,
+ * logs what is wrong, once in a process: the environment must be closed. */
+MUST_CHECK bool environment_is_whole(const struct environment *environment);
+
+/* Makes the file as long as its content, after a commit; the caller has the turn. */
+void environment_fill(const struct environment *environment);
 
 /* Both return LMDB error codes; MDB_INVALID: the environment is not ours. */
 MUST_CHECK int environment_read_meta(struct environment *environment, MDB_txn *txn,

@@ -9,12 +9,20 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/mapping.h"
 #include "core/log.h"
 
 enum {
     TRY_AGAIN_MS = 10,
     WAIT_MAX_MS = 20000 /* even for a caller without a deadline */
 };
+
+/* What the page says is soon said again. */
+static bool heal(void *context)
+{
+    const struct turn *turn = context;
+    return ftruncate(turn->fd, sizeof *turn->page) == 0;
+}
 
 static int map(struct turn *turn)
 {
@@ -27,6 +35,7 @@ static int map(struct turn *turn)
     if (page == MAP_FAILED)
         return errno;
     turn->page = page;
+    mapping_guard(page, sizeof *turn->page, heal, turn);
     return 0;
 }
 
@@ -45,6 +54,7 @@ int turn_open(struct turn *turn, const char *path)
 
 void turn_close(struct turn *turn)
 {
+    mapping_release(turn->page);
     munmap(turn->page, sizeof *turn->page);
     close(turn->fd);
     pthread_mutex_destroy(&turn->lock);

@@ -25,6 +25,7 @@ struct turn_page {
     _Atomic uint64_t checked_ns;    /* when readers were last checked (steady clock) */
     _Atomic uint64_t oldest_reader; /* the oldest transaction that was then being read */
     _Atomic uint64_t oldest_ns;     /* since when it has been the oldest (steady clock) */
+    _Atomic uint64_t file;          /* inode of the data.mdb that lock.mdb is about; 0: unknown */
 };
 
 struct turn {

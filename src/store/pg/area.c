@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "base/mapping.h"
 
 enum { FORMAT = 2 };
 
@@ -18,6 +20,16 @@ enum { FORMAT = 2 };
 #define WANTED_NS 50000000ULL
 
 static const char other_format[] = "it is of another version";
+
+/* What it says is soon said again, but for the counts. */
+static bool heal(void *context)
+{
+    static const uint64_t format = FORMAT;
+    const struct pg_area *area = context;
+    return ftruncate(area->fd, sizeof *area->shared) == 0 &&
+           pwrite(area->fd, &format, sizeof format, offsetof(struct pg_shared, format)) ==
+               (ssize_t)sizeof format;
+}
 
 /* Maps the open file. Returns NULL, or an error message. */
 static const char *map(struct pg_area *area)
@@ -32,6 +44,7 @@ static const char *map(struct pg_area *area)
     if (shared == MAP_FAILED)
         return strerror(errno);
     area->shared = shared;
+    mapping_guard(shared, sizeof *area->shared, heal, area);
     uint64_t format = 0;
     if (!atomic_compare_exchange_strong(&area->shared->format, &format, FORMAT) && format != FORMAT)
         return other_format;
@@ -64,8 +77,10 @@ bool pg_area_open(struct pg_area *area, const char *path, size_t places, char *e
 
 void pg_area_close(struct pg_area *area)
 {
-    if (area->shared != NULL)
+    if (area->shared != NULL) {
+        mapping_release(area->shared);
         munmap(area->shared, sizeof *area->shared);
+    }
     close(area->fd);
 }
 

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""Files of STATE_DIR that somebody shortens, empties, removes or replaces, and the way back."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from postgres import Postgres
+from service import PATIENCE, PROGRAM, Client, Service, integration, wait_for
+from test_load import in_threads, join
+
+COUNT = 200
+
+
+def run_program(service, *words, **options):
+    return subprocess.run([PROGRAM, *words], text=True, capture_output=True, timeout=60 * PATIENCE,
+                          env={"PATH": os.environ["PATH"], **service.environment,
+                               "STATE_DIR": service.state_dir}, **options)
+
+
+def fill(service, count=COUNT):
+    lines = "".join(json.dumps(integration(f"i{n}", settings={"pad": "x" * 900})) + "\n"
+                    for n in range(count))
+    result = run_program(service, "import", input=lines)
+    assert result.returncode == 0, result
+
+
+def halve(path):
+    os.truncate(path, os.path.getsize(path) // 2)
+
+
+def change(service, name="after"):
+    return service.request("PUT", "/integrations/i0", integration("i0", name=name))
+
+
+def end_as_it_may(service):
+    """A worker whose store broke ends with an error, perhaps while the service stops."""
+    service.stop = lambda *_: (service.process.terminate(), service.process.wait(30))
+
+
+class Damage(unittest.TestCase):
+    def data(self, service):
+        return os.path.join(service.state_dir, "store", "data.mdb")
+
+    def refuses_to_start(self, directory):
+        service = Service(directory, nginx=False)
+        with self.assertRaises(AssertionError) as raised:
+            service.start()
+        self.assertEqual(service.process.returncode, 1)
+        self.assertIn("restore a backup", str(raised.exception))
+
+    def damaged(self, damage, said):
+        """Changes are refused, readiness fails and one line says why; then it does not start, until
+        a backup has been restored."""
+        with tempfile.TemporaryDirectory() as directory:
+            backup = os.path.join(directory, "backup")
+            with Service(directory, expect_exit=None) as service:
+                service.client = lambda: Client(service.port, 60)
+                end_as_it_may(service)
+                fill(service)
+                self.assertEqual(run_program(service, "export", backup).returncode, 0)
+                self.assertEqual(service.request("GET", "/readiness").status, 200)
+                damage(self.data(service))
+                join(*in_threads(4, lambda _: self.assertGreaterEqual(change(service).status, 500)))
+                self.assertGreaterEqual(service.request("GET", "/readiness").status, 500)
+                wait_for("the line", lambda: said in service.stderr())
+            self.refuses_to_start(directory)
+            result = run_program(service, "restore", backup)
+            self.assertEqual(result.returncode, 0, result)
+            self.assertIn(f"restored {COUNT} integrations", result.stderr)
+            with Service(directory) as service:
+                self.assertEqual(len(service.request("GET", "/integrations").json), COUNT)
+                self.assertEqual(service.request("GET", "/integrations/i7").json["settings"],
+                                 {"pad": "x" * 900})
+                self.assertEqual(change(service).status, 200)
+
+    def test_a_file_cut_in_half(self):
+        self.damaged(halve, "shorter")
+
+    def test_a_file_that_was_emptied(self):
+        self.damaged(lambda path: os.truncate(path, 0), "missing or empty")
+
+    def test_a_store_that_was_removed(self):
+        self.damaged(lambda path: shutil.rmtree(os.path.dirname(path)), "missing or empty")
+
+    def test_a_file_that_was_replaced(self):
+        """A copy moved over it: no change is acknowledged that is not in it."""
+        with Service() as service:
+            end_as_it_may(service)
+            fill(service)
+            with open(self.data(service), "rb") as file, \
+                    open(self.data(service) + ".copy", "wb") as copy:
+                shutil.copyfileobj(file, copy)
+            self.assertEqual(change(service, "lost").status, 200)
+            os.rename(self.data(service) + ".copy", self.data(service))
+            wait_for("the copy to be served",
+                     lambda: change(service).status == 200, 30)
+            self.assertIn("was replaced", service.stderr())
+            wait_for("what was acknowledged", lambda: service.request(
+                "GET", "/integrations/i0").json.get("name") == "after")
+            service.stop()
+            service.start()
+            self.assertEqual(service.request("GET", "/integrations/i0").json["name"], "after")
+
+    def test_restore_under_a_running_service(self):
+        with Service() as service, tempfile.TemporaryDirectory() as directory:
+            backup = os.path.join(directory, "backup")
+            fill(service, 3)
+            run_program(service, "export", backup)
+            tag = service.request("GET", "/integrations").headers["ETag"]
+            service.request("DELETE", "/integrations/i1")
+            service.request("POST", "/integrations", integration("new"))
+            before = service.request("GET", "/integrations").headers["ETag"]
+            self.assertEqual(run_program(service, "restore", backup).returncode, 0)
+            answer = service.request("GET", "/integrations")
+            self.assertEqual([item["id"] for item in answer.json], ["i0", "i1", "i2"])
+            revisions = [int(t.strip('"').split("-")[0]) for t in (tag, before,
+                                                                   answer.headers["ETag"])]
+            self.assertEqual(revisions, sorted(set(revisions)), "no revision comes again")
+            for bad in "", "{", '{"id":"x"}', '[{"id":"x","name":"","description":""},5]':
+                if bad:
+                    self.assertEqual(run_program(service, "restore", input=bad).returncode, 1)
+            self.assertEqual(len(service.request("GET", "/integrations").json), 3)
+
+    def test_emptied_metrics(self):
+        """The counts begin anew; the service goes on."""
+        with Service() as service:
+            for name in "metrics", os.path.join("store", "turn"):
+                pids = service.worker_pids()
+                os.truncate(os.path.join(service.state_dir, name), 0)
+                for _ in range(50):
+                    self.assertEqual(service.request("GET", "/integrations").status, 200)
+                    self.assertEqual(service.request("GET", "/metrics").status, 200)
+                self.assertEqual(service.request("POST", "/integrations",
+                                                 integration(name)).status, 201)
+                self.assertEqual(service.worker_pids(), pids)
+            self.assertGreater(service.metrics()[
+                'http_requests_total{method="GET",endpoint="/integrations",http_status="200"}'], 40)
+
+
+class Replica(unittest.TestCase):
+    """A replica can be made anew from the database, whatever became of it."""
+
+    def test_a_replica_that_cannot_be_used(self):
+        def garbage(path):
+            with open(path, "r+b") as file:
+                file.write(b"Z" * 8192)
+
+        with Postgres() as server, Service(DATABASE_URL=server.url) as service:
+            end_as_it_may(service)
+            fill(service)
+            path = os.path.join(service.state_dir, "replica", "data.mdb")
+            for damage in (halve, garbage, lambda path: os.truncate(path, 0), os.unlink,
+                           lambda path: shutil.rmtree(os.path.dirname(path))):
+                with self.subTest(damage=damage):
+                    wait_for("the replica", lambda: service.request(
+                        "GET", "/integrations/i7").status == 200, 30)
+                    damage(path)
+                    wait_for("a change", lambda: change(service).status == 200, 30)
+                    wait_for("the replica to be made anew", lambda: service.request(
+                        "GET", "/integrations/i7").status == 200 and len(service.request(
+                            "GET", "/integrations").json) == COUNT, 30)
+
+
+if __name__ == "__main__":
+    unittest.main()
