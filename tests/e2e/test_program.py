@@ -382,8 +382,8 @@ class Lifetime(unittest.TestCase):
             os.unlink(service.program)
             with open(service.program, "w", encoding="utf-8") as file:
                 file.write(f"""#!/bin/sh
-                    if [ "$1" = serve ]; then mv "$STATE_DIR/store" "$STATE_DIR/kept"
-                        : >"$STATE_DIR/store"; fi
+                    if [ "$1" = serve ]; then mv "$STATE_DIR/store/turn" "$STATE_DIR/kept"
+                        mkdir "$STATE_DIR/store/turn"; fi
                     exec "{os.path.abspath(PROGRAM)}" "$@"
                     """)
             os.chmod(service.program, 0o755)

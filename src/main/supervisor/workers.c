@@ -162,7 +162,8 @@ enum children_verdict workers_bury(struct supervisor *supervisor, struct child *
     bool done = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_DONE;
     bool unusable = WIFEXITED(status) && WEXITSTATUS(status) == WORKER_UNUSABLE;
     if (children_bury(supervisor, child, status, "worker ended", "worker"))
-        return supervisor->ending.phase == PHASE_ENDING && !done ? CHILDREN_CUT_OFF : CHILDREN_FINE;
+        return supervisor->ending.phase == PHASE_ENDING && !done && !unusable ? CHILDREN_CUT_OFF
+                                                                              : CHILDREN_FINE;
     if (unusable && !supervisor->workers.were_ready)
         return CHILDREN_UNUSABLE;
     count_death(&supervisor->workers, served);
