@@ -6,7 +6,7 @@ ARG BASE=debian:bookworm-slim
 FROM $BASE AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends \
     gcc libc6-dev make autoconf automake pkg-config xz-utils \
-    libfcgi-dev libjson-c-dev liblmdb-dev libpq-dev libsystemd-dev python3 python3-yaml npm
+    libfcgi-dev libjson-c-dev liblmdb-dev libxxhash-dev libpq-dev libsystemd-dev python3 python3-yaml npm
 
 # The source tarball, as it is released …
 FROM tools AS dist

@@ -59,6 +59,7 @@ static const struct {
     [STORE_FULL] = {507, STR_INIT("store full")},
     [STORE_AWAY] = {503, STR_INIT("db not ready")},
     [STORE_UNKNOWN] = {503, STR_INIT("db not ready")},
+    [STORE_DAMAGED] = {500, STR_INIT("Internal Server Error")},
     [STORE_BROKEN] = {500, STR_INIT("Internal Server Error")},
 };
 

@@ -13,7 +13,7 @@ const char *const service_operation_names[SERVICE_OPERATIONS] = {[SERVICE_GET] =
 const char *const service_outcome_names[] = {
     [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
     [STORE_CHANGED] = "changed", [STORE_FULL] = "full",           [STORE_AWAY] = "away",
-    [STORE_UNKNOWN] = "unknown", [STORE_BROKEN] = "broken"};
+    [STORE_UNKNOWN] = "unknown", [STORE_DAMAGED] = "damaged",     [STORE_BROKEN] = "broken"};
 const size_t service_outcomes_len = ARRAY_LEN(service_outcome_names);
 
 /* Runs after each operation: counts it, and marks a store that failed as broken. */

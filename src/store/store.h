@@ -27,6 +27,7 @@ enum store_status {
     STORE_FULL,      /* size limit reached or disk full: nothing was changed, reads still work */
     STORE_AWAY,      /* try again later; nothing was changed */
     STORE_UNKNOWN,   /* the connection to the database was lost: the changes may have been made */
+    STORE_DAMAGED,   /* a document is not what was written: the disk or the memory changed it */
     STORE_BROKEN     /* the store itself failed; the back-end has logged it */
 };
 
@@ -205,8 +206,8 @@ struct store_backend {
     struct store_session *(*session_open)(struct store *store);
     void (*session_close)(struct store_session *session);
 
-    /* The operations below may also fail with STORE_AWAY (reads: only with a database) and
-     * STORE_BROKEN.
+    /* The operations below may also fail with STORE_AWAY (reads: only with a database),
+     * STORE_DAMAGED and STORE_BROKEN.
      *
      * Appends the document with this id to `out`, and stores the rest of the record in *record:
      * STORE_OK, STORE_NOT_FOUND. */

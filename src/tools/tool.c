@@ -42,6 +42,9 @@ const char *tool_explain(enum store_status status)
         return "the store did not take it in time: see the lines before";
     case STORE_UNKNOWN:
         return "the connection to the database was lost while it made the next";
+    case STORE_DAMAGED:
+        return "an integration in the store is damaged: restore a backup (integration-service "
+               "restore FILE)";
     case STORE_OK:
     case STORE_NOT_FOUND:
     case STORE_EXISTS:

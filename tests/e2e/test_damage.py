@@ -3,6 +3,7 @@
 
 import json
 import os
+import random
 import shutil
 import subprocess
 import tempfile
@@ -124,6 +125,48 @@ class Damage(unittest.TestCase):
                 if bad:
                     self.assertEqual(run_program(service, "restore", input=bad).returncode, 1)
             self.assertEqual(len(service.request("GET", "/integrations").json), 3)
+
+    def test_flipped_bits(self):
+        """No export of a damaged store holds other bytes than were written, and no read."""
+        generator = random.Random(12)
+        with tempfile.TemporaryDirectory() as directory:
+            service = Service(directory)
+            os.makedirs(service.state_dir)
+            fill(service, 40)
+            with open(self.data(service), "rb") as file:
+                whole = file.read()
+            before = run_program(service, "export").stdout
+            outcomes = {"same": 0, "refused": 0}
+            for _ in range(int(60 / PATIENCE)):
+                at = generator.randrange(8192, len(whole))
+                damaged = bytearray(whole)
+                damaged[at] ^= 1 << generator.randrange(8)
+                with open(self.data(service), "r+b") as file:
+                    file.write(damaged)
+                result = run_program(service, "export")
+                if result.returncode == 0:
+                    self.assertEqual(result.stdout, before, f"byte {at}")
+                    outcomes["same"] += 1
+                else:
+                    self.assertNotEqual(result.stderr, "")
+                    outcomes["refused"] += 1
+            self.assertGreater(outcomes["refused"], 10, outcomes)
+
+            at = whole.index(b'"id":"i7"') + 40  # in the document of i7
+            damaged = bytearray(whole)
+            damaged[at] ^= 1
+            with open(self.data(service), "r+b") as file:
+                file.write(damaged)
+            with Service(directory) as service:
+                self.assertEqual(service.request("GET", "/integrations/i7").status, 500)
+                self.assertEqual(service.request("GET", "/integrations/i8").status, 200)
+                self.assertIn("is damaged", service.stderr())
+                self.assertEqual(service.request("GET", "/integrations").status, 500)
+                self.assertEqual(service.request("PUT", "/integrations/i8",
+                                                 integration("i8")).status, 200)
+                result = run_program(service, "export")
+                self.assertEqual(result.returncode, 1)
+                self.assertIn("damaged", result.stderr)
 
     def test_emptied_metrics(self):
         """The counts begin anew; the service goes on."""

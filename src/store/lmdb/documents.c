@@ -4,7 +4,10 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
+#include "core/log.h"
 #include "store/lmdb/readers.h"
+#include "store/lmdb/sums.h"
 
 /* Header in front of each stored document. */
 struct record {
@@ -12,6 +15,9 @@ struct record {
     uint64_t created_us;
     uint64_t updated_us;
 };
+
+/* Besides LMDB's error codes: a document is not what was written. */
+enum { DAMAGED = -1, SAY_AGAIN_MS = 1000 };
 
 static MDB_val id_key(struct str id)
 {
@@ -37,18 +43,62 @@ void documents_reader_close(struct documents_reader *reader)
     mdb_txn_abort(reader->txn);
 }
 
-static struct store_record record_of(MDB_val key, MDB_val value)
+/* Says that a document is damaged, once in a while, and forgets a replica. */
+static int report_damage(const struct environment *environment, uint64_t sequence)
+{
+    static _Atomic uint64_t said_ns;
+    uint64_t now_ns = clock_steady_ns();
+    uint64_t before_ns = atomic_load(&said_ns);
+    if ((before_ns == 0 || now_ns - before_ns > SAY_AGAIN_MS * NS_PER_MS) &&
+        atomic_compare_exchange_strong(&said_ns, &before_ns, now_ns))
+        LOG(LOG_CRITICAL, "a stored integration is damaged: restore a backup, and look at the disk",
+            LOG_NUMBER("sequence", (int64_t)sequence));
+    if (!environment->replica)
+        return DAMAGED;
+    environment_forget(environment);
+    return MDB_CORRUPTED;
+}
+
+/* Reads what is stored under a sequence number. Returns an LMDB error code, or DAMAGED. */
+static int read_record(const struct environment *environment, MDB_txn *txn, MDB_val key,
+                       MDB_val value, struct store_record *record)
 {
     struct record head;
-    struct store_record record;
+    uint64_t sequence = 0;
+    if (key.mv_size == sizeof sequence)
+        memcpy(&sequence, key.mv_data, sizeof sequence);
+    if (value.mv_size < sizeof head || !sums_agree(environment, txn, sequence, value))
+        return report_damage(environment, sequence);
     memcpy(&head, value.mv_data, sizeof head);
-    memcpy(&record.sequence, key.mv_data, sizeof record.sequence);
-    record.revision = head.revision;
-    record.created_us = head.created_us;
-    record.updated_us = head.updated_us;
-    record.document =
-        (struct str){(const char *)value.mv_data + sizeof head, value.mv_size - sizeof head};
-    return record;
+    *record = (struct store_record){
+        .sequence = sequence,
+        .revision = head.revision,
+        .created_us = head.created_us,
+        .updated_us = head.updated_us,
+        .document = {(const char *)value.mv_data + sizeof head, value.mv_size - sizeof head}};
+    return MDB_SUCCESS;
+}
+
+/* Finds a document by its id. Returns an LMDB error code, or DAMAGED. */
+static int find_record(const struct environment *environment, MDB_txn *txn, struct str id,
+                       struct store_record *record)
+{
+    MDB_val key = id_key(id);
+    MDB_val sequence;
+    MDB_val value;
+    int code = mdb_get(txn, environment->ids, &key, &sequence);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = mdb_get(txn, environment->documents, &sequence, &value);
+    if (code == MDB_NOTFOUND)
+        return report_damage(environment, 0);
+    return code == MDB_SUCCESS ? read_record(environment, txn, sequence, value, record) : code;
+}
+
+static enum store_status status_of(const struct environment *environment, int code,
+                                   const char *doing)
+{
+    return code == DAMAGED ? STORE_DAMAGED : environment_status(environment, code, doing);
 }
 
 static int read_revision(struct documents_reader *reader, uint64_t *revision)
@@ -74,26 +124,20 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
                                 struct buffer *out)
 {
     struct environment *environment = reader->environment;
-    MDB_val key = id_key(id);
-    MDB_val sequence;
-    MDB_val value;
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading");
     if (with_revision)
         code = read_revision(reader, &read->version.revision);
     if (code == MDB_SUCCESS)
-        code = mdb_get(reader->txn, environment->ids, &key, &sequence);
-    if (code == MDB_SUCCESS)
-        code = mdb_get(reader->txn, environment->documents, &sequence, &value);
+        code = find_record(environment, reader->txn, id, record);
     if (code == MDB_SUCCESS) {
-        *record = record_of(sequence, value);
         if (!store_version_equal(store_record_version(record), read->known))
             buffer_append_str(out, record->document);
         record->document = (struct str){NULL, 0}; /* not valid after the transaction */
     }
     mdb_txn_reset(reader->txn);
-    return environment_status(environment, code, "reading");
+    return status_of(environment, code, "reading");
 }
 
 /* Visits all documents after read->after. */
@@ -109,8 +153,9 @@ static int visit_all(struct documents_reader *reader, const struct store_read *r
         return code;
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (code == MDB_SUCCESS) {
-        struct store_record record = record_of(key, value);
-        if (!visit(context, &record))
+        struct store_record record;
+        code = read_record(reader->environment, reader->txn, key, value, &record);
+        if (code != MDB_SUCCESS || !visit(context, &record))
             break;
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
     }
@@ -151,10 +196,11 @@ static int visit_some(struct documents_reader *reader, const struct store_read *
         last = sequences[i];
         key = environment_value(&last, sizeof last);
         code = mdb_get(reader->txn, reader->environment->documents, &key, &value);
-        if (code == MDB_SUCCESS) {
-            struct store_record record = record_of(key, value);
+        struct store_record record;
+        if (code == MDB_SUCCESS)
+            code = read_record(reader->environment, reader->txn, key, value, &record);
+        if (code == MDB_SUCCESS)
             more = visit(context, &record);
-        }
     }
     return code;
 }
@@ -171,7 +217,7 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
         code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
                                  : visit_all(reader, read, visit, context);
     mdb_txn_reset(reader->txn);
-    return environment_status(environment, code, "listing");
+    return status_of(environment, code, "listing");
 }
 
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats)
@@ -222,6 +268,9 @@ static int read_state(struct documents_change *change)
         return code;
     code =
         environment_read_version(change->environment, change->txn, &change->meta, &change->before);
+    if (code == MDB_SUCCESS && !change->environment->replica &&
+        change->before.tag == ENVIRONMENT_TAG_UNKNOWN)
+        code = sums_rebuild(change->environment, change->txn);
     if (code != MDB_NOTFOUND)
         return code;
     change->before.tag = 0;
@@ -280,16 +329,8 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
 enum store_status documents_find(struct documents_change *change, struct str id,
                                  struct store_record *record)
 {
-    struct environment *environment = change->environment;
-    MDB_val key = id_key(id);
-    MDB_val sequence;
-    MDB_val value;
-    int code = mdb_get(change->txn, environment->ids, &key, &sequence);
-    if (code == MDB_SUCCESS)
-        code = mdb_get(change->txn, environment->documents, &sequence, &value);
-    if (code == MDB_SUCCESS)
-        *record = record_of(sequence, value);
-    return environment_status(environment, code, "looking for an id");
+    return status_of(change->environment, find_record(change->environment, change->txn, id, record),
+                     "looking for an id");
 }
 
 static int put_document(struct documents_change *change, const struct store_record *record)
@@ -301,6 +342,7 @@ static int put_document(struct documents_change *change, const struct store_reco
     if (code == MDB_SUCCESS) {
         memcpy(value.mv_data, &head, sizeof head);
         memcpy((char *)value.mv_data + sizeof head, record->document.data, record->document.len);
+        code = sums_put(change->txn, change->environment->sums, record->sequence, value);
     }
     return code;
 }
@@ -324,6 +366,8 @@ enum store_status documents_remove(struct documents_change *change, struct str i
     int code = mdb_del(change->txn, change->environment->ids, &key, NULL);
     if (code == MDB_SUCCESS)
         code = mdb_del(change->txn, change->environment->documents, &place, NULL);
+    if (code == MDB_SUCCESS)
+        code = sums_remove(change->txn, change->environment->sums, sequence);
     return environment_status(change->environment, code, "removing");
 }
 
@@ -332,6 +376,8 @@ enum store_status documents_clear(struct documents_change *change)
     int code = mdb_drop(change->txn, change->environment->ids, 0);
     if (code == MDB_SUCCESS)
         code = mdb_drop(change->txn, change->environment->documents, 0);
+    if (code == MDB_SUCCESS)
+        code = mdb_drop(change->txn, change->environment->sums, 0);
     return environment_status(change->environment, code, "clearing the replica");
 }
 

@@ -20,7 +20,7 @@ enum {
     READERS_MAX = 16384, /* for the sessions of all processes, with the most workers and threads and
                             twice as many during a reload; set by the first process to open the
                             environment */
-    DATABASES = 3,
+    DATABASES = 4,
     OPENING = 1,         /* byte of the turn's file that is locked to make a replica anew */
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
@@ -63,7 +63,7 @@ enum store_status environment_status(const struct environment *environment, int 
     }
 }
 
-int environment_read_meta(struct environment *environment, MDB_txn *txn,
+int environment_read_meta(const struct environment *environment, MDB_txn *txn,
                           struct environment_meta *meta)
 {
     MDB_val key = environment_value(meta_key.data, meta_key.len);
@@ -97,10 +97,9 @@ static MDB_val version_value(const struct environment *environment,
                                 : environment_value(version, sizeof *version);
 }
 
-int environment_read_version(struct environment *environment, MDB_txn *txn,
+int environment_read_version(const struct environment *environment, MDB_txn *txn,
                              const struct environment_meta *meta, struct store_version *version)
 {
-    static const uint64_t unknown_tag = 1;
     struct store_version stored = {.revision = meta->revision};
     MDB_val key = version_key(environment);
     MDB_val value;
@@ -112,7 +111,7 @@ int environment_read_version(struct environment *environment, MDB_txn *txn,
     else if (code == MDB_SUCCESS)
         return MDB_INVALID;
     bool known = code == MDB_SUCCESS && stored.revision == meta->revision;
-    *version = (struct store_version){meta->revision, known ? stored.tag : unknown_tag};
+    *version = (struct store_version){meta->revision, known ? stored.tag : ENVIRONMENT_TAG_UNKNOWN};
     return code == MDB_NOTFOUND && !environment->replica ? MDB_SUCCESS : code;
 }
 
@@ -142,6 +141,8 @@ static int open_databases(struct environment *environment, MDB_txn *txn)
         code = mdb_dbi_open(txn, "ids", MDB_CREATE, &environment->ids);
     if (code == MDB_SUCCESS)
         code = mdb_dbi_open(txn, "documents", MDB_CREATE | MDB_INTEGERKEY, &environment->documents);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "sums", MDB_CREATE | MDB_INTEGERKEY, &environment->sums);
     return code;
 }
 
@@ -274,6 +275,7 @@ static bool open_existing(struct environment *environment)
         mdb_dbi_open(txn, "meta", 0, &environment->meta) == MDB_SUCCESS &&
         mdb_dbi_open(txn, "ids", 0, &environment->ids) == MDB_SUCCESS &&
         mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &environment->documents) == MDB_SUCCESS &&
+        mdb_dbi_open(txn, "sums", MDB_INTEGERKEY, &environment->sums) == MDB_SUCCESS &&
         environment_read_meta(environment, txn, &meta) == MDB_SUCCESS && meta.format == FORMAT;
     if (opened)
         return mdb_txn_commit(txn) == MDB_SUCCESS; /* keeps the database handles */
@@ -403,6 +405,11 @@ static const char *open_environment(struct environment *environment, const char 
     mdb_reader_check(environment->env, &dead);
     wrong = prepare(environment);
     return wrong == NULL && !options->replica ? mark_made(environment) : wrong;
+}
+
+void environment_forget(const struct environment *environment)
+{
+    unlink(environment->file); /* every process sees that, and opens it again */
 }
 
 bool environment_set_aside(const char *path, char *message, size_t message_size)

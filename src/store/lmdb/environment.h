@@ -9,7 +9,8 @@
  *              last change. Not in a replica:
  *              "replica" -> the tag of the revision in the database
  *   ids        id -> sequence number
- *   documents  sequence number -> a header and the document, so a list is a single scan */
+ *   documents  sequence number -> a header and the document, so a list is a single scan
+ *   sums       sequence number -> a checksum of that (store/lmdb/sums.h) */
 #ifndef STORE_LMDB_ENVIRONMENT_H
 #define STORE_LMDB_ENVIRONMENT_H
 
@@ -28,6 +29,7 @@ struct environment {
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;
+    MDB_dbi sums;
 };
 
 struct environment_meta {
@@ -57,18 +59,24 @@ void environment_close(struct environment *environment);
  * logs what is wrong, once in a process: the environment must be closed. */
 MUST_CHECK bool environment_is_whole(const struct environment *environment);
 
+/* Forgets a replica whose content is wrong: when it is opened again, it is made anew. */
+void environment_forget(const struct environment *environment);
+
 /* Makes the file as long as its content, after a commit; the caller has the turn. */
 void environment_fill(const struct environment *environment);
 
 /* Both return LMDB error codes; MDB_INVALID: the environment is not ours. */
-MUST_CHECK int environment_read_meta(struct environment *environment, MDB_txn *txn,
+MUST_CHECK int environment_read_meta(const struct environment *environment, MDB_txn *txn,
                                      struct environment_meta *meta);
 MUST_CHECK int environment_write_meta(struct environment *environment, MDB_txn *txn,
                                       struct environment_meta *meta);
 
+/* The tag of a version that another program has made, which did not say its tag. */
+enum { ENVIRONMENT_TAG_UNKNOWN = 1 };
+
 /* The version of the store, likewise. Reading it from a replica that has never been filled gives
  * MDB_NOTFOUND; `meta` is what was read or will be written. */
-MUST_CHECK int environment_read_version(struct environment *environment, MDB_txn *txn,
+MUST_CHECK int environment_read_version(const struct environment *environment, MDB_txn *txn,
                                         const struct environment_meta *meta,
                                         struct store_version *version);
 MUST_CHECK int environment_write_version(struct environment *environment, MDB_txn *txn,
