@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/directory.h"
 #include "core/log.h"
 #include "main/listener.h"
 #include "server/follower.h"
@@ -157,7 +158,7 @@ int hosted_run(const struct config *config, const struct store_backend *backend)
     if (directory == NULL || directory[0] != '/') {
         log_message(LOG_CRITICAL, "STATE_DIR must be set, to the whole path of a directory outside "
                                   "of the web server's files");
-    } else if (!state_dir_create(config->state_dir, error, sizeof error)) {
+    } else if (!directory_prepare(config->state_dir, "STATE_DIR", error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
         return hosted_by_cgi() ? oneshot_serve(config, backend) : serve(config, backend);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/directory.h"
 #include "server/address.h"
 
 enum { BACKLOG = 4096 /* a shorter queue makes nginx answer 502 when many clients come at once */ };
@@ -38,12 +39,6 @@ static bool lock_file(int fd, const char *path, char *error, size_t error_size)
     return false;
 }
 
-bool state_dir_create(const char *state_dir, char *error, size_t error_size)
-{
-    return mkdir(state_dir, 0750) == 0 || errno == EEXIST ||
-           fail(error, error_size, "cannot create STATE_DIR", state_dir, strerror(errno));
-}
-
 int state_dir_lock(const char *state_dir, char *error, size_t error_size)
 {
     char path[512];
@@ -52,9 +47,9 @@ int state_dir_lock(const char *state_dir, char *error, size_t error_size)
         fail(error, error_size, "STATE_DIR", state_dir, "the path is too long");
         return -1;
     }
-    if (!state_dir_create(state_dir, error, error_size))
+    if (!directory_prepare(state_dir, "STATE_DIR", error, error_size))
         return -1;
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
     if (fd < 0) {
         fail(error, error_size, "cannot write to STATE_DIR:", path, strerror(errno));
         return -1;

@@ -15,11 +15,8 @@
 #include "core/config.h"
 #include "server/address.h"
 
-/* Creates the state directory if it is missing. False with a sentence in `error`. */
-MUST_CHECK bool state_dir_create(const char *state_dir, char *error, size_t error_size);
-
-/* The same, and locks it for this process (fcntl(2): the lock ends with the process). -1 with a
- * sentence in `error`; else a descriptor to keep open. */
+/* Prepares the state directory, and locks it for this process (fcntl(2): the lock ends with the
+ * process). -1 with a sentence in `error`; else a descriptor to keep open. */
 MUST_CHECK int state_dir_lock(const char *state_dir, char *error, size_t error_size);
 
 struct listener {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "tools/tool.h"
 
-#include <errno.h>
-#include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
+
+#include "base/directory.h"
 
 enum { PROGRESS_EVERY = 1000 /* in integrations */ };
 
@@ -13,12 +12,8 @@ bool tool_open(struct tool *tool, const char *name, const struct config *config,
 {
     tool->caller =
         (struct service_caller){.author.actor = str_from(name), .deadline_ns = UINT64_MAX};
-    if (mkdir(config->state_dir, 0750) != 0 && errno != EEXIST) {
-        snprintf(error, error_size, "cannot create STATE_DIR %s: %s", config->state_dir,
-                 strerror(errno));
-        return false;
-    }
-    if (!service_open(&tool->service, config, backend, SERVICE_ALONE, error, error_size))
+    if (!directory_prepare(config->state_dir, "STATE_DIR", error, error_size) ||
+        !service_open(&tool->service, config, backend, SERVICE_ALONE, error, error_size))
         return false;
     if (service_session_open(&tool->service, &tool->session, NULL))
         return true;

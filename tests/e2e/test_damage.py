@@ -184,6 +184,45 @@ class Damage(unittest.TestCase):
                 'http_requests_total{method="GET",endpoint="/integrations",http_status="200"}'], 40)
 
 
+class Trust(unittest.TestCase):
+    """What others may have put into STATE_DIR."""
+
+    def test_a_directory_of_another_user(self):
+        owner = 65534 if os.geteuid() == 0 else None
+        with tempfile.TemporaryDirectory() as directory:
+            service = Service(directory, nginx=False)
+            os.mkdir(service.state_dir)
+            if owner is None:  # an ordinary user sees through a namespace where all else is nobody's
+                service.wrapper = ["unshare", "--user", "--map-user=0"]
+                service.environment["STATE_DIR"] = "/var/tmp"
+            else:
+                os.chown(service.state_dir, owner, owner)
+            with self.assertRaises(AssertionError) as raised:
+                service.start()
+            self.assertIn("belongs to another user", str(raised.exception))
+            if owner is not None:
+                self.assertEqual(run_program(service, "import", input="").returncode, 1)
+
+    def test_links_are_not_followed(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with Service(directory, nginx=False) as service:
+                pass
+            for name in "metrics", "store/turn", "store/data.mdb", "lock", "store.made":
+                path, other = os.path.join(service.state_dir, name), os.path.join(directory, "other")
+                shutil.copy(path, other)
+                before = os.stat(other)
+                os.rename(path, path + ".kept")
+                os.symlink(other, path)
+                refused = Service(directory, nginx=False)
+                with self.assertRaises(AssertionError, msg=name) as raised:
+                    refused.start()
+                self.assertRegex(str(raised.exception), "symbolic link")
+                self.assertEqual(os.stat(other).st_mtime_ns, before.st_mtime_ns, name)
+                os.rename(path + ".kept", path)
+            with Service(directory, nginx=False):
+                pass
+
+
 class Replica(unittest.TestCase):
     """A replica can be made anew from the database, whatever became of it."""
 

@@ -89,7 +89,7 @@ static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
 {
     enum outcome outcome = AREA_REPLACED;
     while (outcome == AREA_REPLACED) {
-        metrics->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+        metrics->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
         if (metrics->fd < 0)
             return false;
         outcome = AREA_BROKEN;

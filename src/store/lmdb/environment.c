@@ -14,6 +14,7 @@
 #include "base/lock.h"
 #include "base/mapping.h"
 #include "core/log.h"
+#include "store/lmdb/file.h"
 
 enum {
     FORMAT = 1,
@@ -123,7 +124,7 @@ int environment_write_version(struct environment *environment, MDB_txn *txn,
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
-/* ---- opening and closing ---- */
+/* ---- its databases ---- */
 
 /* Whether an environment without our "meta" database contains data of another program. */
 static bool holds_anything(MDB_txn *txn)
@@ -174,95 +175,7 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
 }
 
-/* ---- the file ---- */
-
-static const char shortened[] = "data.mdb is shorter than what it holds";
-static const char gone[] = "data.mdb is missing or empty, but there was a store";
-
-/* How many bytes the open file lacks. LMDB itself leaves free pages at the end out. */
-static off_t missing_bytes(const struct environment *environment, const struct stat *status)
-{
-    MDB_envinfo info;
-    MDB_stat pages;
-    mdb_env_info(environment->env, &info);
-    mdb_env_stat(environment->env, &pages);
-    off_t needed = (off_t)((info.me_last_pgno + 1) * pages.ms_psize);
-    return needed > status->st_size ? needed - status->st_size : 0;
-}
-
-/* Returns what is wrong with the file, or NULL. */
-static const char *look_at_file(const struct environment *environment)
-{
-    int fd;
-    struct stat mapped;
-    struct stat named;
-    if (mdb_env_get_fd(environment->env, &fd) != MDB_SUCCESS || fstat(fd, &mapped) != 0)
-        return strerror(errno);
-    if (stat(environment->file, &named) != 0)
-        return "data.mdb was removed while it was in use";
-    if (mapped.st_dev != named.st_dev || mapped.st_ino != named.st_ino)
-        return "data.mdb was replaced while it was in use";
-    return missing_bytes(environment, &mapped) == 0 ? NULL : shortened;
-}
-
-void environment_fill(const struct environment *environment)
-{
-    int fd;
-    struct stat status;
-    if (mdb_env_get_fd(environment->env, &fd) != MDB_SUCCESS || fstat(fd, &status) != 0)
-        return;
-    off_t missing = missing_bytes(environment, &status);
-    if (missing > 0 && ftruncate(fd, status.st_size + missing) != 0)
-        LOG(LOG_ERROR, "the store's file cannot be made as long as what it holds",
-            LOG_TEXT("error", strerror(errno)));
-}
-
-bool environment_is_whole(const struct environment *environment)
-{
-    static atomic_bool said;
-    const char *wrong = look_at_file(environment);
-    if (wrong != NULL && !atomic_exchange(&said, true))
-        LOG(LOG_CRITICAL, "the store's file is not what it was", LOG_TEXT("error", wrong),
-            LOG_TEXT("file", environment->file));
-    return wrong == NULL;
-}
-
-/* The file was cut off, or its disk cannot be read. */
-static void say_lost(void)
-{
-    log_message(LOG_CRITICAL, "the store's file became shorter while it was in use, or its disk "
-                              "cannot be read: this process ends");
-}
-
-static bool marker_path(const struct environment *environment, char path[ENVIRONMENT_PATH_SIZE])
-{
-    size_t len = strlen(environment->file) - strlen("/data.mdb");
-    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s.made", (int)len, environment->file);
-    return length > 0 && length < ENVIRONMENT_PATH_SIZE;
-}
-
-/* Whether there was a store in this place, of which nothing is left. */
-static bool is_gone(const struct environment *environment)
-{
-    char marker[ENVIRONMENT_PATH_SIZE];
-    struct stat status;
-    bool empty = stat(environment->file, &status) != 0 || status.st_size == 0;
-    return empty && marker_path(environment, marker) && access(marker, F_OK) == 0;
-}
-
-static const char *mark_made(const struct environment *environment)
-{
-    char marker[ENVIRONMENT_PATH_SIZE];
-    if (!marker_path(environment, marker))
-        return strerror(ENAMETOOLONG);
-    int fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (fd < 0)
-        return strerror(errno);
-    close(fd);
-    return NULL;
-}
-
-/* ---- opening ---- */
+/* ---- opening and closing ---- */
 
 /* Opens existing databases without waiting for a writer. */
 static bool open_existing(struct environment *environment)
@@ -365,7 +278,7 @@ static const char *prepare_short(struct environment *environment)
     int code = turn_take(&environment->turn, UINT64_MAX);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    const char *wrong = shortened;
+    const char *wrong = file_shortened;
     if (mdb_env_get_fd(environment->env, &fd) == MDB_SUCCESS && fstat(fd, &status) == 0) {
         environment_fill(environment);
         if (open_existing(environment) && can_be_read(environment))
@@ -387,51 +300,26 @@ static const char *open_environment(struct environment *environment, const char 
     mdb_env_set_maxdbs(environment->env, DATABASES);
     mdb_env_set_maxreaders(environment->env, READERS_MAX);
     mdb_env_set_mapsize(environment->env, options->max_bytes);
-    if (!options->replica && is_gone(environment))
-        return gone;
+    if (file_is_link(path, "data.mdb") || file_is_link(path, "lock.mdb"))
+        return "data.mdb or lock.mdb is a symbolic link: put the file itself there";
+    if (!options->replica && file_is_gone(environment))
+        return file_gone;
     code = mdb_env_open(environment->env, path, MDB_NOTLS | (options->replica ? MDB_NOMETASYNC : 0),
                         0660);
     if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
         return "data.mdb is not an LMDB file that this version can read";
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    mapping_watch(say_lost);
-    const char *wrong = look_at_file(environment);
-    if (wrong == shortened)
+    mapping_watch(file_say_lost);
+    const char *wrong = file_look(environment);
+    if (wrong == file_shortened)
         wrong = prepare_short(environment);
     if (wrong != NULL)
         return wrong;
     /* Stale slots of killed readers would keep old pages from being reused. */
     mdb_reader_check(environment->env, &dead);
     wrong = prepare(environment);
-    return wrong == NULL && !options->replica ? mark_made(environment) : wrong;
-}
-
-void environment_forget(const struct environment *environment)
-{
-    unlink(environment->file); /* every process sees that, and opens it again */
-}
-
-bool environment_set_aside(const char *path, char *message, size_t message_size)
-{
-    char aside[ENVIRONMENT_PATH_SIZE];
-    char marker[ENVIRONMENT_PATH_SIZE];
-    int length = snprintf(aside, sizeof aside, "%s.damaged-%" PRIu64, path, clock_wall_us());
-    if (length < 0 || (size_t)length >= sizeof aside) {
-        snprintf(message, message_size, "%s: the path is too long", path);
-        return false;
-    }
-    bool there = rename(path, aside) == 0;
-    snprintf(marker, sizeof marker, "%s.made", path);
-    if ((!there && errno != ENOENT) || (unlink(marker) != 0 && errno != ENOENT)) {
-        snprintf(message, message_size, "cannot put %s aside: %s", path, strerror(errno));
-        return false;
-    }
-    if (there)
-        snprintf(message, message_size, "the files of the store are now in %s", aside);
-    else
-        snprintf(message, message_size, "there was nothing in %s", path);
-    return true;
+    return wrong == NULL && !options->replica ? file_mark_made(environment) : wrong;
 }
 
 void environment_close(struct environment *environment)
@@ -449,55 +337,19 @@ static int open_turn(struct turn *turn, const char *directory)
     return mkdir(directory, 0770) != 0 && errno != EEXIST ? errno : turn_open(turn, path);
 }
 
-/* Forgets a replica that cannot be used: everything is in the database. Whoever else has it open
- * sees that its file was removed. */
-static void discard(const struct environment *environment, const char *path, const char *wrong)
-{
-    char lock[ENVIRONMENT_PATH_SIZE];
-    LOG(LOG_WARNING, "the replica cannot be used, and is made anew", LOG_TEXT("error", wrong));
-    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
-    unlink(environment->file);
-    if (length > 0 && (size_t)length < sizeof lock)
-        unlink(lock);
-}
-
-/* Removes a lock.mdb that is about another data.mdb, which was there before: its transaction
- * numbers would hide what is new. Whoever has that one open can still read it, but not change it.
- */
-static void renew_lock_file(const struct environment *environment, const char *path)
-{
-    char lock[ENVIRONMENT_PATH_SIZE];
-    struct stat status;
-    uint64_t known = atomic_load(&environment->turn.page->file);
-    uint64_t now = stat(environment->file, &status) == 0 ? status.st_ino : 0;
-    if (known == 0 || known == now)
-        return;
-    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
-    if (length > 0 && (size_t)length < sizeof lock)
-        unlink(lock);
-    atomic_store(&environment->turn.page->file, 0);
-}
-
-static void note_file(struct environment *environment)
-{
-    struct stat status;
-    if (stat(environment->file, &status) == 0)
-        atomic_store(&environment->turn.page->file, status.st_ino);
-}
-
 /* Runs with the others kept from doing the same. */
 static const char *open_or_remake(struct environment *environment, const char *path,
                                   const struct environment_options *options)
 {
-    renew_lock_file(environment, path);
+    file_renew_lock(environment, path);
     const char *wrong = open_environment(environment, path, options);
     if (wrong != NULL && options->replica) {
         mdb_env_close(environment->env);
-        discard(environment, path, wrong);
+        file_discard(environment, path, wrong);
         wrong = open_environment(environment, path, options);
     }
     if (wrong == NULL)
-        note_file(environment);
+        file_note(environment);
     return wrong;
 }
 
@@ -522,7 +374,7 @@ bool environment_open(struct environment *environment, const char *path,
     const char *wrong = code == 0 ? open_in_turn(environment, path, options) : strerror(code);
     if (wrong == NULL)
         return true;
-    bool lost = wrong == gone || wrong == shortened;
+    bool lost = wrong == file_gone || wrong == file_shortened;
     snprintf(error, error_size, "cannot open the store in %s: %s%s", path, wrong,
              lost ? ": restore a backup (integration-service restore FILE), or, to begin with an "
                     "empty store, remove the directory and the file of the same name with \".made\""

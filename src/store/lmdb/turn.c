@@ -41,7 +41,7 @@ static int map(struct turn *turn)
 
 int turn_open(struct turn *turn, const char *path)
 {
-    *turn = (struct turn){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660)};
+    *turn = (struct turn){.fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660)};
     if (turn->fd < 0)
         return errno;
     int wrong = map(turn);

@@ -53,7 +53,7 @@ static const char *map(struct pg_area *area)
 
 static const char *open_file(struct pg_area *area, const char *path)
 {
-    area->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0660);
+    area->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0660);
     return area->fd < 0 ? strerror(errno) : map(area);
 }
 

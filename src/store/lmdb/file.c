@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "store/lmdb/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+
+const char file_shortened[] = "data.mdb is shorter than what it holds";
+const char file_gone[] = "data.mdb is missing or empty, but there was a store";
+
+/* How many bytes the open file lacks. LMDB itself leaves free pages at the end out. */
+static off_t missing_bytes(const struct environment *environment, const struct stat *status)
+{
+    MDB_envinfo info;
+    MDB_stat pages;
+    mdb_env_info(environment->env, &info);
+    mdb_env_stat(environment->env, &pages);
+    off_t needed = (off_t)((info.me_last_pgno + 1) * pages.ms_psize);
+    return needed > status->st_size ? needed - status->st_size : 0;
+}
+
+const char *file_look(const struct environment *environment)
+{
+    int fd;
+    struct stat mapped;
+    struct stat named;
+    if (mdb_env_get_fd(environment->env, &fd) != MDB_SUCCESS || fstat(fd, &mapped) != 0)
+        return strerror(errno);
+    if (stat(environment->file, &named) != 0)
+        return "data.mdb was removed while it was in use";
+    if (mapped.st_dev != named.st_dev || mapped.st_ino != named.st_ino)
+        return "data.mdb was replaced while it was in use";
+    return missing_bytes(environment, &mapped) == 0 ? NULL : file_shortened;
+}
+
+void environment_fill(const struct environment *environment)
+{
+    int fd;
+    struct stat status;
+    if (mdb_env_get_fd(environment->env, &fd) != MDB_SUCCESS || fstat(fd, &status) != 0)
+        return;
+    off_t missing = missing_bytes(environment, &status);
+    if (missing > 0 && ftruncate(fd, status.st_size + missing) != 0)
+        LOG(LOG_ERROR, "the store's file cannot be made as long as what it holds",
+            LOG_TEXT("error", strerror(errno)));
+}
+
+bool environment_is_whole(const struct environment *environment)
+{
+    static atomic_bool said;
+    const char *wrong = file_look(environment);
+    if (wrong != NULL && !atomic_exchange(&said, true))
+        LOG(LOG_CRITICAL, "the store's file is not what it was", LOG_TEXT("error", wrong),
+            LOG_TEXT("file", environment->file));
+    return wrong == NULL;
+}
+
+/* The file was cut off, or its disk cannot be read. */
+void file_say_lost(void)
+{
+    log_message(LOG_CRITICAL, "the store's file became shorter while it was in use, or its disk "
+                              "cannot be read: this process ends");
+}
+
+static bool marker_path(const struct environment *environment, char path[ENVIRONMENT_PATH_SIZE])
+{
+    size_t len = strlen(environment->file) - strlen("/data.mdb");
+    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s.made", (int)len, environment->file);
+    return length > 0 && length < ENVIRONMENT_PATH_SIZE;
+}
+
+bool file_is_gone(const struct environment *environment)
+{
+    char marker[ENVIRONMENT_PATH_SIZE];
+    struct stat status;
+    bool empty = stat(environment->file, &status) != 0 || status.st_size == 0;
+    return empty && marker_path(environment, marker) && access(marker, F_OK) == 0;
+}
+
+const char *file_mark_made(const struct environment *environment)
+{
+    char marker[ENVIRONMENT_PATH_SIZE];
+    if (!marker_path(environment, marker))
+        return strerror(ENAMETOOLONG);
+    int fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
+    if (fd < 0)
+        return strerror(errno);
+    close(fd);
+    return NULL;
+}
+
+bool file_is_link(const char *directory, const char *name)
+{
+    char path[ENVIRONMENT_PATH_SIZE];
+    struct stat status;
+    int length = snprintf(path, sizeof path, "%s/%s", directory, name);
+    return length > 0 && (size_t)length < sizeof path && lstat(path, &status) == 0 &&
+           S_ISLNK(status.st_mode);
+}
+
+void file_discard(const struct environment *environment, const char *path, const char *wrong)
+{
+    char lock[ENVIRONMENT_PATH_SIZE];
+    LOG(LOG_WARNING, "the replica cannot be used, and is made anew", LOG_TEXT("error", wrong));
+    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
+    unlink(environment->file);
+    if (length > 0 && (size_t)length < sizeof lock)
+        unlink(lock);
+}
+
+void file_renew_lock(const struct environment *environment, const char *path)
+{
+    char lock[ENVIRONMENT_PATH_SIZE];
+    struct stat status;
+    uint64_t known = atomic_load(&environment->turn.page->file);
+    uint64_t now = stat(environment->file, &status) == 0 ? status.st_ino : 0;
+    if (known == 0 || known == now)
+        return;
+    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
+    if (length > 0 && (size_t)length < sizeof lock)
+        unlink(lock);
+    atomic_store(&environment->turn.page->file, 0);
+}
+
+void file_note(struct environment *environment)
+{
+    struct stat status;
+    if (stat(environment->file, &status) == 0)
+        atomic_store(&environment->turn.page->file, status.st_ino);
+}
+
+void environment_forget(const struct environment *environment)
+{
+    unlink(environment->file); /* every process sees that, and opens it again */
+}
+
+bool environment_set_aside(const char *path, char *message, size_t message_size)
+{
+    char aside[ENVIRONMENT_PATH_SIZE];
+    char marker[ENVIRONMENT_PATH_SIZE];
+    int length = snprintf(aside, sizeof aside, "%s.damaged-%" PRIu64, path, clock_wall_us());
+    if (length < 0 || (size_t)length >= sizeof aside) {
+        snprintf(message, message_size, "%s: the path is too long", path);
+        return false;
+    }
+    bool there = rename(path, aside) == 0;
+    snprintf(marker, sizeof marker, "%s.made", path);
+    if ((!there && errno != ENOENT) || (unlink(marker) != 0 && errno != ENOENT)) {
+        snprintf(message, message_size, "cannot put %s aside: %s", path, strerror(errno));
+        return false;
+    }
+    if (there)
+        snprintf(message, message_size, "the files of the store are now in %s", aside);
+    else
+        snprintf(message, message_size, "there was nothing in %s", path);
+    return true;
+}

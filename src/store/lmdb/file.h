@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The files of an environment as others may find or leave them: shortened, emptied, removed,
+ * replaced, or of another owner's making. Messages are for users. */
+#ifndef STORE_LMDB_FILE_H
+#define STORE_LMDB_FILE_H
+
+#include "store/lmdb/environment.h"
+
+extern const char file_shortened[];
+extern const char file_gone[];
+
+/* What is wrong with the open data.mdb (it is not the one in the directory, or file_shortened), or
+ * NULL. */
+const char *file_look(const struct environment *environment);
+
+/* For mapping_watch. */
+void file_say_lost(void);
+
+/* Whether there was a store in this place, of which nothing is left. */
+bool file_is_gone(const struct environment *environment);
+/* Notes that there is a store. Returns NULL, or what is wrong. */
+const char *file_mark_made(const struct environment *environment);
+
+/* Whether a file of the environment is a link, which would lead LMDB out of the directory. */
+bool file_is_link(const char *directory, const char *name);
+
+/* Removes a lock.mdb that is about another data.mdb, which was there before: its transaction
+ * numbers would hide what is new. Whoever has that one open can still read it, but not change it.
+ */
+void file_renew_lock(const struct environment *environment, const char *path);
+/* Notes which data.mdb lock.mdb is about. */
+void file_note(struct environment *environment);
+
+/* Forgets a replica that cannot be used: everything is in the database. Whoever else has it open
+ * sees that its file was removed. */
+void file_discard(const struct environment *environment, const char *path, const char *wrong);
+
+#endif
