@@ -120,6 +120,8 @@ static void take_outcome(struct batch *batch, enum integration_outcome outcome,
     if (outcome == INTEGRATION_OK) {
         change->id = integration->id;
         change->document = integration->document;
+        if (integration->document.len > batch->call->session->app->config->max_body_bytes)
+            add_fault(batch, "the integration would become too large", "value_error.too_large");
     } else if (outcome != INTEGRATION_INVALID) {
         batch->arena->failed = true; /* parsed before: out of memory */
     }

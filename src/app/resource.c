@@ -113,13 +113,24 @@ static struct integration_rules rules_of(const struct call *call)
         .is_json = http_content_type_is_json(call->request->content_type), .path_id = call->id};
 }
 
+/* Whether the integration could be written back; if not, answers with the error. An escape is
+ * longer than some of what it stands for. */
+static bool has_room(const struct call *call, const struct integration *integration)
+{
+    bool fits = integration->document.len <= call->session->app->config->max_body_bytes;
+    if (!fits)
+        answer_error(call, 413, STR("The integration would become too large"));
+    return fits;
+}
+
 /* Parses the request body as an integration; if it is invalid, answers with the error. */
 static bool read_integration(const struct call *call, struct integration *integration)
 {
     struct integration_rules rules = rules_of(call);
     struct app_session *session = call->session;
     return answer_outcome(call, integration_parse(&session->arena, call->request->body, &rules,
-                                                  integration, &session->faults));
+                                                  integration, &session->faults)) &&
+           has_room(call, integration);
 }
 
 void handle_create(const struct call *call)
@@ -199,11 +210,9 @@ static enum store_status patch_once(const struct call *call, struct arena *scrat
                                                         &rules, &integration, &session->faults));
     if (*answered)
         return STORE_OK;
-    if (integration.document.len > session->app->config->max_body_bytes) {
-        answer_error(call, 413, STR("The integration would become too large"));
-        *answered = true;
+    *answered = !has_room(call, &integration);
+    if (*answered)
         return STORE_OK;
-    }
     struct store_change change = {STORE_REPLACE, integration.id, integration.document, version};
     return write(call, &change, NULL);
 }

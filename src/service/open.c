@@ -53,7 +53,8 @@ static struct store_options options_of(const struct config *config, enum service
                      .connections = config->db_pool_size + config->db_max_overflow,
                      .connections_kept = config->db_pool_size,
                      .processes = count_processes(config, use),
-                     .prepare = config->db_prepared_statements,
+                     .prepare =
+                         config->db_prepared_statements && store_pg_prepares(config->database_url),
                      .timeout_ms = config->db_timeout_ms}};
 }
 

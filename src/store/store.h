@@ -133,6 +133,7 @@ struct store_batch {
      * `found`; NULL: any version. With the tag 0, only the revision counts. */
     const struct store_version *if_store;
     uint64_t deadline_ns; /* steady clock: until then the change is made, or never */
+    bool more;            /* another batch follows at once: a replica need not have this one yet */
 
     /* Set on success: */
     uint64_t revision; /* of the last change */
@@ -239,6 +240,10 @@ extern const struct store_backend store_pg;
  * most the name of a parameter. */
 MUST_CHECK bool store_pg_check(const char *url, struct buffer *ignored, char *error,
                                size_t error_size);
+
+/* Whether statements may be prepared on connections to `url`: not if it asks its Python driver not
+ * to keep any, as one does behind PgBouncer. */
+bool store_pg_prepares(const char *url);
 
 enum store_migration { STORE_MIGRATED, STORE_UP_TO_DATE, STORE_NOT_MIGRATED };
 

@@ -52,6 +52,7 @@ static enum store_status put(struct tool *tool, const struct transfer_list *list
     while (status == STORE_OK && *done < list->len) {
         struct store_batch batch = {.changes = list->changes + *done};
         batch.len = count_together(&tool->service, list, *done);
+        batch.more = *done + batch.len < list->len;
         status = service_change(&tool->session, &tool->caller, &batch);
         if (status == STORE_OK) {
             *done += batch.len;

@@ -762,6 +762,22 @@ class Operation(OnPostgres, unittest.TestCase):
                                              {"If-Match": tag}).status, 204)
             self.assertEqual(theirs("'remove'", "'theirs'", "NULL", "76", "0")[0], "missing")
 
+    def test_a_full_replica_refuses_no_change(self):
+        with self.service(STORE_MAX_BYTES="1M") as service:
+            for n in range(20):
+                began = time.monotonic()
+                answer = service.request("POST", "/integrations", integration(
+                    f"i{n}", settings={"pad": "x" * 100000}))
+                self.assertEqual(answer.status, 201)
+                self.assertLess(time.monotonic() - began, 2 * PATIENCE)
+            self.assertIn("the store is full", service.stderr())
+            self.assertEqual(service.request("GET", "/integrations/i0").status, 200)
+            self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_documents"), "20")
+            self.assertEqual(service.request("GET", "/integrations/i19", None, NO_CACHE).status, 200)
+            self.assertEqual(service.metrics()["integration_database_up"], 1)
+            wait_for("its age to grow",
+                     lambda: service.metrics()["integration_replica_age_seconds"] > 2)
+
     def test_a_role_without_the_right_to_create(self):
         self.postgres.sql("DROP ROLE IF EXISTS plain; CREATE ROLE plain LOGIN PASSWORD 'planted-two'")
         url = f"postgres://plain:planted-two@127.0.0.1:{self.postgres.port}/service"
@@ -909,6 +925,14 @@ default_pool_size = 3
                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **postgres.AS_USER)
             try:
                 url = f"postgresql://service@127.0.0.1:{port}/service"
+                asyncpg = url.replace(":", "+asyncpg:", 1) + "?prepared_statement_cache_size=0"
+                with Service(DATABASE_URL=asyncpg) as service:  # what a Python service says there
+                    wait_for("the database", lambda: service.request("GET", "/readiness").status == 200)
+                    for n in range(20):
+                        self.assertEqual(service.request("POST", "/integrations",
+                                                         integration(f"first-{n}")).status, 201)
+                    self.assertNotIn("prepared", service.stderr())
+                self.postgres.empty()
                 with Service(DATABASE_URL=url, DB_PREPARED_STATEMENTS="off") as service:
                     wait_for("the database", lambda: service.request("GET", "/readiness").status == 200)
 

@@ -513,6 +513,28 @@ Test(api, keeps_patched_integrations_within_the_limit)
     buffer_release(&patch);
 }
 
+/* DEL is written as six characters, so what is stored may be longer than what was sent. */
+Test(api, keeps_nothing_that_could_not_be_written_back)
+{
+    struct buffer body = {0};
+    buffer_append_str(&body, STR("{\"id\":\"a\",\"description\":\"\",\"name\":\""));
+    for (int i = 0; i < 400000; i++)
+        buffer_append_char(&body, '\x7F');
+    buffer_append(&body, "\"}", 3);
+    static const char detail[] = DETAIL("The integration would become too large");
+    EXPECT(413, detail, NULL, TO("POST", "/integrations"), .body = body.data);
+    EXPECT(201, NULL, NULL, TO("POST", "/integrations"), .body = DOCUMENT("a", "1"));
+    EXPECT(413, detail, NULL, TO("PUT", "/integrations/a"), .body = body.data);
+    struct buffer batch = {0};
+    buffer_append_str(&batch, STR("{\"operations\":[{\"op\":\"put\",\"integration\":"));
+    buffer_append(&batch, body.data, body.len - 1);
+    buffer_append(&batch, "}]}", 4);
+    EXPECT(422, NULL, NULL, TO("POST", "/integrations:batch"), .body = batch.data);
+    EXPECT(200, DOCUMENT("a", "1"), NULL, TO("GET", "/integrations/a"));
+    buffer_release(&batch);
+    buffer_release(&body);
+}
+
 /* ---- lists ---- */
 
 static void create(const char *id, const char *name, const char *description, bool status)

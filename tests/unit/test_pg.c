@@ -33,12 +33,16 @@ static const struct {
      "postgresql://u@/app?host=/var/run/postgresql", ""},
     {"postgresql://u@/app?host=%2Fvar%2Frun", "postgresql://u@/app?host=%2Fvar%2Frun", ""},
     {"postgresql+asyncpg://u:p@h/a?ssl=True&prepared_statement_cache_size=0&command_timeout=5",
-     "postgresql://u:p@h/a?sslmode=require", "prepared_statement_cache_size, command_timeout"},
+     "postgresql://u:p@h/a?sslmode=require", "command_timeout"},
     {"postgresql://u:p@h/a?client_encoding=latin1", "postgresql://u:p@h/a", "client_encoding"},
     {"postgresql+asyncpg://u:p@/a?host=a:5432&host=b&target_session_attrs=any",
      "postgresql://u:p@/a?target_session_attrs=any&host=a,b&port=5432,", ""},
     {"postgresql://u@/a?host=a,b&port=1,2", "postgresql://u@/a?port=1,2&host=a,b", ""},
     {"postgresql://[::1]:5432/a?sslmode=disable", "postgresql://[::1]:5432/a?sslmode=disable", ""},
+    {"postgresql://h/a?options=-csearch_path=x+-cwork_mem%3D1",
+     "postgresql://h/a?options=-csearch_path%3Dx%20-cwork_mem%3D1", ""},
+    {"postgresql://u@/a?host=::1", "postgresql://u@/a?host=::1", ""},
+    {"postgresql://u@/a?host=[::1]&password=a+b", "postgresql://u@/a?password=a+b&host=[::1]", ""},
     {"postgresql://h/a?", "postgresql://h/a", ""},
     {"postgresql://h/a?host&sslmode=disable", "postgresql://h/a?sslmode=disable&host=", ""},
     {"postgresql:///", "postgresql:///", ""},
@@ -73,6 +77,15 @@ Test(pg, rewrites_urls)
         buffer_release(&uri);
         buffer_release(&ignored);
     }
+}
+
+Test(pg, prepares_nothing_behind_what_cannot_keep_it)
+{
+    cr_expect(store_pg_prepares("postgresql://h/a"));
+    cr_expect(store_pg_prepares("postgresql://h/a?prepared_statement_cache_size=100"));
+    cr_expect(
+        !store_pg_prepares("postgresql+asyncpg://h/a?ssl=on&prepared_statement_cache_size=0"));
+    cr_expect(!store_pg_prepares("postgresql://u:p?w@h/a?statement_cache_size=0"));
 }
 
 static void expect_host(const struct pg_host *host, const char *name, const char *port)

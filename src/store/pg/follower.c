@@ -136,15 +136,14 @@ static enum replica_status bring_up_to_date(struct follower *follower)
     return status;
 }
 
-/* The same; on failure returns false with the reason in follower->reason. */
+/* The same; if the database cannot be followed returns false, with the reason in follower->reason.
+ */
 static bool catch_up(struct follower *follower)
 {
     switch (bring_up_to_date(follower)) {
     case REPLICA_CURRENT:
+    case REPLICA_UNWRITTEN: /* its reads grow old, but the database takes changes */
         return true;
-    case REPLICA_UNWRITTEN:
-        note(follower, "the replica cannot be written: see the line before");
-        break;
     case REPLICA_BROKEN:
         note(follower, "the replica is broken: see the line before");
         follower->broken = true;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/base.h"
+#include "store/store.h"
 
 /* Parameters that only Python drivers and pools understand, and one that would change what bytes
  * mean: the service speaks UTF-8. */
@@ -72,13 +73,27 @@ static bool refuse_name(struct rewriting *to, struct str name)
     return false;
 }
 
+/* In a query, as SQLAlchemy reads it, "+" is a space; libpq takes it as it is, and refuses a second
+ * "=". A password is more often libpq's. */
+static void append_value(struct rewriting *to, struct str name, struct str value)
+{
+    bool plus_is_space = !str_equal(name, STR("password"));
+    for (size_t i = 0; i < value.len; i++)
+        if (value.data[i] == '=')
+            buffer_append_str(to->uri, STR("%3D"));
+        else if (value.data[i] == '+' && plus_is_space)
+            buffer_append_str(to->uri, STR("%20"));
+        else
+            buffer_append_char(to->uri, value.data[i]);
+}
+
 static void add_parameter(struct rewriting *to, struct str name, struct str value)
 {
     bool first = memchr(to->uri->data, '?', to->uri->len) == NULL;
     buffer_append_char(to->uri, first ? '?' : '&');
     buffer_append_str(to->uri, name);
     buffer_append_char(to->uri, '=');
-    buffer_append_str(to->uri, value);
+    append_value(to, name, value);
 }
 
 static bool add_ssl(struct rewriting *to, struct str value)
@@ -92,6 +107,16 @@ static bool add_ssl(struct rewriting *to, struct str value)
                       "verify-full");
 }
 
+/* Where the port of a host begins, or NULL. An IPv6 address has more than one colon. */
+static const char *find_port(struct str host)
+{
+    const char *colon = host.len == 0 ? NULL : memchr(host.data, ':', host.len);
+    const char *end = host.data + host.len;
+    if (colon != NULL && memchr(colon + 1, ':', (size_t)(end - colon - 1)) != NULL)
+        return NULL;
+    return colon;
+}
+
 /* host=NAME or host=NAME:PORT; a path (directory of a unix socket) has no port. */
 static void add_host(struct rewriting *to, struct str value)
 {
@@ -99,9 +124,7 @@ static void add_host(struct rewriting *to, struct str value)
     bool is_path = str_has_prefix(value, STR("/")) || str_has_prefix(value, STR("%2F")) ||
                    str_has_prefix(value, STR("%2f"));
     bool is_list = memchr(value.data, ',', value.len) != NULL; /* libpq's own syntax */
-    const char *colon = is_path || is_list || value.len == 0 || value.data[0] == '['
-                            ? NULL
-                            : memchr(value.data, ':', value.len);
+    const char *colon = is_path || is_list ? NULL : find_port(value);
     if (colon != NULL) {
         size_t len = (size_t)(colon - value.data);
         port = (struct str){colon + 1, value.len - len - 1};
@@ -141,6 +164,13 @@ static bool libpq_knows(struct str name)
     return known;
 }
 
+/* Whether a parameter asks asyncpg, or SQLAlchemy's use of it, not to keep prepared statements. */
+static bool asks_for_none_prepared(struct str parameter)
+{
+    return str_equal(parameter, STR("prepared_statement_cache_size=0")) ||
+           str_equal(parameter, STR("statement_cache_size=0"));
+}
+
 static bool take_parameter(struct rewriting *to, struct str parameter)
 {
     struct str value = parameter;
@@ -155,6 +185,8 @@ static bool take_parameter(struct rewriting *to, struct str parameter)
         add_host(to, value);
     else if (str_equal(name, STR("timeout")))
         add_parameter(to, STR("connect_timeout"), value);
+    else if (asks_for_none_prepared(parameter))
+        return true; /* see store_pg_prepares */
     else if (is_foreign(name))
         ignore(to, name);
     else if (libpq_knows(name))
@@ -212,6 +244,20 @@ static void split_query(struct str *url, struct str *authority)
     size_t len = query == NULL ? url->len : (size_t)(query - url->data);
     *authority = (struct str){url->data, len};
     *url = query == NULL ? (struct str){NULL, 0} : (struct str){query + 1, url->len - len - 1};
+}
+
+bool store_pg_prepares(const char *url)
+{
+    struct str query = str_from(url);
+    struct str authority;
+    struct str parameter;
+    if (!take_scheme(&query))
+        return true;
+    split_query(&query, &authority);
+    while (str_split(&query, '&', &parameter))
+        if (asks_for_none_prepared(parameter))
+            return false;
+    return true;
 }
 
 bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, char *error,

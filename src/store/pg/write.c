@@ -56,13 +56,14 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     return standing == STANDING_APPLIED;
 }
 
-/* Asks the database for what the replica lacks. */
+/* Asks the database for what the replica lacks. Returns whether that has been tried to the end: it
+ * has it now, or it is full, and to wait is pointless. */
 static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
 {
-    if (pg_replica_catch_up(pg, &session->reader, ms) != REPLICA_CURRENT)
-        return false;
-    event_signal(&shared_of(session)->progress, EVENT_ANY);
-    return true;
+    enum replica_status status = pg_replica_catch_up(pg, &session->reader, ms);
+    if (status == REPLICA_CURRENT)
+        event_signal(&shared_of(session)->progress, EVENT_ANY);
+    return status == REPLICA_CURRENT || status == REPLICA_UNWRITTEN;
 }
 
 /* The same, on another connection. */
@@ -95,18 +96,17 @@ static void wait_for_replica(struct store_session *session, const struct replica
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
 }
 
-/* Ensures that the host's replica has the change, so that reads after the answer see it; a process
- * that reads from the database leaves that to the follower. Gives the connection back. */
+/* Ensures that the host's replica has the change, so that reads after the answer see it. Gives the
+ * connection back. */
 static void bring_replica(struct store_session *session, struct pg_pooled *pooled,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     const struct store_options *options = &session->store->shared.options;
     uint64_t made_us = clock_wall_us();
-    bool has = options->alone ||
-               (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+    bool has = (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
                catch_up(session, &pooled->pg, options->database.timeout_ms);
     pg_backend_give(session, pooled);
-    if (!has)
+    if (!has && !options->alone)
         wait_for_replica(session, made, made_us, deadline_ns);
 }
 
@@ -141,7 +141,10 @@ enum store_status pg_backend_change(struct store_session *session, struct store_
         batch->revision = outcome.made.revision;
         batch->made_us = outcome.made.record.updated_us;
         atomic_fetch_add(&shared_of(session)->commits, 1);
-        bring_replica(session, pooled, &outcome.made, batch->deadline_ns);
+        if (batch->more)
+            pg_backend_give(session, pooled);
+        else
+            bring_replica(session, pooled, &outcome.made, batch->deadline_ns);
     } else if (pooled != NULL) {
         pg_backend_give(session, pooled);
     }
