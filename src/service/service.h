@@ -90,7 +90,7 @@ bool service_is_followed(const struct store_backend *backend);
 MUST_CHECK bool service_follow(const struct config *config, const struct store_backend *backend,
                                const struct service_follow *follow, char *error, size_t error_size);
 
-/* Puts a store that cannot be used out of the way; see set_aside in struct store_backend. */
+/* Puts a damaged store out of the way; see set_aside in struct store_backend. */
 MUST_CHECK bool service_set_aside(const struct config *config, const struct store_backend *backend,
                                   char *message, size_t message_size);
 

@@ -191,9 +191,9 @@ struct store_backend {
      * fork. On failure returns NULL with a message in `error` that says what is wrong and what to
      * do. */
     struct store *(*open)(const struct store_options *options, char *error, size_t error_size);
-    /* Puts a store that cannot be used out of the way, so that the next open() creates one. Writes
-     * to `message` where it is now or, returning false, why not. NULL if the store is not in the
-     * directory. */
+    /* Puts a damaged store out of the way, so that the next open() creates one. Writes to `message`
+     * where it is now or, returning false, why not: one that is whole, or that only this process
+     * cannot open, stays. NULL if the store is not in the directory. */
     bool (*set_aside)(const struct store_options *options, char *message, size_t message_size);
 
     /* Closes the store; all sessions must have been closed. */

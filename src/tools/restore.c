@@ -6,84 +6,89 @@
 #include "tools/tool.h"
 #include "tools/transfer.h"
 
-/* What is in the store, all of which is to be removed. */
-struct present {
+/* The changes that make the store hold something else: first all removals. */
+struct plan {
     struct arena *arena;
     struct transfer_list list;
-    bool readable;
+    bool has_memory;
 };
 
-static bool note_removal(void *context, const struct store_record *record)
+static bool add(struct plan *plan, const struct store_change *change)
 {
-    struct present *present = context;
+    plan->has_memory = transfer_add(&plan->list, change) && !plan->arena->failed;
+    return plan->has_memory;
+}
+
+static bool plan_removal(void *context, const struct store_record *record)
+{
+    struct plan *plan = context;
     struct str values[INTEGRATION_FIELDS];
-    struct str document = arena_copy(present->arena, record->document);
-    struct str id = {NULL, 0};
-    if (document.data != NULL && integration_split(present->arena, document, values))
-        id = json_decode_string(present->arena, values[INTEGRATION_ID]);
-    present->readable =
-        id.data != NULL &&
-        transfer_add(&present->list, &(struct store_change){.operation = STORE_REMOVE, .id = id});
-    return present->readable;
+    struct store_change change = {.operation = STORE_REMOVE};
+    struct str document = arena_copy(plan->arena, record->document);
+    if (document.data != NULL && integration_split(plan->arena, document, values))
+        change.id = json_decode_string(plan->arena, values[INTEGRATION_ID]);
+    return add(plan, &change); /* without an id, it is found to be missing */
 }
 
 /* Removes what is there and creates what is in the list, in one change, so that nobody sees
- * anything between, and no revision is given twice. Returns false if what is there cannot be read.
- */
-static bool replace(struct tool *tool, struct arena *arena, const struct transfer_list *list,
-                    enum store_status *status)
+ * anything between, and no revision is given twice. */
+static enum store_status replace(struct tool *tool, struct arena *arena,
+                                 const struct transfer_list *list, bool *has_memory)
 {
-    struct present present = {.arena = arena, .readable = true};
+    struct plan plan = {.arena = arena, .has_memory = true};
     struct store_read read = {0};
-    *status = service_list(&tool->session, &tool->caller, &read, note_removal, &present);
-    bool readable = *status == STORE_OK && present.readable;
-    for (size_t i = 0; readable && i < list->len; i++) {
+    enum store_status status =
+        service_list(&tool->session, &tool->caller, &read, plan_removal, &plan);
+    for (size_t i = 0; plan.has_memory && i < list->len; i++) {
         struct store_change change = list->changes[i];
         change.operation = STORE_CREATE;
-        readable = transfer_add(&present.list, &change);
+        (void)add(&plan, &change);
     }
-    const struct store_batch batch = {
-        .changes = present.list.changes, .len = present.list.len, .if_store = &read.version};
-    struct store_batch made = batch;
-    if (readable && batch.len > 0)
-        *status = service_change(&tool->session, &tool->caller, &made);
-    transfer_release(&present.list);
-    return readable;
+    struct store_batch batch = {
+        .changes = plan.list.changes, .len = plan.list.len, .if_store = &read.version};
+    if (status == STORE_OK && plan.has_memory && batch.len > 0)
+        status = service_change(&tool->session, &tool->caller, &batch);
+    transfer_release(&plan.list);
+    *has_memory = plan.has_memory;
+    return status;
 }
 
-/* Restores into the store that is there. *unusable: it cannot be opened or read. */
+/* Restores into the store that is there. On failure, *damaged: it may be damaged. */
 static bool restore_into(const struct config *config, const struct store_backend *backend,
-                         struct arena *arena, const struct transfer_list *list, bool *unusable,
+                         struct arena *arena, const struct transfer_list *list, bool *damaged,
                          char *error)
 {
     struct tool tool;
-    enum store_status status = STORE_CHANGED;
-    bool readable = true;
-    *unusable = !tool_open(&tool, "restore", config, backend, error, TRANSFER_ERROR_SIZE);
-    if (*unusable)
+    bool has_memory = true;
+    enum store_status status;
+    *damaged = true;
+    if (!tool_open(&tool, "restore", config, backend, error, TRANSFER_ERROR_SIZE))
         return false;
-    while (readable && status == STORE_CHANGED) /* somebody else changes it */
-        readable = replace(&tool, arena, list, &status);
+    do
+        status = replace(&tool, arena, list, &has_memory);
+    while (status == STORE_CHANGED && has_memory); /* somebody else changes it */
     tool_close(&tool);
-    *unusable = !readable;
-    if (readable && status == STORE_OK)
-        return true;
-    return TRANSFER_FAIL(error, "nothing was restored: %s", tool_explain(status));
+    *damaged = status == STORE_DAMAGED || status == STORE_BROKEN;
+    if (!has_memory)
+        return TRANSFER_FAIL(error, "nothing was restored: no memory for what is in the store");
+    if (status != STORE_OK)
+        return TRANSFER_FAIL(error, "nothing was restored: %s", tool_explain(status));
+    return true;
 }
 
 static bool restore_list(const struct config *config, const struct store_backend *backend,
                          struct arena *arena, const struct transfer_list *list, FILE *messages,
                          char *error)
 {
-    bool unusable;
-    if (!restore_into(config, backend, arena, list, &unusable, error)) {
-        if (!unusable)
+    bool damaged;
+    if (!restore_into(config, backend, arena, list, &damaged, error)) {
+        if (!damaged)
             return false;
         fprintf(messages, "integration-service: %s\n", error);
         if (!service_set_aside(config, backend, error, TRANSFER_ERROR_SIZE))
             return false;
         fprintf(messages, "%s\n", error); /* where it was put */
-        if (!restore_into(config, backend, arena, list, &unusable, error))
+        if (!restore_into(config, backend, arena, list, &damaged, error))
             return false;
     }
     fprintf(messages, "restored %zu integrations\n", list->len);

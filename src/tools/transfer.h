@@ -45,8 +45,8 @@ MUST_CHECK bool transfer_read(FILE *in, struct buffer *text, char *error);
 MUST_CHECK bool transfer_import(const struct config *config, const struct store_backend *backend,
                                 FILE *in, FILE *messages, char *error);
 
-/* Makes the store hold what is in `in`, and nothing else, in that order. A store that cannot be
- * opened or read is put aside first. Otherwise like transfer_import. */
+/* Makes the store hold what is in `in`, and nothing else, in that order. A store that is damaged is
+ * put aside first. Otherwise like transfer_import. */
 MUST_CHECK bool transfer_restore(const struct config *config, const struct store_backend *backend,
                                  FILE *in, FILE *messages, char *error);
 

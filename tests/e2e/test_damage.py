@@ -4,6 +4,7 @@
 import json
 import os
 import random
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -35,6 +36,11 @@ def halve(path):
 
 def change(service, name="after"):
     return service.request("PUT", "/integrations/i0", integration("i0", name=name))
+
+
+def limit_memory():
+    """Too little address space to map the store."""
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
 
 
 def end_as_it_may(service):
@@ -121,10 +127,15 @@ class Damage(unittest.TestCase):
             revisions = [int(t.strip('"').split("-")[0]) for t in (tag, before,
                                                                    answer.headers["ETag"])]
             self.assertEqual(revisions, sorted(set(revisions)), "no revision comes again")
+            whole = os.stat(self.data(service)).st_ino
             for bad in "", "{", '{"id":"x"}', '[{"id":"x","name":"","description":""},5]':
                 if bad:
                     self.assertEqual(run_program(service, "restore", input=bad).returncode, 1)
             self.assertEqual(len(service.request("GET", "/integrations").json), 3)
+            with open(backup, encoding="utf-8") as file:
+                refused = run_program(service, "restore", stdin=file, preexec_fn=limit_memory)
+            self.assertNotEqual(refused.returncode, 0)
+            self.assertEqual(os.stat(self.data(service)).st_ino, whole, "a whole store stays")
 
     def test_flipped_bits(self):
         """No export of a damaged store holds other bytes than were written, and no read."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import statistics
+import struct
 import subprocess
 import tempfile
 import threading
@@ -327,6 +328,21 @@ class Outages(unittest.TestCase):
                 wait_for("readiness to end",
                          lambda: service.request("GET", "/readiness").status == 503, 6)
                 self.assertEqual(service.request("GET", "/integrations").status, 200)
+
+    def test_age_grows_though_the_clock_was_set_back(self):
+        """What was noted by the wall clock then lies in the future."""
+        with Postgres() as server, Service(DATABASE_URL=server.url, WORKERS="1") as service:
+            service.request("POST", "/integrations", integration("a"))
+            server.stop()
+            wait_for("the database to be away",
+                     lambda: service.metrics()["integration_database_up"] == 0)
+            with open(os.path.join(service.state_dir, "database"), "r+b") as file:
+                file.seek(8)
+                file.write(struct.pack("=Q", int((time.time() + 3600) * 1e6)))
+            age = int(service.request("GET", "/integrations/a").headers["Age"])
+            time.sleep(2.5)
+            self.assertGreaterEqual(
+                int(service.request("GET", "/integrations/a").headers["Age"]), age + 2)
 
     def test_a_standby_takes_over(self):
         with Postgres(wal_level="replica", max_wal_senders=4) as primary:

@@ -37,12 +37,40 @@ static struct store *lmdb_open(const struct store_options *options, char *error,
     return NULL;
 }
 
+static bool see(void *context, const struct store_record *record)
+{
+    (void)context;
+    (void)record;
+    return true;
+}
+
+/* Whether a store cannot be opened, or read to its end, because of what is in its files. If it is
+ * not damaged, `message` says what else is wrong with it. */
+static bool is_damaged(const char *path, uint64_t max_bytes, char *message, size_t message_size)
+{
+    struct environment environment;
+    struct environment_options options = {.max_bytes = max_bytes};
+    struct documents_reader reader;
+    struct store_read read = {0};
+    enum store_status status = STORE_OK;
+    if (!environment_open(&environment, path, &options, message, message_size))
+        return environment.damaged;
+    if (documents_reader_open(&environment, &reader)) {
+        status = documents_each(&reader, &read, see, NULL);
+        documents_reader_close(&reader);
+    }
+    environment_close(&environment);
+    snprintf(message, message_size, "the store in %s is not damaged, and stays", path);
+    return status == STORE_DAMAGED || status == STORE_BROKEN;
+}
+
 static bool lmdb_set_aside(const struct store_options *options, char *message, size_t message_size)
 {
     char path[PATH_SIZE];
     int length = snprintf(path, sizeof path, "%s/store", options->directory);
     if (length > 0 && (size_t)length < sizeof path)
-        return environment_set_aside(path, message, message_size);
+        return is_damaged(path, options->max_bytes, message, message_size) &&
+               environment_set_aside(path, message, message_size);
     snprintf(message, message_size, "STATE_DIR: the path is too long");
     return false;
 }

@@ -26,6 +26,11 @@ enum {
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
 
+static const char not_lmdb[] = "data.mdb is not an LMDB file that this version can read";
+
+static const char other_program[] = "it is an LMDB environment of another program";
+static const char newer_format[] = "it was written by a newer version of integration-service";
+
 static const struct str meta_key = STR_INIT("store");
 
 /* LMDB returns EIO after a short write, which a full file system causes. */
@@ -154,7 +159,7 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
     struct environment_meta meta = {.format = FORMAT};
     int code = mdb_dbi_open(txn, "meta", 0, &environment->meta);
     if (code == MDB_NOTFOUND && holds_anything(txn))
-        return "it is an LMDB environment of another program";
+        return other_program;
     if (code == MDB_NOTFOUND) {
         code = open_databases(environment, txn);
         if (code == MDB_SUCCESS)
@@ -167,9 +172,9 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
     if (code == MDB_SUCCESS)
         code = environment_read_meta(environment, txn, &meta);
     if (code == MDB_NOTFOUND || code == MDB_INVALID)
-        return "it is an LMDB environment of another program";
+        return other_program;
     if (code == MDB_SUCCESS && meta.format != FORMAT)
-        return "it was written by a newer version of integration-service";
+        return newer_format;
     if (code == MDB_SUCCESS)
         code = open_databases(environment, txn);
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
@@ -307,7 +312,7 @@ static const char *open_environment(struct environment *environment, const char 
     code = mdb_env_open(environment->env, path, MDB_NOTLS | (options->replica ? MDB_NOMETASYNC : 0),
                         0660);
     if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
-        return "data.mdb is not an LMDB file that this version can read";
+        return not_lmdb;
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
     mapping_watch(file_say_lost);
@@ -337,13 +342,21 @@ static int open_turn(struct turn *turn, const char *directory)
     return mkdir(directory, 0770) != 0 && errno != EEXIST ? errno : turn_open(turn, path);
 }
 
+/* Whether that is wrong with the file itself; anything else may pass. */
+static bool is_damage(const char *wrong)
+{
+    return wrong == file_shortened || wrong == file_gone || wrong == not_lmdb ||
+           wrong == mdb_strerror(MDB_CORRUPTED) || wrong == mdb_strerror(MDB_PAGE_NOTFOUND) ||
+           wrong == mdb_strerror(MDB_INVALID);
+}
+
 /* Runs with the others kept from doing the same. */
 static const char *open_or_remake(struct environment *environment, const char *path,
                                   const struct environment_options *options)
 {
     file_renew_lock(environment, path);
     const char *wrong = open_environment(environment, path, options);
-    if (wrong != NULL && options->replica) {
+    if (options->replica && (is_damage(wrong) || wrong == other_program || wrong == newer_format)) {
         mdb_env_close(environment->env);
         file_discard(environment, path, wrong);
         wrong = open_environment(environment, path, options);
@@ -374,11 +387,12 @@ bool environment_open(struct environment *environment, const char *path,
     const char *wrong = code == 0 ? open_in_turn(environment, path, options) : strerror(code);
     if (wrong == NULL)
         return true;
-    bool lost = wrong == file_gone || wrong == file_shortened;
+    environment->damaged = is_damage(wrong);
     snprintf(error, error_size, "cannot open the store in %s: %s%s", path, wrong,
-             lost ? ": restore a backup (integration-service restore FILE), or, to begin with an "
-                    "empty store, remove the directory and the file of the same name with \".made\""
-                  : "");
+             environment->damaged
+                 ? ": restore a backup (integration-service restore FILE), or, to begin with an "
+                   "empty store, remove the directory and the file of the same name with \".made\""
+                 : "");
     if (code == 0)
         environment_close(environment);
     return false;

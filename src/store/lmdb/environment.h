@@ -23,6 +23,7 @@ enum { ENVIRONMENT_PATH_SIZE = 512 };
 
 struct environment {
     MDB_env *env;
+    bool damaged; /* could not be opened because of what its file holds or lacks */
     bool replica;
     char file[ENVIRONMENT_PATH_SIZE]; /* data.mdb */
     struct turn turn;                 /* the right to write */

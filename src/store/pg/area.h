@@ -38,6 +38,9 @@ struct pg_shared {
     _Atomic uint8_t uses[PG_CONNECTIONS_MAX];
     /* Signalled when the replica has advanced, or complete_us or presence has changed. */
     struct event progress; /* bits: those of the revision that the replica lacks next */
+    /* complete_us by a clock that nobody sets, and since which boot that runs (0: unknown). */
+    _Atomic uint64_t complete_ns;
+    _Atomic uint64_t boot;
 };
 
 struct pg_area {

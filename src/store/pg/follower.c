@@ -124,15 +124,13 @@ static bool was_too_slow(const struct follower *follower, enum replica_status st
 /* Brings the replica up to date with the database, and records when. */
 static enum replica_status bring_up_to_date(struct follower *follower)
 {
-    uint64_t asked_us = clock_wall_us();
+    struct pg_moment asked = pg_moment_now();
     enum replica_status status = pg_replica_catch_up(&follower->pg, &follower->reader,
                                                      follower->store.options.database.timeout_ms);
     if (status == REPLICA_DIVERGED || was_too_slow(follower, status))
         status = copy(follower);
-    if (status == REPLICA_CURRENT) {
-        atomic_store(&follower->store.area.shared->complete_us, asked_us);
-        event_signal(&follower->store.area.shared->progress, EVENT_ANY);
-    }
+    if (status == REPLICA_CURRENT)
+        pg_store_note_complete(&follower->store, &asked);
     return status;
 }
 

@@ -81,12 +81,12 @@ static bool catch_up_anew(struct store_session *session, uint64_t deadline_ns)
 /* Tries again and again, and waits for others meanwhile: the follower, which may be copying the
  * replica, or have a connection although ours broke, and threads that apply earlier changes. */
 static void wait_for_replica(struct store_session *session, const struct replica_change *made,
-                             uint64_t made_us, uint64_t deadline_ns)
+                             const struct pg_moment *moment, uint64_t deadline_ns)
 {
     struct pg_shared *shared = shared_of(session);
     while (clock_steady_ns() < deadline_ns) {
         uint32_t seen = event_count(&shared->progress);
-        if (atomic_load(&shared->complete_us) >= made_us ||
+        if (pg_store_is_complete_since(&session->store->shared, moment) ||
             (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
             catch_up_anew(session, deadline_ns))
             return;
@@ -102,12 +102,12 @@ static void bring_replica(struct store_session *session, struct pg_pooled *poole
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     const struct store_options *options = &session->store->shared.options;
-    uint64_t made_us = clock_wall_us();
+    struct pg_moment moment = pg_moment_now();
     bool has = (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
                catch_up(session, &pooled->pg, options->database.timeout_ms);
     pg_backend_give(session, pooled);
     if (!has && !options->alone)
-        wait_for_replica(session, made, made_us, deadline_ns);
+        wait_for_replica(session, made, &moment, deadline_ns);
 }
 
 /* Determines the outcome of a batch whose connection was lost, on a new connection in *pooled. */
