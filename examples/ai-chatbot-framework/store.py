@@ -18,6 +18,7 @@ from .schemas import Integration, IntegrationUpdate
 _client = httpx.AsyncClient(
     base_url=os.environ.get("INTEGRATION_SERVICE_URL", "http://127.0.0.1:8000"), timeout=5.0
 )
+_TRIES = 10
 
 
 def _path(id: str) -> str:
@@ -46,13 +47,18 @@ async def get_integration(id: str) -> Optional[Integration]:
 async def update_integration(
     id: str, integration: IntegrationUpdate
 ) -> Optional[Integration]:
-    """Set what was sent, and keep what was not."""
-    current = await _client.get(_path(id))
-    if current.status_code == 404:
-        return None
-    current.raise_for_status()
-    changed = {**current.json(), **integration.model_dump(exclude_unset=True), "id": id}
-    return _taken(await _client.put(_path(id), json=changed))
+    """Set what was sent, and keep what was not, whoever else changes it meanwhile."""
+    for _ in range(_TRIES):
+        current = await _client.get(_path(id))
+        if current.status_code == 404:
+            return None
+        current.raise_for_status()
+        changed = {**current.json(), **integration.model_dump(exclude_unset=True), "id": id}
+        unchanged = {"If-Match": current.headers["ETag"]}
+        response = await _client.put(_path(id), json=changed, headers=unchanged)
+        if response.status_code != 412:  # else somebody was faster
+            break
+    return _taken(response)
 
 
 async def ensure_default_integrations():

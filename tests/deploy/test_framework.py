@@ -50,6 +50,13 @@ async def main():
     assert changed.settings == facebook.settings, "what was not sent stays"
     assert await store.get_integration("facebook") == changed
     assert isinstance(changed, Integration)
+    # Two admins change different members at once; neither undoes what the other did.
+    for n in range(20):
+        await asyncio.gather(*(store.update_integration("facebook", IntegrationUpdate(
+            id="facebook", name="F", description="D", **member))
+            for member in ({"status": n % 2 == 0}, {"settings": {"n": n}})))
+        both = await store.get_integration("facebook")
+        assert (both.status, both.settings) == (n % 2 == 0, {"n": n}), (n, both)
     assert await store.update_integration("none", IntegrationUpdate(
         id="none", name="N", description="D")) is None
 
