@@ -23,8 +23,9 @@ void conditions_tell(const struct call *call, struct store_version version, uint
     conditions_append_tag(&tag, version);
     buffer_append_char(&tag, '"');
     http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
-    /* Without it, a cache may use the date to guess a lifetime (RFC 9111, section 4.2.2). */
-    http_response_header(&session->response, STR("Cache-Control"), STR("private, no-cache"));
+    /* It holds secrets, which belong into no cache. */
+    http_response_header(&session->response, STR("Cache-Control"),
+                         STR("private, no-cache, no-store"));
     if (updated_us == 0)
         return;
     /* After the clock was set back, it must not be later than Date (RFC 9110, section 8.8.2.1). */

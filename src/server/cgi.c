@@ -127,8 +127,10 @@ void cgi_put_response(cgi_put *put, void *to, const struct http_response *respon
     put(to, STR(" "));
     put(to, str_from(http_status_reason(response->status)));
     put(to, STR("\r\n"));
-    if (response->content_type.len > 0)
+    if (response->content_type.len > 0) {
         put_header(put, to, STR("Content-Type"), response->content_type);
+        put_header(put, to, STR("X-Content-Type-Options"), STR("nosniff"));
+    }
     for (size_t i = 0; i < response->headers_len; i++)
         put_header(put, to, response->headers[i].name, response->headers[i].value);
     if (response->status != 204 && response->status != 304) { /* RFC 9110, section 8.6 */

@@ -112,7 +112,7 @@ class Apache(Site):
     fcgid = True
     settings = ""
     modules = ["mpm_event", "authn_core", "authz_core", "authz_host", "mime", "rewrite", "alias",
-               "env", "userdir"]
+               "env", "headers", "userdir"]
 
     def spawn(self):
         self.upload()
@@ -301,10 +301,15 @@ class Hosted(unittest.TestCase):
             with kind() as site:
                 self.assertEqual(site.request("GET", "/ui/").status, 404)
                 shutil.copytree(pages, os.path.join(site.site, "ui"))
-                self.assertIn(b"<h1>Integrations</h1>", site.request("GET", "/ui/").body)
+                page = site.request("GET", "/ui/")
+                self.assertIn(b"<h1>Integrations</h1>", page.body)
+                self.assertIn("frame-ancestors 'none'", page.headers["Content-Security-Policy"])
                 self.assertEqual(site.request("GET", "/ui/ui.js").status, 200)
                 self.assertEqual(site.request("GET", "/ui/none").status, 404)
-                self.assertEqual(site.request("GET", "/integrations").json, [])
+                answer = site.request("GET", "/integrations")
+                self.assertEqual((answer.json, answer.headers["X-Content-Type-Options"]),
+                                 ([], "nosniff"))
+                self.assertIn("no-store", answer.headers["Cache-Control"])
 
     def test_settings_are_taken_as_they_stand(self):
         for kind in Apache, ApacheCgi:

@@ -107,10 +107,12 @@ Test(cgi, writes_answers)
     struct http_response response = {.status = 200, .content_type = STR("application/json")};
     http_response_header(&response, STR("ETag"), STR("\"7\""));
     buffer_append_str(&response.body, STR("{}"));
-    expect_answer(&response, "Status: 200 OK\r\nContent-Type: application/json\r\nETag: \"7\"\r\n"
+    expect_answer(&response, "Status: 200 OK\r\nContent-Type: application/json\r\n"
+                             "X-Content-Type-Options: nosniff\r\nETag: \"7\"\r\n"
                              "Content-Length: 2\r\n\r\n{}");
     response.without_body = true;
-    expect_answer(&response, "Status: 200 OK\r\nContent-Type: application/json\r\nETag: \"7\"\r\n"
+    expect_answer(&response, "Status: 200 OK\r\nContent-Type: application/json\r\n"
+                             "X-Content-Type-Options: nosniff\r\nETag: \"7\"\r\n"
                              "Content-Length: 2\r\n\r\n");
     buffer_release(&response.body);
     response = (struct http_response){.status = 204};

@@ -313,6 +313,9 @@ static const char *open_environment(struct environment *environment, const char 
                         0660);
     if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH)
         return not_lmdb;
+    if (code == ENOMEM)
+        return "there is too little address space for it (ulimit -v): set a smaller "
+               "STORE_MAX_BYTES, 1G for example";
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
     mapping_watch(file_say_lost);
