@@ -62,11 +62,45 @@ static bool read_body(struct http_request *request, struct buffer *body, size_t 
     return wanted == 0 || (to_the_end && got == 0);
 }
 
+static void append_path(struct buffer *target, const char *decoded)
+{
+    struct str rest = str_from(decoded);
+    struct str segment;
+    for (bool first = true; str_split(&rest, '/', &segment); first = false) {
+        if (!first)
+            buffer_append_char(target, '/');
+        http_append_segment(target, segment);
+    }
+}
+
+/* REQUEST_URI, which most servers pass, is none of the variables of RFC 3875: without it, it is
+ * made of those of section 4.1. PATH_INFO is decoded, so a slash in an id ends there. */
+static void make_request_uri(void)
+{
+    const char *script = getenv("SCRIPT_NAME");
+    const char *path = getenv("PATH_INFO");
+    const char *query = getenv("QUERY_STRING");
+    struct buffer uri = {0};
+    if (getenv("REQUEST_URI") != NULL)
+        return;
+    append_path(&uri, script == NULL ? "" : script);
+    append_path(&uri, path == NULL ? "" : path);
+    if (query != NULL && *query != '\0') {
+        buffer_append_char(&uri, '?');
+        buffer_append_str(&uri, str_from(query));
+    }
+    buffer_append_char(&uri, '\0');
+    if (!uri.failed)
+        setenv("REQUEST_URI", uri.data, 1);
+    buffer_release(&uri);
+}
+
 static bool answer(struct app_session *session, const struct config *config)
 {
     const struct cgi_place place = {.root = str_from(config->root_path), .by_script = true};
     struct http_request request;
     struct buffer body = {0};
+    make_request_uri();
     cgi_read(environ, &place, &request);
     /* No follower runs between requests, so query the database rather than the replica. */
     if (service_replicates(&session->app->service))

@@ -388,6 +388,25 @@ class Hosted(unittest.TestCase):
         self.directory = tempfile.mkdtemp(prefix="integration-service-")
         self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
 
+    def test_without_request_uri(self):
+        """With the variables of RFC 3875 only."""
+        state = os.path.join(self.directory, "state")
+        script = "/cgi-bin/integration-service.cgi"
+        identity = "a%b c\u00e9"
+        for method, path, query, body, status in (
+                ("POST", "/integrations", "", json.dumps(integration(identity)).encode(), 201),
+                ("GET", "/integrations/" + identity, "fields=id", b"", 200),
+                ("GET", "/integrations/none", "", b"", 404), ("GET", "/health", "", b"", 200)):
+            result = subprocess.run(
+                [PROGRAM], input=body, capture_output=True, check=False,
+                env={"GATEWAY_INTERFACE": "CGI/1.1", "REQUEST_METHOD": method, "SCRIPT_NAME": script,
+                     "PATH_INFO": path, "QUERY_STRING": query, "CONTENT_LENGTH": str(len(body)),
+                     "CONTENT_TYPE": "application/json", "STATE_DIR": state})
+            head, _, answer = result.stdout.partition(b"\r\n\r\n")
+            self.assertTrue(head.startswith(f"Status: {status} ".encode()), result)
+            if query:
+                self.assertEqual(json.loads(answer), {"id": identity})
+
     def test_fifty_processes_at_once(self):
         state = os.path.join(self.directory, "state")
         outcomes = {}
