@@ -219,6 +219,44 @@ class Hosts(OnPostgres, unittest.TestCase):
         self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_schema"), "2")
         self.assertEqual(self.postgres.sql("SELECT revision FROM integration_store"), "2")
 
+    def test_a_host_that_freezes_inside_a_batch_holds_nobody_up(self):
+        """Frozen at many points of batches, for longer than the others may wait."""
+        batch = {"operations": [{"op": "put", "integration": integration(f"i{n}")}
+                                for n in range(300)]}
+        for prepared in "on", "off":
+            with self.service(DB_TIMEOUT="2", DB_PREPARED_STATEMENTS=prepared) as frozen, \
+                    self.service(DB_TIMEOUT="2", DB_PREPARED_STATEMENTS=prepared) as other:
+                frozen.request("POST", "/integrations:batch", {"operations": [
+                    {"op": "create", "integration": integration(f"i{n}")} for n in range(300)]})
+                other.request("POST", "/integrations", integration(f"other-{prepared}"))
+                path, body = f"/integrations/other-{prepared}", integration(f"other-{prepared}")
+                slowest, made = 0, 0
+                for point in range(6):
+                    def send():
+                        with contextlib.suppress(OSError):
+                            frozen.request("POST", "/integrations:batch", batch)
+
+                    threads = in_threads(2, lambda _: send())
+                    time.sleep(0.01 + point * 0.007)
+                    pids = frozen.worker_pids()
+                    for pid in pids:
+                        os.kill(pid, signal.SIGSTOP)
+                    try:
+                        end = time.monotonic() + 2.5
+                        while time.monotonic() < end:
+                            began = time.monotonic()
+                            answer = other.request("PUT", path, body)
+                            slowest = max(slowest, time.monotonic() - began)
+                            self.assertIn(answer.status, (200, 503))
+                            made += answer.status == 200
+                    finally:
+                        for pid in pids:
+                            os.kill(pid, signal.SIGCONT)
+                    join(*threads)
+                self.assertLess(slowest, 2.2 * PATIENCE)
+                self.assertGreater(made, 100)
+            self.postgres.empty()
+
     def test_a_killed_follower_is_replaced(self):
         with self.service() as one, self.service() as other:
             for n in range(3):
