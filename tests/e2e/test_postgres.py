@@ -220,42 +220,42 @@ class Hosts(OnPostgres, unittest.TestCase):
         self.assertEqual(self.postgres.sql("SELECT revision FROM integration_store"), "2")
 
     def test_a_host_that_freezes_inside_a_batch_holds_nobody_up(self):
-        """Frozen at many points of batches, for longer than the others may wait."""
+        """Frozen at some points of batches: the others' changes go on within DB_TIMEOUT."""
         batch = {"operations": [{"op": "put", "integration": integration(f"i{n}")}
-                                for n in range(300)]}
+                                for n in range(1000)]}
         for prepared in "on", "off":
             with self.service(DB_TIMEOUT="2", DB_PREPARED_STATEMENTS=prepared) as frozen, \
                     self.service(DB_TIMEOUT="2", DB_PREPARED_STATEMENTS=prepared) as other:
                 frozen.request("POST", "/integrations:batch", {"operations": [
-                    {"op": "create", "integration": integration(f"i{n}")} for n in range(300)]})
-                other.request("POST", "/integrations", integration(f"other-{prepared}"))
-                path, body = f"/integrations/other-{prepared}", integration(f"other-{prepared}")
-                slowest, made = 0, 0
-                for point in range(6):
-                    def send():
-                        with contextlib.suppress(OSError):
-                            frozen.request("POST", "/integrations:batch", batch)
-
-                    threads = in_threads(2, lambda _: send())
-                    time.sleep(0.01 + point * 0.007)
-                    pids = frozen.worker_pids()
-                    for pid in pids:
-                        os.kill(pid, signal.SIGSTOP)
-                    try:
-                        end = time.monotonic() + 2.5
-                        while time.monotonic() < end:
-                            began = time.monotonic()
-                            answer = other.request("PUT", path, body)
-                            slowest = max(slowest, time.monotonic() - began)
-                            self.assertIn(answer.status, (200, 503))
-                            made += answer.status == 200
-                    finally:
-                        for pid in pids:
-                            os.kill(pid, signal.SIGCONT)
-                    join(*threads)
-                self.assertLess(slowest, 2.2 * PATIENCE)
-                self.assertGreater(made, 100)
+                    {"op": "create", "integration": integration(f"i{n}")} for n in range(1000)]})
+                other.request("POST", "/integrations", integration("other"))
+                for point in range(5):
+                    self.freeze(frozen, batch, other, 0.03 + 0.03 * point)
             self.postgres.empty()
+
+    def freeze(self, frozen, batch, other, after):
+        def send(_):
+            with contextlib.suppress(OSError):
+                frozen.request("POST", "/integrations:batch", batch)
+
+        threads = in_threads(2, send)
+        time.sleep(after)
+        pids = frozen.worker_pids()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            made = began = time.monotonic()
+            longest = 0
+            while time.monotonic() < began + 4:
+                if other.request("PUT", "/integrations/other", integration("other")).status == 200:
+                    longest = max(longest, time.monotonic() - made)
+                    made = time.monotonic()
+            longest = max(longest, time.monotonic() - made)
+        finally:
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+        join(*threads)
+        self.assertLess(longest, 2 * PATIENCE)
 
     def test_a_killed_follower_is_replaced(self):
         with self.service() as one, self.service() as other:
