@@ -23,6 +23,13 @@ static void answer_options(const struct call *call, const struct endpoint *endpo
         http_response_header(response, STR("Accept-Patch"), answer_patch_types);
 }
 
+/* Whether the body is in another form (RFC 9110, section 8.4), gzip for example. */
+static bool is_encoded(const struct http_request *request)
+{
+    return request->content_encoding.len > 0 &&
+           !str_equal_ignore_case(request->content_encoding, STR("identity"));
+}
+
 static void pass(const struct call *call, const struct endpoint *endpoint)
 {
     const struct http_request *request = call->request;
@@ -32,6 +39,9 @@ static void pass(const struct call *call, const struct endpoint *endpoint)
     } else if (operation->handle == NULL) {
         answer_error(call, 405, STR("Method Not Allowed"));
         answer_allow(call, endpoint);
+    } else if (operation->takes_body && is_encoded(request)) {
+        http_response_header(&call->session->response, STR("Accept-Encoding"), STR("identity"));
+        answer_error(call, 415, STR("the body has a Content-Encoding: send it without"));
     } else if (operation->takes_body && request->body_too_large) {
         answer_error(call, 413, STR("Request body too large"));
     } else {

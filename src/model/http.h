@@ -46,6 +46,7 @@ const char *http_status_reason(unsigned status);
 #define HTTP_REQUEST_HEADERS(HEADER)                                                               \
     HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \
     HEADER(cache_control, "Cache-Control", "HTTP_CACHE_CONTROL")                                   \
+    HEADER(content_encoding, "Content-Encoding", "HTTP_CONTENT_ENCODING")                          \
     HEADER(content_type, "Content-Type", "CONTENT_TYPE")                                           \
     HEADER(cors_headers, "Access-Control-Request-Headers", "HTTP_ACCESS_CONTROL_REQUEST_HEADERS")  \
     HEADER(cors_method, "Access-Control-Request-Method", "HTTP_ACCESS_CONTROL_REQUEST_METHOD")     \

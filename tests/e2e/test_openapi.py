@@ -17,6 +17,7 @@ JSON = {"Content-Type": "application/json"}
 FACEBOOK = integration("facebook", status=True, settings={"secret": "x"})
 LARGE = integration("facebook", settings={"pad": "x" * 1048576})
 BAD = integration("facebook", status="perhaps")
+GZIP = {"Content-Encoding": "gzip"}
 STATUSES = [
     (200, "GET", "/integrations", None, {}),
     (200, "GET", "/integrations?limit=1&fields=id,etag&status=true&q=n&id=facebook&after=0", None, {}),
@@ -27,6 +28,7 @@ STATUSES = [
     (400, "POST", "/integrations", FACEBOOK, {}),
     (412, "POST", "/integrations", integration("new"), {"If-Match": '"999999999"'}),
     (413, "POST", "/integrations", LARGE, {}),
+    (415, "POST", "/integrations", integration("new"), GZIP),
     (422, "POST", "/integrations", BAD, {}),
     (200, "GET", "/integrations/facebook", None, {}),
     (304, "GET", "/integrations/facebook", None, {"If-None-Match": "*"}),
@@ -39,6 +41,7 @@ STATUSES = [
     (404, "PUT", "/integrations/none", integration("none"), {}),
     (412, "PUT", "/integrations/facebook", FACEBOOK, {"If-Match": '"999999999"'}),
     (413, "PUT", "/integrations/facebook", LARGE, {}),
+    (415, "PUT", "/integrations/facebook", FACEBOOK, GZIP),
     (422, "PUT", "/integrations/facebook", BAD, {}),
     (200, "PATCH", "/integrations/facebook", {"status": None}, {}),
     (400, "PATCH", "/integrations/facebook", b'"\xff"', JSON),
@@ -55,6 +58,7 @@ STATUSES = [
     (409, "POST", "/integrations:batch", {"operations": [{"op": "delete", "id": "none"}]}, {}),
     (412, "POST", "/integrations:batch", {"operations": []}, {"If-None-Match": "*"}),
     (413, "POST", "/integrations:batch", LARGE, {}),
+    (415, "POST", "/integrations:batch", {"operations": []}, GZIP),
     (422, "POST", "/integrations:batch", {"operations": [{}]}, {}),
     (200, "GET", "/health", None, {}),
     (200, "GET", "/readiness", None, {}),
