@@ -220,7 +220,7 @@ class Trust(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             with Service(directory, nginx=False) as service:
                 pass
-            for name in "metrics", "store/turn", "store/data.mdb", "lock", "store.made":
+            for name in "metrics", "store/turn", "store/data.mdb", "lock":
                 path, other = os.path.join(service.state_dir, name), os.path.join(directory, "other")
                 shutil.copy(path, other)
                 before = os.stat(other)
@@ -258,6 +258,36 @@ class Replica(unittest.TestCase):
                     wait_for("the replica to be made anew", lambda: service.request(
                         "GET", "/integrations/i7").status == 200 and len(service.request(
                             "GET", "/integrations").json) == COUNT, 30)
+
+    @staticmethod
+    def copies(service):
+        return service.metrics().get("integration_replica_copies_total", 0)
+
+    def test_while_nothing_changes(self):
+        """A replica that was removed, and one in which a bit was flipped, with reads only."""
+        def flip(path):
+            with open(path, "r+b") as file:
+                file.seek(file.read().index(b'"id":"i7"') + 40)
+                byte = file.read(1)
+                file.seek(-1, os.SEEK_CUR)
+                file.write(bytes([byte[0] ^ 1]))
+
+        with Postgres() as server, Service(DATABASE_URL=server.url) as service:
+            end_as_it_may(service)
+            fill(service)
+            path = os.path.join(service.state_dir, "replica", "data.mdb")
+            wanted = wait_for("the replica", lambda: service.request(
+                "GET", "/integrations/i7").json.get("settings"))
+            for damage in flip, os.unlink:
+                copies = self.copies(service)
+                damage(path)
+                for _ in range(20):
+                    answer = service.request("GET", "/integrations/i7")
+                    self.assertIn((answer.status, answer.json.get("settings")),
+                                  [(200, wanted), (500, None), (502, None), (503, None)])
+                wait_for("a new copy", lambda before=copies: self.copies(service) > before, 30)
+                wait_for("reads", lambda: service.request(
+                    "GET", "/integrations/i7").json.get("settings") == wanted, 30)
 
 
 if __name__ == "__main__":

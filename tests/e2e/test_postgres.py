@@ -375,8 +375,14 @@ class Outages(unittest.TestCase):
             wait_for("the database to be away",
                      lambda: service.metrics()["integration_database_up"] == 0)
             with open(os.path.join(service.state_dir, "database"), "r+b") as file:
-                file.seek(8)
-                file.write(struct.pack("=Q", int((time.time() + 3600) * 1e6)))
+                size = file.seek(0, os.SEEK_END)
+                noted, later = [], struct.pack("=Q", int((time.time() + 3600) * 1e6))
+                for at in 8, size - 24:  # complete_us and complete_ns_of of struct pg_shared
+                    file.seek(at)
+                    noted.append(file.read(8))
+                    file.seek(at)
+                    file.write(later)
+                self.assertEqual(noted[0], noted[1])
             age = int(service.request("GET", "/integrations/a").headers["Age"])
             time.sleep(2.5)
             self.assertGreaterEqual(

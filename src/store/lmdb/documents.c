@@ -98,6 +98,8 @@ static int find_record(const struct environment *environment, MDB_txn *txn, stru
 static enum store_status status_of(const struct environment *environment, int code,
                                    const char *doing)
 {
+    if (environment->replica && (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND))
+        environment_forget(environment);
     return code == DAMAGED ? STORE_DAMAGED : environment_status(environment, code, doing);
 }
 
@@ -226,7 +228,7 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     struct environment_meta meta;
     MDB_stat pages;
     MDB_envinfo info;
-    if (!environment_is_whole(environment))
+    if (!environment_is_whole(environment, false))
         return STORE_BROKEN;
     int code = mdb_txn_renew(reader->txn);
     if (code != MDB_SUCCESS)
@@ -287,7 +289,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
     readers_check(environment);
-    if (!environment_is_whole(environment)) {
+    if (!environment_is_whole(environment, true)) {
         turn_give(&environment->turn);
         return STORE_BROKEN;
     }

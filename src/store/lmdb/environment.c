@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -260,18 +261,40 @@ static int read_all(MDB_txn *txn, MDB_dbi database, bool are_texts)
     return code == MDB_NOTFOUND ? MDB_SUCCESS : MDB_CORRUPTED;
 }
 
-/* Whether every record can be read. */
+/* Whether every record can be read, whichever version wrote it. */
 static bool can_be_read(const struct environment *environment)
 {
     MDB_txn *txn;
+    MDB_dbi database;
     int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
     if (code != MDB_SUCCESS)
         return false;
-    code = read_all(txn, environment->ids, false);
+    code = mdb_dbi_open(txn, "ids", 0, &database);
     if (code == MDB_SUCCESS)
-        code = read_all(txn, environment->documents, true);
-    mdb_txn_abort(txn);
+        code = read_all(txn, database, false);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &database);
+    if (code == MDB_SUCCESS)
+        code = read_all(txn, database, true);
+    mdb_txn_abort(txn); /* closes the handles */
     return code == MDB_SUCCESS;
+}
+
+static void on_assertion(MDB_env *env, const char *message)
+{
+    (void)message;
+    longjmp(*(jmp_buf *)mdb_env_get_userctx(env), 1);
+}
+
+/* The same, where LMDB may find that what it reads cannot be, for which it ends the process. */
+static bool is_readable(const struct environment *environment)
+{
+    jmp_buf beyond;
+    mdb_env_set_userctx(environment->env, &beyond);
+    mdb_env_set_assert(environment->env, on_assertion);
+    bool readable = setjmp(beyond) == 0 && can_be_read(environment);
+    mdb_env_set_assert(environment->env, NULL);
+    return readable;
 }
 
 /* Prepares a file that is shorter than what it holds: whole if only free pages are missing, else as
@@ -283,10 +306,11 @@ static const char *prepare_short(struct environment *environment)
     int code = turn_take(&environment->turn, UINT64_MAX);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    const char *wrong = file_shortened;
-    if (mdb_env_get_fd(environment->env, &fd) == MDB_SUCCESS && fstat(fd, &status) == 0) {
+    const char *wrong = file_look(environment); /* somebody may just have made it longer */
+    if (wrong == file_shortened && mdb_env_get_fd(environment->env, &fd) == MDB_SUCCESS &&
+        fstat(fd, &status) == 0) {
         environment_fill(environment);
-        if (open_existing(environment) && can_be_read(environment))
+        if (is_readable(environment))
             wrong = NULL;
         else
             (void)!ftruncate(fd, status.st_size);
@@ -327,7 +351,9 @@ static const char *open_environment(struct environment *environment, const char 
     /* Stale slots of killed readers would keep old pages from being reused. */
     mdb_reader_check(environment->env, &dead);
     wrong = prepare(environment);
-    return wrong == NULL && !options->replica ? file_mark_made(environment) : wrong;
+    if (wrong == NULL && !options->replica)
+        file_mark_made(environment);
+    return wrong;
 }
 
 void environment_close(struct environment *environment)

@@ -58,7 +58,7 @@ void environment_close(struct environment *environment);
 
 /* Whether the file that is mapped is the one in the directory, and as long as its content. If not,
  * logs what is wrong, once in a process: the environment must be closed. */
-MUST_CHECK bool environment_is_whole(const struct environment *environment);
+MUST_CHECK bool environment_is_whole(struct environment *environment, bool has_turn);
 
 /* Forgets a replica whose content is wrong: when it is opened again, it is made anew. */
 void environment_forget(const struct environment *environment);

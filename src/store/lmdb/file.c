@@ -53,10 +53,23 @@ void environment_fill(const struct environment *environment)
             LOG_TEXT("error", strerror(errno)));
 }
 
-bool environment_is_whole(const struct environment *environment)
+/* The same for whoever does not have the turn: who has it may have committed, and not yet called
+ * environment_fill. */
+static const char *look_again(struct environment *environment)
+{
+    if (!turn_try(&environment->turn))
+        return NULL;
+    const char *wrong = file_look(environment);
+    turn_give(&environment->turn);
+    return wrong;
+}
+
+bool environment_is_whole(struct environment *environment, bool has_turn)
 {
     static atomic_bool said;
     const char *wrong = file_look(environment);
+    if (wrong == file_shortened && !has_turn)
+        wrong = look_again(environment);
     if (wrong != NULL && !atomic_exchange(&said, true))
         LOG(LOG_CRITICAL, "the store's file is not what it was", LOG_TEXT("error", wrong),
             LOG_TEXT("file", environment->file));
@@ -85,16 +98,17 @@ bool file_is_gone(const struct environment *environment)
     return empty && marker_path(environment, marker) && access(marker, F_OK) == 0;
 }
 
-const char *file_mark_made(const struct environment *environment)
+void file_mark_made(const struct environment *environment)
 {
     char marker[ENVIRONMENT_PATH_SIZE];
-    if (!marker_path(environment, marker))
-        return strerror(ENAMETOOLONG);
-    int fd = open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640);
-    if (fd < 0)
-        return strerror(errno);
-    close(fd);
-    return NULL;
+    int fd = marker_path(environment, marker)
+                 ? open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640)
+                 : -1;
+    if (fd >= 0)
+        close(fd);
+    else
+        LOG(LOG_WARNING, "cannot note that there is a store: if it were lost, none would miss it",
+            LOG_TEXT("error", strerror(errno)), LOG_TEXT("file", marker));
 }
 
 bool file_is_link(const char *directory, const char *name)
@@ -139,7 +153,9 @@ void file_note(struct environment *environment)
 
 void environment_forget(const struct environment *environment)
 {
-    unlink(environment->file); /* every process sees that, and opens it again */
+    const char *wrong = file_look(environment);
+    if (wrong == NULL || wrong == file_shortened) /* else another one is there already */
+        unlink(environment->file);                /* every process sees that, and opens it again */
 }
 
 bool environment_set_aside(const char *path, char *message, size_t message_size)

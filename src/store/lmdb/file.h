@@ -19,8 +19,8 @@ void file_say_lost(void);
 
 /* Whether there was a store in this place, of which nothing is left. */
 bool file_is_gone(const struct environment *environment);
-/* Notes that there is a store. Returns NULL, or what is wrong. */
-const char *file_mark_made(const struct environment *environment);
+/* Notes that there is a store; what keeps it from that is logged. */
+void file_mark_made(const struct environment *environment);
 
 /* Whether a file of the environment is a link, which would lead LMDB out of the directory. */
 bool file_is_link(const char *directory, const char *name);

@@ -40,6 +40,8 @@ struct pg_shared {
     struct event progress; /* bits: those of the revision that the replica lacks next */
     /* complete_us by a clock that nobody sets, and since which boot that runs (0: unknown). */
     _Atomic uint64_t complete_ns;
+    _Atomic uint64_t complete_ns_of; /* the complete_us that complete_ns belongs to */
+    _Atomic uint64_t full;           /* whether the follower found the replica full */
     _Atomic uint64_t boot;
 };
 

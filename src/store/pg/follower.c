@@ -125,10 +125,13 @@ static bool was_too_slow(const struct follower *follower, enum replica_status st
 static enum replica_status bring_up_to_date(struct follower *follower)
 {
     struct pg_moment asked = pg_moment_now();
+    if (!environment_is_whole(&follower->store.replica, false)) /* it would follow a lost file */
+        return REPLICA_BROKEN;
     enum replica_status status = pg_replica_catch_up(&follower->pg, &follower->reader,
                                                      follower->store.options.database.timeout_ms);
     if (status == REPLICA_DIVERGED || was_too_slow(follower, status))
         status = copy(follower);
+    atomic_store(&follower->store.area.shared->full, status == REPLICA_FULL);
     if (status == REPLICA_CURRENT)
         pg_store_note_complete(&follower->store, &asked);
     return status;
@@ -140,7 +143,8 @@ static bool catch_up(struct follower *follower)
 {
     switch (bring_up_to_date(follower)) {
     case REPLICA_CURRENT:
-    case REPLICA_UNWRITTEN: /* its reads grow old, but the database takes changes */
+    case REPLICA_FULL: /* its reads grow old, but the database takes changes */
+    case REPLICA_UNWRITTEN:
         return true;
     case REPLICA_BROKEN:
         note(follower, "the replica is broken: see the line before");

@@ -35,7 +35,9 @@ static enum replica_status of_store(enum store_status status)
 {
     if (status == STORE_OK)
         return REPLICA_CURRENT;
-    return status == STORE_FULL || status == STORE_AWAY ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
+    if (status == STORE_FULL)
+        return REPLICA_FULL;
+    return status == STORE_AWAY ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
 }
 
 /* ---- received rows ---- */

@@ -18,8 +18,9 @@ enum replica_status {
     REPLICA_CURRENT,   /* contains everything that the database had when asked */
     REPLICA_BEHIND,    /* (pg_replica_apply) earlier changes are missing */
     REPLICA_DIVERGED,  /* has another history, or is too old: must be copied again */
-    REPLICA_UNWRITTEN, /* LMDB is full, or the turn to write did not come, or memory is
-                          lacking; this has been logged */
+    REPLICA_FULL,      /* LMDB is full; this has been logged */
+    REPLICA_UNWRITTEN, /* the turn to write did not come, or memory is lacking; this has been
+                          logged */
     REPLICA_BROKEN,    /* LMDB failed, and has logged it: only restarting the process can help */
     REPLICA_REFUSED,   /* the database returned an error; the connection is usable */
     REPLICA_LOST       /* the connection is lost */

@@ -54,20 +54,23 @@ struct pg_moment pg_moment_now(void)
 void pg_store_note_complete(struct pg_store *store, const struct pg_moment *asked)
 {
     struct pg_shared *shared = store->area.shared;
+    atomic_store(&shared->complete_ns_of, 0);
     atomic_store(&shared->boot, store->boot);
     atomic_store(&shared->complete_ns, asked->steady_ns);
     atomic_store(&shared->complete_us, asked->wall_us);
+    atomic_store(&shared->complete_ns_of, asked->wall_us);
     event_signal(&shared->progress, EVENT_ANY);
 }
 
-/* By the steady clock; 0 if it has not run since before that moment. */
+/* By the steady clock; 0 if it has not run since before that moment, or a program that does not
+ * know it has noted another one. */
 static uint64_t complete_ns(const struct pg_store *store)
 {
     const struct pg_shared *shared = store->area.shared;
-    uint64_t boot = atomic_load_explicit(&shared->boot, memory_order_relaxed);
-    return boot != 0 && boot == store->boot
-               ? atomic_load_explicit(&shared->complete_ns, memory_order_relaxed)
-               : 0;
+    uint64_t complete = atomic_load(&shared->complete_ns);
+    bool valid = store->boot != 0 && atomic_load(&shared->boot) == store->boot &&
+                 atomic_load(&shared->complete_ns_of) == atomic_load(&shared->complete_us);
+    return valid ? complete : 0;
 }
 
 bool pg_store_is_complete_since(const struct pg_store *store, const struct pg_moment *moment)

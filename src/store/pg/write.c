@@ -63,7 +63,7 @@ static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
     enum replica_status status = pg_replica_catch_up(pg, &session->reader, ms);
     if (status == REPLICA_CURRENT)
         event_signal(&shared_of(session)->progress, EVENT_ANY);
-    return status == REPLICA_CURRENT || status == REPLICA_UNWRITTEN;
+    return status == REPLICA_CURRENT || status == REPLICA_FULL;
 }
 
 /* The same, on another connection. */
@@ -86,7 +86,8 @@ static void wait_for_replica(struct store_session *session, const struct replica
     struct pg_shared *shared = shared_of(session);
     while (clock_steady_ns() < deadline_ns) {
         uint32_t seen = event_count(&shared->progress);
-        if (pg_store_is_complete_since(&session->store->shared, moment) ||
+        if (atomic_load(&shared->full) ||
+            pg_store_is_complete_since(&session->store->shared, moment) ||
             (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
             catch_up_anew(session, deadline_ns))
             return;
@@ -103,7 +104,8 @@ static void bring_replica(struct store_session *session, struct pg_pooled *poole
 {
     const struct store_options *options = &session->store->shared.options;
     struct pg_moment moment = pg_moment_now();
-    bool has = (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+    bool has = atomic_load(&shared_of(session)->full) ||
+               (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
                catch_up(session, &pooled->pg, options->database.timeout_ms);
     pg_backend_give(session, pooled);
     if (!has && !options->alone)
