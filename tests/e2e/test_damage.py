@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Files of STATE_DIR that somebody shortens, empties, removes or replaces, and the way back."""
 
+import contextlib
 import json
 import os
 import random
@@ -52,6 +53,14 @@ class Damage(unittest.TestCase):
     def data(self, service):
         return os.path.join(service.state_dir, "store", "data.mdb")
 
+    def is_not_acknowledged(self, service, method="PUT", path="/integrations/i0"):
+        """Refused, or waiting for a worker: nginx ends that after half a minute, with 504."""
+        client = Client(service.port, 2)
+        with contextlib.suppress(TimeoutError):
+            body = integration("i0") if method == "PUT" else None
+            self.assertGreaterEqual(client.request(method, path, body).status, 500)
+        client.close()
+
     def refuses_to_start(self, directory):
         service = Service(directory, nginx=False)
         with self.assertRaises(AssertionError) as raised:
@@ -65,14 +74,13 @@ class Damage(unittest.TestCase):
         with tempfile.TemporaryDirectory() as directory:
             backup = os.path.join(directory, "backup")
             with Service(directory, expect_exit=None) as service:
-                service.client = lambda: Client(service.port, 60)
                 end_as_it_may(service)
                 fill(service)
                 self.assertEqual(run_program(service, "export", backup).returncode, 0)
                 self.assertEqual(service.request("GET", "/readiness").status, 200)
                 damage(self.data(service))
-                join(*in_threads(4, lambda _: self.assertGreaterEqual(change(service).status, 500)))
-                self.assertGreaterEqual(service.request("GET", "/readiness").status, 500)
+                join(*in_threads(4, lambda _: self.is_not_acknowledged(service)))
+                self.is_not_acknowledged(service, "GET", "/readiness")
                 wait_for("the line", lambda: said in service.stderr())
             self.refuses_to_start(directory)
             result = run_program(service, "restore", backup)

@@ -787,12 +787,14 @@ static void *take_turns(void *argument)
     return NULL;
 }
 
-static void be_writer(struct turns *shared, const char *path)
+static void be_writer(struct turns *shared, const char *directory)
 {
+    char path[128];
     static struct turns turns;
     const struct environment_options options = {.max_bytes = 1 << 20};
     pthread_t threads[WRITER_THREADS];
     char error[512];
+    snprintf(path, sizeof path, "%s/store", directory); /* files are put beside it */
     if (!environment_open(&turns.environment, path, &options, error, sizeof error))
         _exit(1);
     for (size_t i = 0; i < WRITER_THREADS; i++)
