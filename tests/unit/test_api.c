@@ -510,6 +510,15 @@ Test(api, keeps_patched_integrations_within_the_limit)
                NULL, TO("PATCH", "/integrations/a"), .body = patch.data);
     }
     EXPECT(200, NULL, "\"4\"", TO("GET", "/integrations/a?fields=id"));
+    struct buffer batch = {0};
+    buffer_append_str(&batch, STR("{\"operations\":[{\"op\":\"patch\",\"id\":\"a\",\"patch\":"));
+    buffer_append(&batch, patch.data, patch.len - 1);
+    buffer_append(&batch, "}]}", 4);
+    EXPECT(422,
+           FAULT(",\"operations\",0,\"patch\"", "the integrations would become too large",
+                 "value_error.too_large"),
+           NULL, TO("POST", "/integrations:batch"), .body = batch.data);
+    buffer_release(&batch);
     buffer_release(&patch);
 }
 
