@@ -1,32 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-#include <errno.h>
-#include <string.h>
-
 #include "tools/tool.h"
 #include "tools/transfer.h"
 
 enum {
-    READ_SIZE = 64 * 1024,
     TOGETHER_MAX = 1000, /* changes */
     TOGETHER_BYTES = 4 << 20
 };
-
-bool transfer_read(FILE *in, struct buffer *text, char *error)
-{
-    size_t got;
-    do {
-        char *room = buffer_reserve(text, READ_SIZE);
-        if (room == NULL)
-            return TRANSFER_FAIL(error, "no memory for what is to be imported");
-        got = fread(room, 1, READ_SIZE, in);
-        text->len += got;
-    } while (got > 0);
-    if (ferror(in))
-        return TRANSFER_FAIL(error, "cannot read: %s", strerror(errno));
-    buffer_append_char(text, '\0');
-    text->len--;
-    return true;
-}
 
 /* The number of changes from `first` on that are made together: all, or with a database, where the
  * hosts wait for each other, what takes a moment. */
@@ -88,14 +67,9 @@ static bool put_all(const struct config *config, const struct store_backend *bac
 bool transfer_import(const struct config *config, const struct store_backend *backend, FILE *in,
                      FILE *messages, char *error)
 {
-    struct arena arena = {0};
-    struct buffer text = {0};
-    struct transfer_list list = {0};
-    bool imported = transfer_read(in, &text, error) &&
-                    transfer_parse(&arena, buffer_str(&text), &list, error) &&
-                    put_all(config, backend, &list, messages, error);
-    transfer_release(&list);
-    buffer_release(&text);
-    arena_release(&arena);
+    struct transfer_input input;
+    bool imported =
+        transfer_read(in, &input, error) && put_all(config, backend, &input.list, messages, error);
+    transfer_input_release(&input);
     return imported;
 }

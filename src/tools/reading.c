@@ -3,11 +3,15 @@
  * Parses the input of an import, JSON lines or an array, into changes. */
 #include "tools/transfer.h"
 
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "model/integration.h"
 #include "model/json.h"
 #include "model/json_walk.h"
+
+enum { READ_SIZE = 64 * 1024 };
 
 /* Where an id stands. */
 struct place {
@@ -217,4 +221,36 @@ void transfer_release(struct transfer_list *list)
 {
     free(list->changes);
     *list = (struct transfer_list){0};
+}
+
+/* Reads all of `in`, and puts a NUL behind it. */
+static bool read_text(FILE *in, struct buffer *text, char *error)
+{
+    size_t got;
+    do {
+        char *room = buffer_reserve(text, READ_SIZE);
+        if (room == NULL)
+            return TRANSFER_FAIL(error, "no memory for what is to be imported");
+        got = fread(room, 1, READ_SIZE, in);
+        text->len += got;
+    } while (got > 0);
+    if (ferror(in))
+        return TRANSFER_FAIL(error, "cannot read: %s", strerror(errno));
+    buffer_append_char(text, '\0');
+    text->len--;
+    return true;
+}
+
+bool transfer_read(FILE *in, struct transfer_input *input, char *error)
+{
+    *input = (struct transfer_input){0};
+    return read_text(in, &input->text, error) &&
+           transfer_parse(&input->arena, buffer_str(&input->text), &input->list, error);
+}
+
+void transfer_input_release(struct transfer_input *input)
+{
+    transfer_release(&input->list);
+    buffer_release(&input->text);
+    arena_release(&input->arena);
 }

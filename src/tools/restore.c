@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: MIT */
-#include <string.h>
-
 #include "model/integration.h"
 #include "model/json.h"
 #include "tools/tool.h"
@@ -32,15 +30,14 @@ static bool plan_removal(void *context, const struct store_record *record)
 
 /* Removes what is there and creates what is in the list, in one change, so that nobody sees
  * anything between, and no revision is given twice. */
-static enum store_status replace(struct tool *tool, struct arena *arena,
-                                 const struct transfer_list *list, bool *has_memory)
+static enum store_status replace(struct tool *tool, struct transfer_input *input, bool *has_memory)
 {
-    struct plan plan = {.arena = arena, .has_memory = true};
+    struct plan plan = {.arena = &input->arena, .has_memory = true};
     struct store_read read = {0};
     enum store_status status =
         service_list(&tool->session, &tool->caller, &read, plan_removal, &plan);
-    for (size_t i = 0; plan.has_memory && i < list->len; i++) {
-        struct store_change change = list->changes[i];
+    for (size_t i = 0; plan.has_memory && i < input->list.len; i++) {
+        struct store_change change = input->list.changes[i];
         change.operation = STORE_CREATE;
         (void)add(&plan, &change);
     }
@@ -55,8 +52,7 @@ static enum store_status replace(struct tool *tool, struct arena *arena,
 
 /* Restores into the store that is there. On failure, *damaged: it may be damaged. */
 static bool restore_into(const struct config *config, const struct store_backend *backend,
-                         struct arena *arena, const struct transfer_list *list, bool *damaged,
-                         char *error)
+                         struct transfer_input *input, bool *damaged, char *error)
 {
     struct tool tool;
     bool has_memory = true;
@@ -65,7 +61,7 @@ static bool restore_into(const struct config *config, const struct store_backend
     if (!tool_open(&tool, "restore", config, backend, error, TRANSFER_ERROR_SIZE))
         return false;
     do
-        status = replace(&tool, arena, list, &has_memory);
+        status = replace(&tool, input, &has_memory);
     while (status == STORE_CHANGED && has_memory); /* somebody else changes it */
     tool_close(&tool);
     *damaged = status == STORE_DAMAGED || status == STORE_BROKEN;
@@ -77,39 +73,33 @@ static bool restore_into(const struct config *config, const struct store_backend
 }
 
 static bool restore_list(const struct config *config, const struct store_backend *backend,
-                         struct arena *arena, const struct transfer_list *list, FILE *messages,
-                         char *error)
+                         struct transfer_input *input, FILE *messages, char *error)
 {
     bool damaged;
-    if (!restore_into(config, backend, arena, list, &damaged, error)) {
+    if (!restore_into(config, backend, input, &damaged, error)) {
         if (!damaged)
             return false;
         fprintf(messages, "integration-service: %s\n", error);
         if (!service_set_aside(config, backend, error, TRANSFER_ERROR_SIZE))
             return false;
         fprintf(messages, "%s\n", error); /* where it was put */
-        if (!restore_into(config, backend, arena, list, &damaged, error))
+        if (!restore_into(config, backend, input, &damaged, error))
             return false;
     }
-    fprintf(messages, "restored %zu integrations\n", list->len);
+    fprintf(messages, "restored %zu integrations\n", input->list.len);
     return true;
 }
 
 bool transfer_restore(const struct config *config, const struct store_backend *backend, FILE *in,
                       FILE *messages, char *error)
 {
-    struct arena arena = {0};
-    struct buffer text = {0};
-    struct transfer_list list = {0};
+    struct transfer_input input;
     if (service_is_followed(backend))
         return TRANSFER_FAIL(error,
                              "restore is for the embedded store: restore a database with its "
                              "own tools (pg_restore), the service follows it; or import");
-    bool restored = transfer_read(in, &text, error) &&
-                    transfer_parse(&arena, buffer_str(&text), &list, error) &&
-                    restore_list(config, backend, &arena, &list, messages, error);
-    transfer_release(&list);
-    buffer_release(&text);
-    arena_release(&arena);
+    bool restored =
+        transfer_read(in, &input, error) && restore_list(config, backend, &input, messages, error);
+    transfer_input_release(&input);
     return restored;
 }

@@ -35,8 +35,16 @@ MUST_CHECK bool transfer_parse(struct arena *arena, struct str text, struct tran
 MUST_CHECK bool transfer_add(struct transfer_list *list, const struct store_change *change);
 void transfer_release(struct transfer_list *list);
 
-/* Reads all of `in`, and puts a NUL behind it. */
-MUST_CHECK bool transfer_read(FILE *in, struct buffer *text, char *error);
+/* What is to be written to a store, as it was read. */
+struct transfer_input {
+    struct arena arena;
+    struct buffer text;
+    struct transfer_list list;
+};
+
+/* Reads and parses all of `in`. On failure like transfer_parse; release it in any case. */
+MUST_CHECK bool transfer_read(FILE *in, struct transfer_input *input, char *error);
+void transfer_input_release(struct transfer_input *input);
 
 /* Writes everything in `in` to the store, or nothing; existing ids are replaced. With a database it
  * is written in parts, so that other hosts need not wait, and a failure may leave the first of them

@@ -44,13 +44,18 @@ bool area_grow(const struct metrics *metrics, size_t slots)
 
 enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 
-/* Initializes a new file. */
-static enum outcome make_area(const struct metrics *metrics, const char *path, uint64_t shape)
+/* Writes the header of an area in which no process is known. */
+static bool write_header(const struct metrics *metrics, uint64_t slots_used)
 {
-    struct area_header header = {.shape = shape, .slots_used = 1};
+    struct area_header header = {.shape = metrics->shape, .slots_used = slots_used};
     memcpy(header.magic, magic, sizeof magic);
-    if (area_grow(metrics, 1) &&
-        pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header)
+    return pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header;
+}
+
+/* Initializes a new file. */
+static enum outcome make_area(const struct metrics *metrics, const char *path)
+{
+    if (area_grow(metrics, 1) && write_header(metrics, 1))
         return AREA_READY;
     int reason = errno;
     if (ftruncate(metrics->fd, 0) != 0)
@@ -59,17 +64,17 @@ static enum outcome make_area(const struct metrics *metrics, const char *path, u
     return AREA_BROKEN;
 }
 
-static bool is_area(const struct metrics *metrics, off_t size, uint64_t shape)
+static bool is_area(const struct metrics *metrics, off_t size)
 {
     struct area_header header;
     return pread(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
-           memcmp(header.magic, magic, sizeof magic) == 0 && header.shape == shape &&
+           memcmp(header.magic, magic, sizeof magic) == 0 && header.shape == metrics->shape &&
            header.processes_used <= AREA_PROCESSES && header.slots_used <= AREA_SLOTS &&
            (size_t)size >= size_with(metrics, header.slots_used);
 }
 
 /* Runs with the file locked: initializes a new file, or checks that it has this shape. */
-static enum outcome prepare_area(const struct metrics *metrics, const char *path, uint64_t shape)
+static enum outcome prepare_area(const struct metrics *metrics, const char *path)
 {
     struct stat status;
     if (fstat(metrics->fd, &status) != 0)
@@ -77,15 +82,15 @@ static enum outcome prepare_area(const struct metrics *metrics, const char *path
     if (status.st_nlink == 0)
         return AREA_REPLACED;
     if (status.st_size == 0)
-        return make_area(metrics, path, shape);
-    if (is_area(metrics, status.st_size, shape))
+        return make_area(metrics, path);
+    if (is_area(metrics, status.st_size))
         return AREA_READY;
     return unlink(path) == 0 ? AREA_REPLACED : AREA_BROKEN;
 }
 
 /* Opens the file as an area of this shape. On failure returns false with errno set and nothing
  * open. */
-static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
+static bool open_area(struct metrics *metrics, const char *path)
 {
     enum outcome outcome = AREA_REPLACED;
     while (outcome == AREA_REPLACED) {
@@ -94,7 +99,7 @@ static bool open_area(struct metrics *metrics, const char *path, uint64_t shape)
             return false;
         outcome = AREA_BROKEN;
         if (lock_wait(metrics->fd, AREA_LOCK)) {
-            outcome = prepare_area(metrics, path, shape);
+            outcome = prepare_area(metrics, path);
             lock_release(metrics->fd, AREA_LOCK);
         }
         if (outcome == AREA_READY)
@@ -113,10 +118,8 @@ enum { SLOTS_HEALED = 256 };
 static bool heal(void *context)
 {
     const struct metrics *metrics = context;
-    struct area_header header = {.shape = metrics->shape, .slots_used = SLOTS_HEALED};
-    memcpy(header.magic, magic, sizeof magic);
     return ftruncate(metrics->fd, (off_t)size_with(metrics, AREA_SLOTS)) == 0 &&
-           pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header;
+           write_header(metrics, SLOTS_HEALED);
 }
 
 static bool map_area(struct metrics *metrics)
@@ -145,7 +148,7 @@ struct metrics *metrics_open(const char *path, const struct metrics_labels *labe
     metrics->labels = labels;
     metrics->slot_len = layout_len(labels);
     metrics->shape = layout_shape(labels);
-    if (open_area(metrics, path, metrics->shape) && map_area(metrics))
+    if (open_area(metrics, path) && map_area(metrics))
         return metrics;
     snprintf(error, error_size, "cannot open the metrics file %s: %s", path, strerror(errno));
     free(metrics);

@@ -21,17 +21,25 @@ struct store_session {
     struct documents_reader reader;
 };
 
+static bool make_path(const struct store_options *options, char path[PATH_SIZE], char *error,
+                      size_t error_size)
+{
+    int length = snprintf(path, PATH_SIZE, "%s/store", options->directory);
+    if (length > 0 && length < PATH_SIZE)
+        return true;
+    snprintf(error, error_size, "STATE_DIR: the path is too long");
+    return false;
+}
+
 static struct store *lmdb_open(const struct store_options *options, char *error, size_t error_size)
 {
     char path[PATH_SIZE];
     struct environment_options environment = {.max_bytes = options->max_bytes};
     struct store *store = calloc(1, sizeof *store);
-    int length = snprintf(path, sizeof path, "%s/store", options->directory);
     if (store == NULL)
         snprintf(error, error_size, "no memory for the store");
-    else if (length < 0 || (size_t)length >= sizeof path)
-        snprintf(error, error_size, "STATE_DIR: the path is too long");
-    else if (environment_open(&store->environment, path, &environment, error, error_size))
+    else if (make_path(options, path, error, error_size) &&
+             environment_open(&store->environment, path, &environment, error, error_size))
         return store;
     free(store);
     return NULL;
@@ -67,12 +75,9 @@ static bool is_damaged(const char *path, uint64_t max_bytes, char *message, size
 static bool lmdb_set_aside(const struct store_options *options, char *message, size_t message_size)
 {
     char path[PATH_SIZE];
-    int length = snprintf(path, sizeof path, "%s/store", options->directory);
-    if (length > 0 && (size_t)length < sizeof path)
-        return is_damaged(path, options->max_bytes, message, message_size) &&
-               environment_set_aside(path, message, message_size);
-    snprintf(message, message_size, "STATE_DIR: the path is too long");
-    return false;
+    return make_path(options, path, message, message_size) &&
+           is_damaged(path, options->max_bytes, message, message_size) &&
+           environment_set_aside(path, message, message_size);
 }
 
 static void lmdb_close(struct store *store)

@@ -43,7 +43,7 @@ void documents_reader_close(struct documents_reader *reader)
     mdb_txn_abort(reader->txn);
 }
 
-/* Says that a document is damaged, once in a while, and forgets a replica. */
+/* Says that a document is damaged, once in a while. Of a replica the whole is then wrong. */
 static int report_damage(const struct environment *environment, uint64_t sequence)
 {
     static _Atomic uint64_t said_ns;
@@ -53,10 +53,7 @@ static int report_damage(const struct environment *environment, uint64_t sequenc
         atomic_compare_exchange_strong(&said_ns, &before_ns, now_ns))
         LOG(LOG_CRITICAL, "a stored integration is damaged: restore a backup, and look at the disk",
             LOG_NUMBER("sequence", (int64_t)sequence));
-    if (!environment->replica)
-        return DAMAGED;
-    environment_forget(environment);
-    return MDB_CORRUPTED;
+    return environment->replica ? MDB_CORRUPTED : DAMAGED;
 }
 
 /* Reads what is stored under a sequence number. Returns an LMDB error code, or DAMAGED. */
@@ -98,8 +95,6 @@ static int find_record(const struct environment *environment, MDB_txn *txn, stru
 static enum store_status status_of(const struct environment *environment, int code,
                                    const char *doing)
 {
-    if (environment->replica && (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND))
-        environment_forget(environment);
     return code == DAMAGED ? STORE_DAMAGED : environment_status(environment, code, doing);
 }
 

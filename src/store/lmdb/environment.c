@@ -2,8 +2,6 @@
 #include "store/lmdb/environment.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <inttypes.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
@@ -23,7 +21,7 @@ enum {
                             twice as many during a reload; set by the first process to open the
                             environment */
     DATABASES = 4,
-    OPENING = 1,         /* byte of the turn's file that is locked to make a replica anew */
+    OPENING = 1,         /* byte of the turn's file that is locked to open the environment */
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
 
@@ -64,6 +62,8 @@ enum store_status environment_status(const struct environment *environment, int 
             LOG_TEXT("doing", doing), LOG_TEXT("error", mdb_strerror(code)));
         return STORE_FULL;
     default:
+        if (environment->replica && (code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND))
+            file_forget(environment);
         LOG(LOG_ERROR, "the store failed", LOG_TEXT("doing", doing),
             LOG_TEXT("error", mdb_strerror(code)));
         return STORE_BROKEN;
@@ -329,7 +329,7 @@ static const char *open_environment(struct environment *environment, const char 
     mdb_env_set_maxdbs(environment->env, DATABASES);
     mdb_env_set_maxreaders(environment->env, READERS_MAX);
     mdb_env_set_mapsize(environment->env, options->max_bytes);
-    if (file_is_link(path, "data.mdb") || file_is_link(path, "lock.mdb"))
+    if (file_is_link(environment, "/data.mdb") || file_is_link(environment, "/lock.mdb"))
         return "data.mdb or lock.mdb is a symbolic link: put the file itself there";
     if (!options->replica && file_is_gone(environment))
         return file_gone;
@@ -383,11 +383,11 @@ static bool is_damage(const char *wrong)
 static const char *open_or_remake(struct environment *environment, const char *path,
                                   const struct environment_options *options)
 {
-    file_renew_lock(environment, path);
+    file_renew_lock(environment);
     const char *wrong = open_environment(environment, path, options);
     if (options->replica && (is_damage(wrong) || wrong == other_program || wrong == newer_format)) {
         mdb_env_close(environment->env);
-        file_discard(environment, path, wrong);
+        file_discard(environment, wrong);
         wrong = open_environment(environment, path, options);
     }
     if (wrong == NULL)

@@ -60,9 +60,6 @@ void environment_close(struct environment *environment);
  * logs what is wrong, once in a process: the environment must be closed. */
 MUST_CHECK bool environment_is_whole(struct environment *environment, bool has_turn);
 
-/* Forgets a replica whose content is wrong: when it is opened again, it is made anew. */
-void environment_forget(const struct environment *environment);
-
 /* Makes the file as long as its content, after a commit; the caller has the turn. */
 void environment_fill(const struct environment *environment);
 
@@ -84,7 +81,8 @@ MUST_CHECK int environment_write_version(struct environment *environment, MDB_tx
                                          const struct store_version *version);
 
 /* Converts an LMDB error code to a store status. Logs failures together with `doing`, what was
- * being done. */
+ * being done. A replica whose content is wrong is forgotten: when it is opened again, it is made
+ * anew. */
 enum store_status environment_status(const struct environment *environment, int code,
                                      const char *doing);
 

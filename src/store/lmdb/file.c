@@ -83,10 +83,15 @@ void file_say_lost(void)
                               "cannot be read: this process ends");
 }
 
-static bool marker_path(const struct environment *environment, char path[ENVIRONMENT_PATH_SIZE])
+/* What is appended to the directory's path for the file that says that there was a store. */
+#define MARKER ".made"
+
+/* Makes the path of another file: that of the directory, and `rest`. */
+static bool make_path(const struct environment *environment, const char *rest,
+                      char path[ENVIRONMENT_PATH_SIZE])
 {
     size_t len = strlen(environment->file) - strlen("/data.mdb");
-    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s.made", (int)len, environment->file);
+    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s%s", (int)len, environment->file, rest);
     return length > 0 && length < ENVIRONMENT_PATH_SIZE;
 }
 
@@ -95,13 +100,13 @@ bool file_is_gone(const struct environment *environment)
     char marker[ENVIRONMENT_PATH_SIZE];
     struct stat status;
     bool empty = stat(environment->file, &status) != 0 || status.st_size == 0;
-    return empty && marker_path(environment, marker) && access(marker, F_OK) == 0;
+    return empty && make_path(environment, MARKER, marker) && access(marker, F_OK) == 0;
 }
 
 void file_mark_made(const struct environment *environment)
 {
     char marker[ENVIRONMENT_PATH_SIZE];
-    int fd = marker_path(environment, marker)
+    int fd = make_path(environment, MARKER, marker)
                  ? open(marker, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0640)
                  : -1;
     if (fd >= 0)
@@ -111,36 +116,36 @@ void file_mark_made(const struct environment *environment)
             LOG_TEXT("error", strerror(errno)), LOG_TEXT("file", marker));
 }
 
-bool file_is_link(const char *directory, const char *name)
+bool file_is_link(const struct environment *environment, const char *name)
 {
     char path[ENVIRONMENT_PATH_SIZE];
     struct stat status;
-    int length = snprintf(path, sizeof path, "%s/%s", directory, name);
-    return length > 0 && (size_t)length < sizeof path && lstat(path, &status) == 0 &&
+    return make_path(environment, name, path) && lstat(path, &status) == 0 &&
            S_ISLNK(status.st_mode);
 }
 
-void file_discard(const struct environment *environment, const char *path, const char *wrong)
+static void remove_lock(const struct environment *environment)
 {
-    char lock[ENVIRONMENT_PATH_SIZE];
-    LOG(LOG_WARNING, "the replica cannot be used, and is made anew", LOG_TEXT("error", wrong));
-    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
-    unlink(environment->file);
-    if (length > 0 && (size_t)length < sizeof lock)
-        unlink(lock);
+    char path[ENVIRONMENT_PATH_SIZE];
+    if (make_path(environment, "/lock.mdb", path))
+        unlink(path);
 }
 
-void file_renew_lock(const struct environment *environment, const char *path)
+void file_discard(const struct environment *environment, const char *wrong)
 {
-    char lock[ENVIRONMENT_PATH_SIZE];
+    LOG(LOG_WARNING, "the replica cannot be used, and is made anew", LOG_TEXT("error", wrong));
+    unlink(environment->file);
+    remove_lock(environment);
+}
+
+void file_renew_lock(const struct environment *environment)
+{
     struct stat status;
     uint64_t known = atomic_load(&environment->turn.page->file);
     uint64_t now = stat(environment->file, &status) == 0 ? status.st_ino : 0;
     if (known == 0 || known == now)
         return;
-    int length = snprintf(lock, sizeof lock, "%s/lock.mdb", path);
-    if (length > 0 && (size_t)length < sizeof lock)
-        unlink(lock);
+    remove_lock(environment);
     atomic_store(&environment->turn.page->file, 0);
 }
 
@@ -151,7 +156,7 @@ void file_note(struct environment *environment)
         atomic_store(&environment->turn.page->file, status.st_ino);
 }
 
-void environment_forget(const struct environment *environment)
+void file_forget(const struct environment *environment)
 {
     const char *wrong = file_look(environment);
     if (wrong == NULL || wrong == file_shortened) /* else another one is there already */
@@ -168,7 +173,7 @@ bool environment_set_aside(const char *path, char *message, size_t message_size)
         return false;
     }
     bool there = rename(path, aside) == 0;
-    snprintf(marker, sizeof marker, "%s.made", path);
+    snprintf(marker, sizeof marker, "%s" MARKER, path);
     if ((!there && errno != ENOENT) || (unlink(marker) != 0 && errno != ENOENT)) {
         snprintf(message, message_size, "cannot put %s aside: %s", path, strerror(errno));
         return false;

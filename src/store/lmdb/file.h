@@ -22,18 +22,21 @@ bool file_is_gone(const struct environment *environment);
 /* Notes that there is a store; what keeps it from that is logged. */
 void file_mark_made(const struct environment *environment);
 
-/* Whether a file of the environment is a link, which would lead LMDB out of the directory. */
-bool file_is_link(const char *directory, const char *name);
+/* Whether a file of the environment ("/data.mdb") is a link, which would lead LMDB out of the
+ * directory. */
+bool file_is_link(const struct environment *environment, const char *name);
 
 /* Removes a lock.mdb that is about another data.mdb, which was there before: its transaction
  * numbers would hide what is new. Whoever has that one open can still read it, but not change it.
  */
-void file_renew_lock(const struct environment *environment, const char *path);
+void file_renew_lock(const struct environment *environment);
 /* Notes which data.mdb lock.mdb is about. */
 void file_note(struct environment *environment);
 
-/* Forgets a replica that cannot be used: everything is in the database. Whoever else has it open
+/* Removes a replica that cannot be opened: everything is in the database. Whoever else has it open
  * sees that its file was removed. */
-void file_discard(const struct environment *environment, const char *path, const char *wrong);
+void file_discard(const struct environment *environment, const char *wrong);
+/* Removes the open replica, whose content is wrong, unless another is in its place already. */
+void file_forget(const struct environment *environment);
 
 #endif

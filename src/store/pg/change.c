@@ -102,7 +102,7 @@ static void set_if_any(struct pg_value *value, uint64_t number)
 {
     pg_set_number(value, number);
     if (number == 0)
-        pg_set_null(value, *value);
+        pg_set_null(value);
 }
 
 /* Calls the function. Returns false if memory is lacking, and nothing was asked. */
@@ -119,7 +119,7 @@ static bool call(struct pg *pg, const struct store_batch *batch, uint64_t tag,
     pg_set_number(&values[COLUMNS], tag);
     pg_set_number(&values[COLUMNS + 1], store == NULL ? 0 : store->revision);
     if (store == NULL)
-        pg_set_null(&values[COLUMNS + 1], values[COLUMNS + 1]);
+        pg_set_null(&values[COLUMNS + 1]);
     set_if_any(&values[COLUMNS + 2], store == NULL ? 0 : store->tag);
     set_if_any(&values[COLUMNS + 3], limits->server_ms);
     if (has_memory)

@@ -48,9 +48,8 @@ void pg_set_number(struct pg_value *value, uint64_t number)
     memcpy(value->number, &bytes, sizeof bytes);
 }
 
-void pg_set_null(struct pg_value *value, struct pg_value of_type)
+void pg_set_null(struct pg_value *value)
 {
-    *value = of_type;
     value->data = NULL;
 }
 

@@ -65,8 +65,8 @@ struct pg_value {
 void pg_set_text(struct pg_value *value, struct str text);
 void pg_set_json(struct pg_value *value, struct str text);
 void pg_set_number(struct pg_value *value, uint64_t number);
-/* Sets SQL NULL, of the type that another value has. */
-void pg_set_null(struct pg_value *value, struct pg_value of_type);
+/* Makes a value that has been set SQL NULL, of the same type. */
+void pg_set_null(struct pg_value *value);
 
 /* An array of which all elements are known in number before they are added. */
 enum pg_array_kind { PG_TEXTS, PG_JSONS, PG_NUMBERS };
