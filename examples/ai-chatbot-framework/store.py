@@ -34,9 +34,14 @@ def _taken(response: httpx.Response) -> Optional[Integration]:
 
 async def list_integrations() -> List[Integration]:
     """Get all integrations, in the order of their creation."""
-    response = await _client.get("/integrations")
-    response.raise_for_status()
-    return [Integration(**integration) for integration in response.json()]
+    integrations, page = [], "/integrations"
+    while page:  # nearly always one; a page is at most 8 MiB long
+        response = await _client.get(page)
+        response.raise_for_status()
+        integrations += [Integration(**integration) for integration in response.json()]
+        following = response.links.get("next")
+        page = response.url.join(following["url"]) if following else None
+    return integrations
 
 
 async def get_integration(id: str) -> Optional[Integration]:

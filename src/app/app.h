@@ -54,6 +54,7 @@ enum app_where {
     APP_READS,    /* the answer takes long to produce, or to send to a slow reader */
     APP_CHANGES,  /* waits for the disk or for other changes */
     APP_DATABASE, /* waits for the database */
+    APP_PROBES,   /* an operator's question: must not wait behind the requests it asks about */
     APP_PARKED    /* waits for a commit, without occupying a thread */
 };
 

@@ -4,6 +4,10 @@
 #include "app/handlers.h"
 #include "app/query.h"
 
+/* A page ends when it has become this long, so that a list needs bounded memory however much is
+ * stored. */
+enum { PAGE_BYTES_MAX = 8 << 20 };
+
 struct listing {
     const struct call *call;
     const struct query *query;
@@ -12,8 +16,14 @@ struct listing {
     struct buffer scratch;
     uint64_t count;
     uint64_t last; /* sequence number of the last record shown */
-    bool more;     /* there are more records than the limit */
+    bool more;     /* there are more records than fit on the page */
 };
+
+static bool is_full(const struct listing *listing)
+{
+    uint64_t limit = listing->query->limit;
+    return (limit > 0 && listing->count == limit) || listing->body->len >= PAGE_BYTES_MAX;
+}
 
 static bool append_to_list(void *context, const struct store_record *record)
 {
@@ -23,7 +33,7 @@ static bool append_to_list(void *context, const struct store_record *record)
     arena_reset(&listing->arena);
     if (!query_wants(listing->query, record, &listing->arena, &listing->scratch))
         return true;
-    if (listing->query->limit > 0 && listing->count == listing->query->limit) {
+    if (is_full(listing)) {
         listing->more = true;
         return false;
     }

@@ -89,9 +89,8 @@ static enum app_where where_of(struct app_session *session, const struct http_re
     case OPERATION_CHANGE:
         return APP_CHANGES;
     case OPERATION_PROBE:
-        return replicates ? APP_DATABASE : APP_READS;
     case OPERATION_SCRAPE:
-        return APP_READS;
+        return APP_PROBES;
     case OPERATION_WAIT:
         if (!atomic_load(&session->app->leaving))
             *parked_until_ns = operation->wait(session, request);

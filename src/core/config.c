@@ -70,7 +70,7 @@ static const struct option options[] = {
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,
-     "threads a worker has for changes, and as many for long reads (lists, metrics)"},
+     "threads a worker has for changes, and as many for long reads (lists)"},
     {"LOG_LEVEL", KIND_CHOICE, AT(log_level), "info", 0, 0, log_levels,
      "least level that is logged; a line a request at `info`"},
     {"MAX_BODY_BYTES", KIND_BYTES, AT(max_body_bytes), "1M", 1024, 64 * MIB, NULL,

@@ -6,7 +6,10 @@
 
 #include "server/poller.h"
 
-enum { BODY_KEPT = 256 * 1024 /* memory that a thread keeps for later request bodies */ };
+enum {
+    BODY_KEPT = 256 * 1024, /* memory that a thread keeps for later request bodies */
+    PROBE_THREADS = 2       /* a scrape, and a probe that waits for the database */
+};
 
 enum handler_outcome handler_serve(struct server_thread *thread, struct connection *connection)
 {
@@ -57,7 +60,7 @@ void handler_close(struct server_thread *thread)
     app_session_close(&thread->session);
 }
 
-static bool start(struct worker *worker, struct lane *lane)
+static bool start_one(struct worker *worker, struct lane *lane)
 {
     struct server_thread *thread = &worker->handlers[worker->handlers_len];
     thread->lane = lane;
@@ -71,15 +74,20 @@ static bool start(struct worker *worker, struct lane *lane)
     return true;
 }
 
-bool handler_start_all(struct worker *worker)
+static bool start(struct worker *worker, enum app_where where, uint64_t threads)
 {
-    bool has_database = service_replicates(&worker->app.service);
-    for (uint64_t i = 0; i < worker->options->config->threads; i++)
-        if (!start(worker, &worker->lanes[APP_READS]) ||
-            !start(worker, &worker->lanes[APP_CHANGES]) ||
-            (has_database && !start(worker, &worker->lanes[APP_DATABASE])))
+    for (uint64_t i = 0; i < threads; i++)
+        if (!start_one(worker, &worker->lanes[where]))
             return false;
     return true;
+}
+
+bool handler_start_all(struct worker *worker)
+{
+    uint64_t threads = worker->options->config->threads;
+    return start(worker, APP_READS, threads) && start(worker, APP_CHANGES, threads) &&
+           start(worker, APP_PROBES, PROBE_THREADS) &&
+           (!service_replicates(&worker->app.service) || start(worker, APP_DATABASE, threads));
 }
 
 void handler_stop_all(struct worker *worker)

@@ -14,9 +14,10 @@
 #include "server/lane.h"
 #include "server/worker.h"
 
-/* Each kind of blocking work has its own handlers, so that a list or a scrape never waits for the
- * disk, for a body that is still arriving, or for a database that does not respond. */
-enum { LANES = APP_DATABASE + 1, HANDLERS_MAX = LANES * 64 };
+/* Each kind of blocking work has its own handlers, so that a list never waits for the disk, for a
+ * body that is still arriving, or for a database that does not respond, and a probe or a scrape
+ * for none of them. */
+enum { LANES = APP_PROBES + 1, HANDLERS_MAX = LANES * 64 };
 
 /* A thread that answers requests. */
 struct server_thread {

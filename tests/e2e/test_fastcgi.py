@@ -3,6 +3,7 @@
 
 import json
 import os
+import select
 import signal
 import struct
 import time
@@ -149,6 +150,22 @@ class FastCgi(unittest.TestCase):
         self.assertEqual((status, len(body)), (200, 1000000 + len(
             '{"id":"long","name":"name","description":"description","status":false,'
             '"settings":{"pad":""}}')))
+
+    def test_probes_and_scrapes_do_not_wait_behind_lists(self):
+        with Service(REQUEST_TIMEOUT="60") as service:
+            service.request("POST", "/integrations",
+                            integration("long", settings={"pad": "x" * 1000000}))
+            lazy = [fastcgi.Connection(service.socket) for _ in range(30)]
+            for connection in lazy:
+                connection.send(fastcgi.request(target="/integrations"))
+            wait_for("all threads for lists to be at work", lambda: len(select.select(
+                [connection.socket for connection in lazy], [], [], 0)[0]) == 8)
+            client = service.client(timeout=5)
+            for _ in range(20):
+                for path in "/readiness", "/ready", "/metrics", "/health":
+                    self.assertEqual(client.request("GET", path).status, 200)
+            for connection in [client, *lazy]:
+                connection.close()
 
     def test_what_is_no_request_is_closed(self):
         hostile = [

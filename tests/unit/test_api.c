@@ -578,6 +578,33 @@ static void expect_ids(const char *target, const char *ids, uint64_t next)
     buffer_release(&got);
 }
 
+Test(api, ends_a_page_before_it_becomes_too_long)
+{
+    enum { DOCUMENTS = 20, SIZE = 1000000 };
+    struct buffer body = {0};
+    char target[64] = "/integrations";
+    for (int i = 0; i < DOCUMENTS; i++) {
+        buffer_reset(&body, SIZE_MAX);
+        buffer_append_str(&body, STR("{\"id\":\"x\",\"name\":\"\",\"description\":\""));
+        memset(buffer_reserve(&body, SIZE), 'd', SIZE);
+        body.len += SIZE;
+        buffer_append(&body, "\"}", sizeof "\"}");
+        body.data[7] = (char)('a' + i);
+        EXPECT(201, NULL, NULL, TO("POST", "/integrations"), .body = body.data);
+    }
+    for (int first = 0; first < DOCUMENTS; first += 9) {
+        char ids[10];
+        int len = DOCUMENTS - first < 9 ? DOCUMENTS - first : 9; /* 8 MiB, and what passed it */
+        for (int i = 0; i < len; i++)
+            ids[i] = (char)('a' + first + i);
+        ids[len] = '\0';
+        expect_ids(target, ids, first + len < DOCUMENTS ? (uint64_t)(first + len) : 0);
+        snprintf(target, sizeof target, "/integrations?after=%d", first + len);
+    }
+    expect_ids("/integrations?limit=15&q=d", "abcdefghi", 9);
+    buffer_release(&body);
+}
+
 Test(api, lists_what_is_asked_for)
 {
     create("a", "Facebook Messenger", "first", true);
