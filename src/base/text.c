@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/text.h"
 
-#include <locale.h>
-#include <pthread.h>
-#include <wctype.h>
+#include <stdlib.h>
+#include <utf8proc.h>
 
 static bool is_continuation(unsigned char c)
 {
@@ -141,56 +140,37 @@ void text_append_json(struct buffer *buffer, struct str text)
     buffer_append_char(buffer, '"');
 }
 
-/* ---- case folding ---- */
+/* ---- folding ---- */
 
-static locale_t unicode;
-static pthread_once_t unicode_once = PTHREAD_ONCE_INIT;
-
-static void open_unicode(void)
+static bool is_ascii(struct str text)
 {
-    unicode = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    unsigned char bits = 0;
+    for (size_t i = 0; i < text.len; i++)
+        bits |= (unsigned char)text.data[i];
+    return bits < 0x80;
 }
 
-static wint_t decode(const unsigned char *at, size_t length)
+static void append_lower(struct buffer *buffer, struct str text)
 {
-    wint_t c = length == 2 ? at[0] & 0x1FU : length == 3 ? at[0] & 0x0FU : at[0] & 0x07U;
-    for (size_t i = 1; i < length; i++)
-        c = c << 6 | (at[i] & 0x3FU);
-    return c;
-}
-
-static void append_utf8(struct buffer *buffer, wint_t c)
-{
-    unsigned char bytes[4];
-    size_t length = c < 0x80 ? 1 : c < 0x800 ? 2 : c < 0x10000 ? 3 : 4;
-    for (size_t i = length; i > 1; i--) {
-        bytes[i - 1] = 0x80 | (c & 0x3F);
-        c >>= 6;
-    }
-    static const unsigned char marks[] = {0, 0, 0xC0, 0xE0, 0xF0};
-    bytes[0] = (unsigned char)(marks[length] | c);
-    buffer_append(buffer, bytes, length);
-}
-
-static void append_lower(struct buffer *buffer, unsigned char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        c |= 0x20;
-    buffer_append(buffer, &c, 1);
+    char *to = buffer_reserve(buffer, text.len);
+    if (to == NULL)
+        return;
+    for (size_t i = 0; i < text.len; i++)
+        to[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] | 0x20
+                                                                  : text.data[i]);
+    buffer->len += text.len;
 }
 
 void text_append_folded(struct buffer *buffer, struct str text)
 {
-    const unsigned char *bytes = (const unsigned char *)text.data;
-    pthread_once(&unicode_once, open_unicode);
-    for (size_t at = 0; at < text.len;) {
-        size_t length = sequence_length(bytes + at, text.len - at);
-        if (length > 1 && unicode != (locale_t)0)
-            append_utf8(buffer, towlower_l(decode(bytes + at, length), unicode));
-        else if (length > 1)
-            buffer_append(buffer, bytes + at, length);
-        else
-            append_lower(buffer, bytes[at]);
-        at += length == 0 ? 1 : length;
-    }
+    utf8proc_uint8_t *folded = NULL;
+    utf8proc_ssize_t len = -1;
+    if (!is_ascii(text))
+        len = utf8proc_map((const utf8proc_uint8_t *)text.data, (utf8proc_ssize_t)text.len, &folded,
+                           UTF8PROC_STABLE | UTF8PROC_COMPOSE | UTF8PROC_CASEFOLD);
+    if (len >= 0)
+        buffer_append(buffer, folded, (size_t)len);
+    else /* nothing but ASCII, or no UTF-8 */
+        append_lower(buffer, text);
+    free(folded);
 }

@@ -24,8 +24,9 @@ unsigned char text_percent_next(struct str *rest);
  * it is in `arena`; its data is NULL if memory is lacking. */
 MUST_CHECK struct str text_percent_decode(struct arena *arena, struct str text);
 
-/* Appends `text`, which must be UTF-8, with each character converted to lower case (towlower(3),
- * with Unicode rules), for comparison regardless of case. */
+/* Appends `text` in a form for comparison regardless of case and of how accents are encoded: case
+ * folded (The Unicode Standard, section 3.13) and composed (NFC, Unicode Standard Annex #15). What
+ * is not UTF-8 is appended with only ASCII letters in lower case. */
 void text_append_folded(struct buffer *buffer, struct str text);
 
 /* Appends `text` as a quoted JSON string (RFC 8259, section 7). The result is safe in any JSON

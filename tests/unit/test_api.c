@@ -635,6 +635,8 @@ Test(api, lists_what_is_asked_for)
     expect_ids("/integrations?q=%22w", "b", 0);
     expect_ids("/integrations?q=chat+%22", "b", 0);
     expect_ids("/integrations?q=%C3%89", "e", 0);
+    expect_ids("/integrations?q=E%CC%81", "e", 0); /* decomposed */
+    expect_ids("/integrations?q=a%CC%88rger", "b", 0);
     expect_ids("/integrations?q=Kebab", "", 0);
     expect_ids("/integrations?q=%FF", "", 0);
     expect_ids("/integrations?q=", "abde", 0);
