@@ -47,7 +47,10 @@ BAD = [
     (head("GET /.. HTTP/1.1"), 400, "Bad Request"),
     (head("GET /integrations/../../x HTTP/1.1"), 400, "Bad Request"),
     (head("GET /" + "x" * 40000 + " HTTP/1.1"), 414, "Request URI too long"),
-    (head("GET /health HTTP/1.1", "X: " + "y" * 80000), 400, "Bad Request"),
+    (head("GET /health HTTP/1.1", "X: " + "y" * 80000), 431, "Request header fields too large"),
+    (head("GET /health HTTP/1.1", *(f"X{i}: {'y' * 9000}" for i in range(9))), 431,
+     "Request header fields too large"),
+    (head("OPTIONS * HTTP/1.1"), 400, "Bad Request"),  # nginx knows no such target
     (head("GET /health HTTP/1.1", "Host: y"), 400, "Bad Request"),
     (head("POST /integrations HTTP/1.1", "Content-Length: -1"), 400, "Bad Request"),
     (head("POST /integrations HTTP/1.1", "Content-Length: 1x"), 400, "Bad Request"),
@@ -190,6 +193,15 @@ class Http(unittest.TestCase):
         self.assertEqual(client.request("HEAD", "/integrations/none").status, 404)
         self.assertEqual(client.request("DELETE", "/integrations/head").status, 204)
         client.close()
+
+    def test_files_can_only_be_read(self):
+        for path in "/ui/", "/ui/ui.js", "/docs/start.js":
+            for method in "POST", "PUT", "DELETE", "TRACE":
+                answer = self.service.request(method, path, "")
+                self.assertEqual((answer.status, answer.json),
+                                 (405, {"detail": "Method Not Allowed"}), (method, path))
+                if method != "TRACE":  # nginx refuses that everywhere, before it looks at the path
+                    self.assertEqual(answer.headers["Allow"], "GET, HEAD", (method, path))
 
     def test_options_tells_what_is_allowed(self):
         answer = self.service.request("OPTIONS", "/integrations/x")
