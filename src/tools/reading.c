@@ -36,8 +36,31 @@ static size_t line_of(const struct reading *reading, const char *at)
     return line;
 }
 
+/* What Python and JavaScript write and JSON lacks (RFC 8259, section 6). */
+static bool is_no_number(struct str text)
+{
+    return str_has_prefix(text, STR("NaN")) || str_has_prefix(text, STR("Infinity")) ||
+           str_has_prefix(text, STR("-Infinity"));
+}
+
+/* Reports a fault in the syntax of `text`, if it is one that people often make. */
+static bool explain_syntax(struct reading *reading, size_t line, struct str text, size_t at)
+{
+    if (at == text.len && text.len > 0 && text.data[0] == '{')
+        return TRANSFER_FAIL(reading->error,
+                             "line %zu: the integration does not end on this line: the input is "
+                             "cut off, or has one on several lines (jq -c writes one a line)",
+                             line);
+    if (at < text.len && is_no_number((struct str){text.data + at, text.len - at}))
+        return TRANSFER_FAIL(reading->error,
+                             "line %zu: JSON has no NaN and no Infinity, at character %zu", line,
+                             at);
+    return true;
+}
+
 /* Reports the first fault of an integration. */
-static bool explain(struct reading *reading, size_t line, const struct fault *fault)
+static bool explain(struct reading *reading, size_t line, struct str text,
+                    const struct fault *fault)
 {
     const struct str message = fault->message;
     if (fault->place.steps_len == 0)
@@ -45,7 +68,8 @@ static bool explain(struct reading *reading, size_t line, const struct fault *fa
                              message.data);
     const struct fault_step *step = &fault->place.steps[0];
     if (step->name.data == NULL)
-        return TRANSFER_FAIL(reading->error, "line %zu: %.*s at character %zu", line,
+        return explain_syntax(reading, line, text, step->number) &&
+               TRANSFER_FAIL(reading->error, "line %zu: %.*s at character %zu", line,
                              (int)message.len, message.data, step->number);
     return TRANSFER_FAIL(reading->error, "line %zu: \"%.*s\": %.*s", line, (int)step->name.len,
                          step->name.data, (int)message.len, message.data);
@@ -110,7 +134,7 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
             line);
     case INTEGRATION_INVALID:
         if (faults.len > 0)
-            return explain(reading, line, &faults.list[0]);
+            return explain(reading, line, text, &faults.list[0]);
         break; /* no memory to record the fault */
     case INTEGRATION_UNREADABLE:
         return TRANSFER_FAIL(reading->error,
@@ -162,7 +186,9 @@ static bool take_array(struct reading *reading, const char *at)
     at = skip_space(at + 1, end);
     size_t line = line_of(reading, at);
     bool more = at < end && *at != ']';
-    while (more) {
+    while (more && at < end) {
+        if (*at == ',' || *at == ']')
+            return TRANSFER_FAIL(reading->error, "line %zu: a comma too many", line);
         const char *stop = json_walk_end(at, end);
         if (!take_integration(reading, line, (struct str){at, (size_t)(stop - at)}))
             return false;
@@ -204,13 +230,31 @@ static bool ids_are_single(const struct reading *reading)
     return true;
 }
 
+/* Editors put a byte order mark in front (RFC 8259, section 8.1, lets it be ignored). */
+static struct str without_mark(struct str text)
+{
+    const struct str mark = STR("\xEF\xBB\xBF");
+    return str_has_prefix(text, mark) ? (struct str){text.data + mark.len, text.len - mark.len}
+                                      : text;
+}
+
+static bool is_utf16(struct str text)
+{
+    return str_has_prefix(text, STR("\xFF\xFE")) || str_has_prefix(text, STR("\xFE\xFF"));
+}
+
 bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list, char *error)
 {
-    struct reading reading = {.arena = arena, .text = text, .list = list};
-    const char *first = skip_space(text.data, text.data + text.len);
-    bool is_array = first < text.data + text.len && *first == '[';
+    struct reading reading = {.arena = arena, .text = without_mark(text), .list = list};
+    const char *end = text.data + text.len;
+    const char *first = skip_space(reading.text.data, end);
+    bool is_array = first < end && *first == '[';
     reading.error = error;
     *list = (struct transfer_list){0};
+    if (is_utf16(text))
+        return TRANSFER_FAIL(error, "the input is UTF-16: save it as UTF-8");
+    if (first == end)
+        return TRANSFER_FAIL(error, "the input is empty (a list of nothing is [])");
     bool parsed =
         (is_array ? take_array(&reading, first) : take_lines(&reading)) && ids_are_single(&reading);
     free(reading.places);

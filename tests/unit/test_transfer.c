@@ -15,12 +15,13 @@
 #define KEPT(id)                                                                                   \
     "{\"id\":\"" id "\",\"name\":\"n\",\"description\":\"d\",\"status\":false,\"settings\":{}}"
 
+#define WITH_SETTING(value)                                                                        \
+    "{\"id\":\"a\",\"name\":\"n\",\"description\":\"d\",\"settings\":{\"x\":" value "}}"
+
 static const struct {
     const char *text;
     const char *documents; /* with commas between */
 } good[] = {
-    {"", ""},
-    {" \n\r\n\t", ""},
     {"[]", ""},
     {" [ \n ] \n", ""},
     {ITEM("a"), KEPT("a")},
@@ -35,6 +36,8 @@ static const struct {
      "\"status\":true,\"settings\":{\"k\":[1,{\"x\":\"],}\\\"\"}]}}",
      "{\"id\":\"a\",\"name\":\"n\",\"description\":\"d\",\"status\":true,"
      "\"settings\":{\"k\":[1,{\"x\":\"],}\\\"\"}]}}"},
+    {"\xEF\xBB\xBF" ITEM("a") "\n" ITEM("b"), KEPT("a") "," KEPT("b")},
+    {"\xEF\xBB\xBF[" ITEM("a") "]", KEPT("a")},
     /* a member called integration beside an id is one more unknown member */
     {"{\"integration\":{},\"id\":\"a\",\"name\":\"n\",\"description\":\"d\"}", KEPT("a")},
 };
@@ -71,8 +74,19 @@ static const struct {
     {ITEM("a") "\n" ITEM("b") "\n" ITEM("a"), "line 3: its id stands on line 1 already"},
     {ITEM("a") "\n{\"id\":\"b\",", "line 2: "},
     {"[" ITEM("a"), "line 1: the array does not end"},
-    {"[" ITEM("a") ",", "line 1: "},
-    {"[\n" ITEM("a") ",\n\n]", "line 4: field required"},
+    {"[" ITEM("a") ",", "line 1: the array does not end"},
+    {"[\n" ITEM("a") ",\n\n]", "line 4: a comma too many"},
+    {"[" ITEM("a") ",\n," ITEM("b") "]", "line 2: a comma too many"},
+    {"[,]", "line 1: a comma too many"},
+    {"", "the input is empty"},
+    {" \n\r\n\t", "the input is empty"},
+    {"\xEF\xBB\xBF \n", "the input is empty"},
+    {"\xFF\xFE{", "the input is UTF-16"},
+    {"{\n\"id\":\"a\"}", "line 1: the integration does not end on this line"},
+    {ITEM("a") "\n" WITH_SETTING("NaN"),
+     "line 2: JSON has no NaN and no Infinity, at character 55"},
+    {"[" WITH_SETTING("-Infinity") "]", "line 1: JSON has no NaN and no Infinity, at character 56"},
+    {WITH_SETTING("nan"), "line 1: expecting value at character 55"},
     {"[" ITEM("a") "]\n" ITEM("b"), "line 1: something follows the array"},
     {"[\n" ITEM("a") ",\n" ITEM("b") ",\n3]", "line 4: value is not a valid dict"},
     {"[\n" ITEM("a") ",\n" ITEM("a") "]", "line 3: its id stands on line 2 already"},
