@@ -180,8 +180,13 @@ class Lifetime(unittest.TestCase):
                 Service(program=shutil.copy(PROGRAM, directory)) as service:
             workers = service.worker_pids()
             refusals = 0
-            for content in "no program", "#!/bin/sh\nexit 1\n", None:
-                os.unlink(service.program)
+            # Its check-config is no promise that it serves, and many a program says yes to everything.
+            later = f'#!/bin/sh\n[ "$1" = serve ] || exec "{os.path.abspath(PROGRAM)}" "$@"\nexit '
+            for content in "no program", "#!/bin/sh\nexit 1\n", None, "#!/bin/sh\n", \
+                    "#!/bin/sh\necho ready\n", later + "1\n", later + "0\n", \
+                    f'#!/bin/sh\nWORKERS=x exec "{os.path.abspath(PROGRAM)}" "$@"\n':
+                if os.path.exists(service.program):
+                    os.unlink(service.program)
                 if content is not None:
                     with open(service.program, "w") as file:
                         file.write(content)
@@ -193,12 +198,17 @@ class Lifetime(unittest.TestCase):
                 ]) == refusals)
                 self.assertEqual(service.request("GET", "/readiness").status, 200)
                 self.assertEqual(service.worker_pids(), workers)
+            self.assertIn("WORKERS", service.stderr())
+            client = service.client()
+            self.assertEqual(client.request("POST", "/integrations", integration("x")).status, 201)
+            client.close()
 
     def test_what_an_upgrade_leaves_is_for_its_own_process(self):
         # A variable that another process inherited is not believed.
-        with Service(INTEGRATION_SERVICE_TAKEOVER="pid=1 listen=0 lock=0 worker=1") as service:
-            self.assertEqual(service.request("GET", "/health").status, 200)
-            self.assertEqual(len(service.worker_pids()), 2)
+        for name in "pid", "rehearsal":
+            with Service(INTEGRATION_SERVICE_TAKEOVER=f"{name}=1 listen=0 lock=0 worker=1") as service:
+                self.assertEqual(service.request("GET", "/health").status, 200)
+                self.assertEqual(len(service.worker_pids()), 2)
 
     def test_a_restart_keeps_everything(self):
         with Service(nginx=True) as service:

@@ -62,6 +62,7 @@ struct upgrade {
     struct takeover earlier; /* what it left; set by supervisor.c */
     bool wanted;             /* set by events.c too */
     pid_t rehearsal;         /* tries whether the new program could run; 0: none is under way */
+    int rehearsal_fd;        /* a pipe from it */
     uint64_t rehearsal_until_ns;
 };
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
@@ -97,6 +98,15 @@ static int count_and_run(struct supervisor *supervisor)
     return status;
 }
 
+/* Says whether this program could go on here, and changes nothing. */
+static int rehearse(struct supervisor *supervisor)
+{
+    char error[1024];
+    if (!open_listener(supervisor, error, sizeof error))
+        return complain(error);
+    return takeover_tell_ready() ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 static int lock_and_run(struct supervisor *supervisor)
 {
     char error[1024];
@@ -117,7 +127,10 @@ static bool open_shared(struct supervisor *supervisor)
     size_t size = sizeof *supervisor->shared;
     supervisor->shared_fd = supervisor->upgrade.took_over ? supervisor->upgrade.earlier.shared_fd
                                                           : memfd_create("shared", MFD_CLOEXEC);
-    if (supervisor->shared_fd < 0 || ftruncate(supervisor->shared_fd, (off_t)size) != 0)
+    struct stat file;
+    if (supervisor->shared_fd < 0 || fstat(supervisor->shared_fd, &file) != 0 ||
+        /* never shorter: the workers of an earlier program may use more */
+        (file.st_size < (off_t)size && ftruncate(supervisor->shared_fd, (off_t)size) != 0))
         return false;
     supervisor->shared =
         mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, supervisor->shared_fd, 0);
@@ -146,7 +159,8 @@ int supervisor_run(const struct supervisor_options *options)
         return complain(strerror(errno));
     raise_descriptors();
     log_open((enum log_level)options->config->log_level, STDERR_FILENO);
-    int status = lock_and_run(&supervisor);
+    bool rehearsed = supervisor.upgrade.took_over && supervisor.upgrade.earlier.rehearsed;
+    int status = rehearsed ? rehearse(&supervisor) : lock_and_run(&supervisor);
     events_close(&supervisor);
     munmap(supervisor.shared, sizeof *supervisor.shared);
     close(supervisor.shared_fd);

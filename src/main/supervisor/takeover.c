@@ -68,33 +68,21 @@ bool takeover_receive(struct takeover *takeover)
         struct str word = {text, strcspn(text, " ")};
         const char *equals = memchr(word.data, '=', word.len);
         size_t name_len = equals == NULL ? word.len : (size_t)(equals - word.data);
+        struct str name = {word.data, name_len};
         struct str digits = {word.data + name_len + 1, word.len - name_len - 1};
         uint64_t number = 0;
         if (equals != NULL && str_to_u64(digits, &number) && number <= INT32_MAX) {
-            if (str_equal((struct str){word.data, name_len}, STR("pid")))
+            takeover->rehearsed |= str_equal(name, STR("rehearsal"));
+            if (str_equal(name, STR("pid")) || str_equal(name, STR("rehearsal")))
                 own = number;
             else
-                take(takeover, (struct str){word.data, name_len}, number);
+                take(takeover, name, number);
         }
         text += word.len + strspn(text + word.len, " ");
     }
     unsetenv(VARIABLE);
     return own == (uint64_t)getpid() && keep(takeover->listen_fd) && keep(takeover->lock_fd) &&
            keep(takeover->shared_fd);
-}
-
-pid_t takeover_rehearse(void)
-{
-    pid_t pid = fork();
-    if (pid != 0)
-        return pid;
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    int nowhere = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (nowhere >= 0 && dup2(nowhere, STDOUT_FILENO) >= 0 && dup2(nowhere, STDERR_FILENO) >= 0)
-        execlp(program_invocation_name, program_invocation_name, "check-config", (char *)NULL);
-    _exit(127);
 }
 
 static void append(struct buffer *out, const char *name, int64_t number)
@@ -113,21 +101,28 @@ static void share(const struct takeover *takeover, bool shared)
     fcntl(takeover->shared_fd, F_SETFD, shared ? 0 : FD_CLOEXEC);
 }
 
-void takeover_exec(const struct takeover *takeover, bool with_nginx)
+static void append_children(struct buffer *out, const struct takeover *takeover)
+{
+    if (takeover->nginx > 0)
+        append(out, "nginx", takeover->nginx);
+    if (takeover->follower > 0)
+        append(out, "follower", takeover->follower);
+    for (size_t i = 0; i < takeover->workers_len; i++)
+        append(out, takeover->workers[i].retiring ? "retiring" : "worker",
+               takeover->workers[i].pid);
+}
+
+/* Becomes the new program. Returns, with errno, only if that failed. */
+static void become(const struct takeover *takeover, bool with_nginx, bool rehearsed)
 {
     struct buffer text = {0};
-    append(&text, "pid", getpid());
+    append(&text, rehearsed ? "rehearsal" : "pid", getpid());
     append(&text, "listen", takeover->listen_fd);
     append(&text, "lock", takeover->lock_fd);
     append(&text, "shared", takeover->shared_fd);
     append(&text, "given", takeover->socket_given);
-    if (takeover->nginx > 0)
-        append(&text, "nginx", takeover->nginx);
-    if (takeover->follower > 0)
-        append(&text, "follower", takeover->follower);
-    for (size_t i = 0; i < takeover->workers_len; i++)
-        append(&text, takeover->workers[i].retiring ? "retiring" : "worker",
-               takeover->workers[i].pid);
+    if (!rehearsed)
+        append_children(&text, takeover);
     buffer_append_char(&text, '\0');
     errno = ENOMEM;
     if (!text.failed && setenv(VARIABLE, text.data, 1) == 0) {
@@ -140,4 +135,55 @@ void takeover_exec(const struct takeover *takeover, bool with_nginx)
         errno = reason;
     }
     buffer_release(&text);
+}
+
+void takeover_exec(const struct takeover *takeover, bool with_nginx)
+{
+    become(takeover, with_nginx, false);
+}
+
+/* ---- rehearsals ---- */
+
+static const struct str ready = STR_INIT("integration-service: ready to take over\n");
+
+static void rehearse(const struct takeover *takeover, bool with_nginx, int out_fd)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    if (dup2(out_fd, STDOUT_FILENO) >= 0)
+        become(takeover, with_nginx, true);
+    _exit(127);
+}
+
+pid_t takeover_rehearse(const struct takeover *takeover, bool with_nginx, int *said_fd)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    pid_t pid = fork();
+    if (pid == 0)
+        rehearse(takeover, with_nginx, ends[1]);
+    int reason = errno;
+    close(ends[1]);
+    if (pid < 0)
+        close(ends[0]);
+    *said_fd = ends[0];
+    errno = reason;
+    return pid;
+}
+
+bool takeover_tell_ready(void)
+{
+    return write(STDOUT_FILENO, ready.data, ready.len) == (ssize_t)ready.len;
+}
+
+bool takeover_was_told_ready(int said_fd)
+{
+    char said[64];
+    /* Something that it left running may hold the other end, and say nothing. */
+    fcntl(said_fd, F_SETFL, O_NONBLOCK);
+    ssize_t len = read(said_fd, said, sizeof said);
+    close(said_fd);
+    return len >= 0 && str_equal((struct str){said, (size_t)len}, ready);
 }

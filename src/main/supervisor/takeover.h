@@ -22,6 +22,7 @@ struct takeover {
     int lock_fd;
     int shared_fd;     /* memory shared with the workers */
     bool socket_given; /* by the service manager */
+    bool rehearsed;    /* only a rehearsal: see takeover_rehearse */
     pid_t nginx;       /* 0: none */
     pid_t follower;    /* 0: none */
     struct {
@@ -36,9 +37,18 @@ struct takeover {
  * forked. */
 MUST_CHECK bool takeover_receive(struct takeover *takeover);
 
-/* Forks a child that runs `check-config` of the program that now has this one's name: its exit
- * status says whether that program could run here. -1, with errno: the fork failed. */
-pid_t takeover_rehearse(void);
+/* Forks a child that runs the program that now has this one's name, to see whether it could go on
+ * here. That program receives `takeover` without the children, changes nothing, and instead of
+ * serving calls takeover_tell_ready. The read end of a pipe for what it says is stored in *said_fd.
+ * Returns -1, with errno, if the fork failed. */
+pid_t takeover_rehearse(const struct takeover *takeover, bool with_nginx, int *said_fd);
+
+/* In a rehearsal: says on standard output that this program could go on. */
+MUST_CHECK bool takeover_tell_ready(void);
+
+/* When the child of a rehearsal has ended: closes `said_fd`, and returns whether it said that it
+ * could go on. */
+MUST_CHECK bool takeover_was_told_ready(int said_fd);
 
 /* Goes on as that program. Returns, with errno, only if that failed. */
 void takeover_exec(const struct takeover *takeover, bool with_nginx);

@@ -24,21 +24,6 @@ static void kill_overdue(const struct supervisor *supervisor)
         kill(upgrade->rehearsal, SIGKILL);
 }
 
-void upgrade_rehearse(struct supervisor *supervisor)
-{
-    struct upgrade *upgrade = &supervisor->upgrade;
-    kill_overdue(supervisor);
-    if (!upgrade->wanted || upgrade->rehearsal > 0 || !workers_have_room(supervisor))
-        return;
-    upgrade->wanted = false;
-    upgrade->rehearsal_until_ns = clock_after_ms(REHEARSAL_MS);
-    upgrade->rehearsal = takeover_rehearse();
-    if (upgrade->rehearsal < 0) {
-        LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
-        upgrade->rehearsal = 0;
-    }
-}
-
 static void list_workers(struct takeover *takeover, const struct workers *workers)
 {
     for (size_t i = 0; i < CHILDREN_MAX; i++) {
@@ -50,7 +35,8 @@ static void list_workers(struct takeover *takeover, const struct workers *worker
     }
 }
 
-static void hand_over(const struct supervisor *supervisor)
+/* What there is to take over now. */
+static const struct takeover *list(const struct supervisor *supervisor)
 {
     static struct takeover takeover;
     takeover = (struct takeover){.listen_fd = supervisor->listener.fd,
@@ -61,24 +47,49 @@ static void hand_over(const struct supervisor *supervisor)
     if (supervisor->follower.child.state != CHILD_NONE)
         takeover.follower = supervisor->follower.child.pid;
     list_workers(&takeover, &supervisor->workers);
+    return &takeover;
+}
+
+void upgrade_rehearse(struct supervisor *supervisor)
+{
+    struct upgrade *upgrade = &supervisor->upgrade;
+    kill_overdue(supervisor);
+    if (!upgrade->wanted || upgrade->rehearsal > 0 || !workers_have_room(supervisor))
+        return;
+    upgrade->wanted = false;
+    upgrade->rehearsal_until_ns = clock_after_ms(REHEARSAL_MS);
+    upgrade->rehearsal = takeover_rehearse(list(supervisor), supervisor->options->with_nginx,
+                                           &upgrade->rehearsal_fd);
+    if (upgrade->rehearsal < 0) {
+        LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
+        upgrade->rehearsal = 0;
+    }
+}
+
+static void hand_over(const struct supervisor *supervisor)
+{
     sd_notify(0, "RELOADING=1");
     log_message(LOG_INFO, "upgrade: going on as the new program");
-    takeover_exec(&takeover, supervisor->options->with_nginx);
+    takeover_exec(list(supervisor), supervisor->options->with_nginx);
     LOG(LOG_ERROR, "cannot upgrade", LOG_TEXT("error", strerror(errno)));
     sd_notify(0, "READY=1");
 }
 
 void upgrade_judge_rehearsal(struct supervisor *supervisor, int status)
 {
-    supervisor->upgrade.rehearsal = 0;
+    struct upgrade *upgrade = &supervisor->upgrade;
+    upgrade->rehearsal = 0;
+    bool could = takeover_was_told_ready(upgrade->rehearsal_fd) && WIFEXITED(status) &&
+                 WEXITSTATUS(status) == EXIT_SUCCESS;
     if (supervisor->ending.phase != PHASE_RUNNING ||
-        supervisor->upgrade.wanted) /* again: it may be yet another program by now */
+        upgrade->wanted) /* again: it may be yet another program by now */
         return;
-    if (WIFEXITED(status) && WEXITSTATUS(status) == EXIT_SUCCESS)
+    if (could)
         hand_over(supervisor);
     else
-        log_message(LOG_ERROR, "cannot upgrade: the new program does not run here; its "
-                               "check-config says why");
+        log_message(LOG_ERROR,
+                    "cannot upgrade: the new program does not run here; what it wrote to "
+                    "standard error or its check-config says why");
 }
 
 void upgrade_take_over(struct supervisor *supervisor)
