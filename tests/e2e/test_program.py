@@ -335,6 +335,30 @@ class Lifetime(unittest.TestCase):
                                env={"PATH": os.environ["PATH"], "STATE_DIR": service.state_dir})
             self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
 
+    def test_a_store_that_another_program_makes_larger_is_followed(self):
+        with Service(STORE_MAX_BYTES="1M") as service:
+            workers = service.worker_pids()
+            clients = [service.client() for _ in range(4)]
+            clients[0].request("POST", "/integrations", integration("before"))
+            for size in 4, 20:  # times 100,000 bytes
+                lines = "".join(json.dumps(integration(f"i{i}", settings={"pad": "x" * 100000})) + "\n"
+                                for i in range(size))
+                subprocess.run([PROGRAM, "import"], input=lines.encode(), check=True,
+                               stdout=subprocess.DEVNULL, env={
+                                   "PATH": os.environ["PATH"], "STATE_DIR": service.state_dir,
+                                   "STORE_MAX_BYTES": "100M"})
+                for client in clients:
+                    for i in range(size):
+                        self.assertEqual(client.request("GET", f"/integrations/i{i}").status, 200)
+                    self.assertEqual(len(client.request("GET", "/integrations").json), size + 1)
+                    self.assertEqual(client.request("PUT", "/integrations/before", integration(
+                        "before", name=str(size))).status, 200)
+                    client.request("GET", "/metrics")
+            self.assertEqual(service.worker_pids(), workers)
+            self.assertEqual(service.log("the store failed"), [])
+            for client in clients:
+                client.close()
+
     def test_workers_that_die_before_their_first_request_wait(self):
         with Service(nginx=False, WORKERS="1") as service:
             for death in range(4):

@@ -29,13 +29,8 @@ static MDB_val id_key(struct str id)
 bool documents_reader_open(struct environment *environment, struct documents_reader *reader)
 {
     reader->environment = environment;
-    int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &reader->txn);
-    if (code != MDB_SUCCESS) {
-        (void)environment_status(environment, code, "opening a session");
-        return false;
-    }
-    mdb_txn_reset(reader->txn);
-    return true;
+    int code = environment_open_reader(environment, &reader->txn);
+    return environment_status(environment, code, "opening a session") == STORE_OK;
 }
 
 void documents_reader_close(struct documents_reader *reader)
@@ -121,7 +116,7 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
                                 struct buffer *out)
 {
     struct environment *environment = reader->environment;
-    int code = mdb_txn_renew(reader->txn);
+    int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading");
     if (with_revision)
@@ -133,7 +128,7 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
             buffer_append_str(out, record->document);
         record->document = (struct str){NULL, 0}; /* not valid after the transaction */
     }
-    mdb_txn_reset(reader->txn);
+    environment_end_read(environment, reader->txn);
     return status_of(environment, code, "reading");
 }
 
@@ -206,14 +201,14 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
                                  store_visit *visit, void *context)
 {
     struct environment *environment = reader->environment;
-    int code = mdb_txn_renew(reader->txn);
+    int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "listing");
     code = read_version(reader, &read->version);
     if (code == MDB_SUCCESS && !store_version_equal(read->version, read->known))
         code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
                                  : visit_all(reader, read, visit, context);
-    mdb_txn_reset(reader->txn);
+    environment_end_read(environment, reader->txn);
     return status_of(environment, code, "listing");
 }
 
@@ -225,13 +220,13 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     MDB_envinfo info;
     if (!environment_is_whole(environment, false))
         return STORE_BROKEN;
-    int code = mdb_txn_renew(reader->txn);
+    int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
     code = environment_read_meta(environment, reader->txn, &meta);
     if (code == MDB_SUCCESS)
         code = mdb_stat(reader->txn, environment->documents, &pages);
-    mdb_txn_reset(reader->txn);
+    environment_end_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
     mdb_env_info(environment->env, &info);
@@ -248,10 +243,10 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
 enum store_status documents_get_version(struct documents_reader *reader,
                                         struct store_version *version)
 {
-    int code = mdb_txn_renew(reader->txn);
+    int code = environment_begin_read(reader->environment, reader->txn);
     if (code == MDB_SUCCESS) {
         code = read_version(reader, version);
-        mdb_txn_reset(reader->txn);
+        environment_end_read(reader->environment, reader->txn);
     }
     return environment_status(reader->environment, code, "reading the version of the store");
 }
@@ -288,11 +283,11 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
         turn_give(&environment->turn);
         return STORE_BROKEN;
     }
-    code = mdb_txn_begin(environment->env, NULL, 0, &change->txn);
+    code = environment_begin_write(environment, &change->txn);
     if (code == MDB_SUCCESS) {
         code = read_state(change);
         if (code != MDB_SUCCESS)
-            mdb_txn_abort(change->txn);
+            environment_abort(environment, change->txn);
     }
     if (code != MDB_SUCCESS)
         turn_give(&environment->turn);
@@ -301,7 +296,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
 
 void documents_cancel(struct documents_change *change)
 {
-    mdb_txn_abort(change->txn);
+    environment_abort(change->environment, change->txn);
     turn_give(&change->environment->turn);
 }
 
@@ -316,7 +311,7 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
         documents_cancel(change);
         return status;
     }
-    int code = mdb_txn_commit(change->txn);
+    int code = environment_commit(environment, change->txn);
     environment_fill(environment);
     turn_give(&environment->turn);
     event_signal(&environment->turn.page->commits, EVENT_ANY);

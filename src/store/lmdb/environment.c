@@ -130,6 +130,73 @@ int environment_write_version(struct environment *environment, MDB_txn *txn,
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
+/* ---- transactions ---- */
+
+/* A transaction that is begun or, if it is one that was reset, renewed. */
+static int begin(struct environment *environment, unsigned flags, MDB_txn **txn)
+{
+    return *txn == NULL ? mdb_txn_begin(environment->env, NULL, flags, txn) : mdb_txn_renew(*txn);
+}
+
+/* The same, while the mapping stays where it is. LMDB lets the mapping follow only while this
+ * process has no transaction (mdb_env_set_mapsize). */
+static int begin_mapped(struct environment *environment, unsigned flags, MDB_txn **txn)
+{
+    int code;
+    pthread_rwlock_rdlock(&environment->map);
+    while ((code = begin(environment, flags, txn)) == MDB_MAP_RESIZED) {
+        pthread_rwlock_unlock(&environment->map);
+        pthread_rwlock_wrlock(&environment->map);
+        code = mdb_env_set_mapsize(environment->env, 0);
+        pthread_rwlock_unlock(&environment->map);
+        pthread_rwlock_rdlock(&environment->map);
+        if (code != MDB_SUCCESS)
+            break;
+    }
+    if (code != MDB_SUCCESS)
+        pthread_rwlock_unlock(&environment->map);
+    return code;
+}
+
+int environment_open_reader(struct environment *environment, MDB_txn **reader)
+{
+    *reader = NULL;
+    int code = begin_mapped(environment, MDB_RDONLY, reader);
+    if (code == MDB_SUCCESS)
+        environment_end_read(environment, *reader);
+    return code;
+}
+
+int environment_begin_read(struct environment *environment, MDB_txn *reader)
+{
+    return begin_mapped(environment, MDB_RDONLY, &reader);
+}
+
+void environment_end_read(struct environment *environment, MDB_txn *reader)
+{
+    mdb_txn_reset(reader);
+    pthread_rwlock_unlock(&environment->map);
+}
+
+int environment_begin_write(struct environment *environment, MDB_txn **txn)
+{
+    *txn = NULL;
+    return begin_mapped(environment, 0, txn);
+}
+
+int environment_commit(struct environment *environment, MDB_txn *txn)
+{
+    int code = mdb_txn_commit(txn);
+    pthread_rwlock_unlock(&environment->map);
+    return code;
+}
+
+void environment_abort(struct environment *environment, MDB_txn *txn)
+{
+    mdb_txn_abort(txn);
+    pthread_rwlock_unlock(&environment->map);
+}
+
 /* ---- its databases ---- */
 
 /* Whether an environment without our "meta" database contains data of another program. */
@@ -360,6 +427,7 @@ void environment_close(struct environment *environment)
 {
     mdb_env_close(environment->env);
     turn_close(&environment->turn);
+    pthread_rwlock_destroy(&environment->map);
 }
 
 static int open_turn(struct turn *turn, const char *directory)
@@ -409,6 +477,7 @@ bool environment_open(struct environment *environment, const char *path,
                       const struct environment_options *options, char *error, size_t error_size)
 {
     *environment = (struct environment){.replica = options->replica};
+    pthread_rwlock_init(&environment->map, NULL);
     int length = snprintf(environment->file, sizeof environment->file, "%s/data.mdb", path);
     int code = length > 0 && (size_t)length < sizeof environment->file
                    ? open_turn(&environment->turn, path)
@@ -424,5 +493,7 @@ bool environment_open(struct environment *environment, const char *path,
                  : "");
     if (code == 0)
         environment_close(environment);
+    else
+        pthread_rwlock_destroy(&environment->map);
     return false;
 }

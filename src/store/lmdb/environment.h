@@ -26,6 +26,7 @@ struct environment {
     bool damaged; /* could not be opened because of what its file holds or lacks */
     bool replica;
     char file[ENVIRONMENT_PATH_SIZE]; /* data.mdb */
+    pthread_rwlock_t map;             /* held for reading during each transaction */
     struct turn turn;                 /* the right to write */
     MDB_dbi meta;
     MDB_dbi ids;
@@ -55,6 +56,18 @@ MUST_CHECK bool environment_open(struct environment *environment, const char *pa
  * how, or returns false, and why not. */
 MUST_CHECK bool environment_set_aside(const char *path, char *message, size_t message_size);
 void environment_close(struct environment *environment);
+
+/* Run LMDB's transactions; all return its error codes. If another process has made the environment
+ * larger than our mapping of it, the mapping follows.
+ *
+ * environment_open_reader: for one thread, which then reads between environment_begin_read and
+ * environment_end_read. */
+MUST_CHECK int environment_open_reader(struct environment *environment, MDB_txn **reader);
+MUST_CHECK int environment_begin_read(struct environment *environment, MDB_txn *reader);
+void environment_end_read(struct environment *environment, MDB_txn *reader);
+MUST_CHECK int environment_begin_write(struct environment *environment, MDB_txn **txn);
+MUST_CHECK int environment_commit(struct environment *environment, MDB_txn *txn);
+void environment_abort(struct environment *environment, MDB_txn *txn);
 
 /* Whether the file that is mapped is the one in the directory, and as long as its content. If not,
  * logs what is wrong, once in a process: the environment must be closed. */
