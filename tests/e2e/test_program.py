@@ -460,6 +460,23 @@ class Lifetime(unittest.TestCase):
             os.kill(supervisor, signal.SIGTERM)
             self.assertEqual(service.process.wait(30 * PATIENCE), 0)
 
+    def test_a_process_with_a_worker_s_number_says_so(self):
+        namespace = ["unshare", "--pid", "--fork", "--kill-child"]
+        if os.geteuid() != 0:
+            namespace += ["--user", "--map-root-user"]
+        with Service(wrapper=namespace, nginx=False, WORKERS="4") as service:
+            said = []
+            for shift in range(8):  # the process is number 2 and up
+                script = f'for i in $(seq {shift}); do /bin/true; done; "$0" import; exit $?'
+                result = subprocess.run(
+                    [*namespace, "/bin/sh", "-c", script, PROGRAM], text=True, capture_output=True,
+                    input=json.dumps(integration("x")),
+                    env={"PATH": os.environ["PATH"], "STATE_DIR": service.state_dir})
+                said.append((result.returncode, "in another PID namespace" in result.stderr))
+            self.assertEqual(set(said), {(0, False), (1, True)}, said)
+            os.kill(children(service.process.pid)[0], signal.SIGTERM)
+            self.assertEqual(service.process.wait(30 * PATIENCE), 0)
+
     def test_it_ends_with_its_terminal(self):
         directory = tempfile.mkdtemp(prefix="integration-service-")
         self.addCleanup(shutil.rmtree, directory, ignore_errors=True)

@@ -28,6 +28,9 @@ enum {
 static const char not_lmdb[] = "data.mdb is not an LMDB file that this version can read";
 
 static const char other_program[] = "it is an LMDB environment of another program";
+static const char same_process[] =
+    "a process with this one's number, in another PID namespace (of a container), is using it: try "
+    "again, or let both share the namespace";
 static const char newer_format[] = "it was written by a newer version of integration-service";
 
 static const struct str meta_key = STR_INIT("store");
@@ -250,12 +253,14 @@ static const char *check_format(struct environment *environment, MDB_txn *txn)
 
 /* ---- opening and closing ---- */
 
-/* Opens existing databases without waiting for a writer. */
-static bool open_existing(struct environment *environment)
+/* Opens existing databases without waiting for a writer. If that fails, *code tells whether this
+ * process cannot read at all. */
+static bool open_existing(struct environment *environment, int *code)
 {
     MDB_txn *txn;
     struct environment_meta meta = {0};
-    if (mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn) != MDB_SUCCESS)
+    *code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
+    if (*code != MDB_SUCCESS)
         return false;
     bool opened =
         mdb_dbi_open(txn, "meta", 0, &environment->meta) == MDB_SUCCESS &&
@@ -286,11 +291,14 @@ static void settle(struct environment *environment)
 static const char *prepare(struct environment *environment)
 {
     MDB_txn *txn;
-    if (open_existing(environment)) {
+    int code;
+    if (open_existing(environment, &code)) {
         settle(environment);
         return NULL;
     }
-    int code = turn_take(&environment->turn, UINT64_MAX);
+    if (code == EAGAIN) /* LMDB marks each process that reads by a lock on the byte of its number */
+        return same_process;
+    code = turn_take(&environment->turn, UINT64_MAX);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
     const char *wrong = NULL;
