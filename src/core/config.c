@@ -67,6 +67,10 @@ static const struct option options[] = {
     {"WWW_DIR", KIND_FILE, AT(www_dir), "", 0, 0, NULL,
      "the files of the admin page and of `/docs`, for `serve --with-nginx`; empty: where they were "
      "installed"},
+    {"SPOOL_DIR", KIND_FILE, AT(spool_dir), "", 0, 0, NULL,
+     "where the nginx of `serve --with-nginx` keeps long bodies that are arriving, and long "
+     "answers whose reader is slow (8 MiB each at most): on another disk, they cannot fill the "
+     "store's; empty: `STATE_DIR/nginx`"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/directory.h"
 #include "main/nginx_templates.h"
 
 enum {
@@ -162,7 +163,8 @@ static bool write_templates(const char *directory, const struct substitution *su
 }
 
 static bool write_configuration(const struct config *config, const char *directory,
-                                const char *fastcgi_address, char *error, size_t error_size)
+                                const char *spool, const char *fastcgi_address, char *error,
+                                size_t error_size)
 {
     char listen[300];
     char body[32];
@@ -191,6 +193,7 @@ static bool write_configuration(const struct config *config, const char *directo
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
         {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
         {"@ROOT@", root},
+        {"@SPOOL@", spool},
         {"@ALLOWED_HOSTS@", hosts.failed ? "" : hosts.data},
     };
     bool written =
@@ -270,6 +273,16 @@ static bool directory_of(const struct config *config, char directory[PATH_MAX])
     return realpath(path, directory) != NULL;
 }
 
+/* Stores the path of the directory for temporary files, which is created if it does not exist. */
+static bool spool_of(const struct config *config, const char *directory, char spool[PATH_MAX],
+                     char *error, size_t error_size)
+{
+    const char *wanted = config->spool_dir[0] != '\0' ? config->spool_dir : directory;
+    if (!directory_prepare(wanted, "SPOOL_DIR", error, error_size))
+        return false;
+    return realpath(wanted, spool) != NULL || fail(error, error_size, "SPOOL_DIR", strerror(errno));
+}
+
 /* nginx takes relative paths to begin in its own directory. */
 static bool absolute_address(const char *address, char *absolute, size_t size)
 {
@@ -284,15 +297,18 @@ static bool configure(const struct config *config, const char *fastcgi_address, 
                       size_t error_size)
 {
     char directory[PATH_MAX];
+    char spool[PATH_MAX];
     char absolute[PATH_MAX + 8];
     if (!directory_of(config, directory))
         return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
+    if (!spool_of(config, directory, spool, error, error_size))
+        return false;
     if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
         return fail(error, error_size, fastcgi_address, strerror(errno));
     if (strncmp(absolute, "unix:", 5) == 0 && strlen(absolute) > 5 + SOCKET_PATH_MAX)
         return fail(error, error_size, absolute,
                     "a socket's whole path has at most 107 bytes; choose a shorter STATE_DIR");
-    return write_configuration(config, directory, absolute, error, error_size);
+    return write_configuration(config, directory, spool, absolute, error, error_size);
 }
 
 bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,

@@ -520,6 +520,31 @@ class Lifetime(unittest.TestCase):
             self.assertEqual(service.log("worker ended")[2:], [])  # the first start's two
             client.close()
 
+    def test_a_body_for_which_nginx_has_no_room(self):
+        with Service() as service, tempfile.TemporaryDirectory() as spool:
+            service.stop()
+            service.environment["SPOOL_DIR"] = spool
+            service.wrapper = mount_namespace() + [
+                "sh", "-c", f'mount -t tmpfs -o size=1m none {spool} && exec "$@"', "-"]
+            service.start()
+            long = integration("x", settings={"pad": "x" * 800000})
+            self.assertEqual(service.request("POST", "/integrations", long).status, 201)
+            half = socket.create_connection(("127.0.0.1", service.port))
+            half.sendall(b"POST /integrations HTTP/1.1\r\nHost: localhost\r\n"
+                         b"Content-Type: application/json\r\nContent-Length: 800000\r\n\r\n"
+                         + b" " * 700000)
+            answer = wait_for("a full disk", lambda: refused(service.request("PUT", "/integrations/x", long)))
+            self.assertEqual((answer.status, answer.json), (507, {
+                "detail": "No room for the request: the disk is full"}))
+            # What needs no room there goes on.
+            for _ in range(20):
+                self.assertIn(service.request("POST", "/integrations", integration("y")).status,
+                              (201, 400))
+            half.close()
+            wait_for("room", lambda: service.request("PUT", "/integrations/x", long).status == 200)
+            self.assertEqual(service.request("GET", "/integrations/x").json["settings"],
+                             long["settings"])
+
     def test_the_defaults_are_seeded_once(self):
         with Service(SEED_DEFAULTS="on") as service:
             ids = [item["id"] for item in service.request("GET", "/integrations").json]
@@ -555,6 +580,10 @@ def mount_namespace():
     if subprocess.run([*private, "true"], stderr=subprocess.DEVNULL).returncode == 0:
         return private
     return [*private, "--propagation", "unchanged"]  # in a chroot: its root is no mount of its own
+
+
+def refused(answer):
+    return answer if answer.status >= 400 else None
 
 
 def seconds(time_text):
