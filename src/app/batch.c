@@ -176,7 +176,7 @@ static void answer_made(struct batch *batch, enum store_status status,
         answer_faults(batch->call, 422);
     } else if (status == STORE_OK) {
         if (batch->len > 0)
-            call_tell_revision(batch->call, made->revision);
+            call_tell_change(batch->call, made);
         answer_results(batch, made);
     } else {
         answer_failed(batch, status, made);

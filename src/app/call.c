@@ -22,7 +22,7 @@ static void tell_number(const struct call *call, struct str name, char *storage,
     http_response_header(&call->session->response, name, buffer_str(&text));
 }
 
-void call_tell_revision(const struct call *call, uint64_t revision)
+static void tell_revision(const struct call *call, uint64_t revision)
 {
     struct app_session *session = call->session;
     if (service_replicates(&session->app->service))
@@ -37,6 +37,13 @@ void call_tell_state(const struct call *call, const struct store_read *read,
     if (!service_replicates(&session->app->service) ||
         (status != STORE_OK && status != STORE_NOT_FOUND))
         return;
-    call_tell_revision(call, read->version.revision);
+    tell_revision(call, read->version.revision);
     tell_number(call, STR("Age"), session->age_text, sizeof session->age_text, read->age_ms / 1000);
+}
+
+void call_tell_change(const struct call *call, const struct store_batch *made)
+{
+    tell_revision(call, made->revision);
+    if (made->unseen)
+        http_response_header(&call->session->response, STR("X-Replica"), STR("behind"));
 }

@@ -26,7 +26,8 @@ enum store_status call_get_to_change(const struct call *call, struct str id, boo
 void call_tell_state(const struct call *call, const struct store_read *read,
                      enum store_status status);
 
-/* Adds a header with the first revision of the store that includes the change. */
-void call_tell_revision(const struct call *call, uint64_t revision);
+/* Adds a header with the first revision of the store that includes the changes that were made, and
+ * one if reads from this host's replica may not see them yet. */
+void call_tell_change(const struct call *call, const struct store_batch *made);
 
 #endif

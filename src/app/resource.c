@@ -54,7 +54,7 @@ static enum store_status make_change(const struct call *call, const struct store
     struct store_batch batch = {.changes = change, .len = 1, .if_store = if_store};
     enum store_status status = service_change(&call->session->service, &call->caller, &batch);
     if (status == STORE_OK) {
-        call_tell_revision(call, batch.revision);
+        call_tell_change(call, &batch);
         if (change->operation != STORE_REMOVE && batch.made_us != 0)
             conditions_tell(call, (struct store_version){batch.revision, batch.made_us},
                             batch.made_us);

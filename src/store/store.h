@@ -138,7 +138,8 @@ struct store_batch {
     /* Set on success: */
     uint64_t revision; /* of the last change */
     uint64_t made_us;  /* time of the changes; 0: unknown */
-    size_t created;    /* number of STORE_CREATE and STORE_PUT changes whose id did not exist */
+    bool unseen;    /* the replica could not be brought up to them in time: reads may miss them */
+    size_t created; /* number of STORE_CREATE and STORE_PUT changes whose id did not exist */
     /* Set on failure: */
     size_t failed;              /* index of the change that failed */
     struct store_version found; /* for STORE_EXISTS and STORE_CHANGED: the existing document's */

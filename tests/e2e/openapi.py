@@ -73,7 +73,8 @@ class Document:
             return [f"the status {answer.status} is not described"]
         described = self.resolve(described)
         faults = [f"the header {name} is not described" for name in
-                  ("ETag", "Link", "Location", "Last-Modified", "Retry-After", "Accept-Patch")
+                  ("ETag", "Link", "Location", "Last-Modified", "Retry-After", "Accept-Patch",
+                   "X-Replica")
                   if answer.headers.get(name) and name not in described.get("headers", {})]
         for name, header in described.get("headers", {}).items():
             value = answer.headers.get(name)

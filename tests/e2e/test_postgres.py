@@ -830,6 +830,9 @@ class Operation(OnPostgres, unittest.TestCase):
                     f"i{n}", settings={"pad": "x" * 100000}))
                 self.assertEqual(answer.status, 201)
                 self.assertLess(time.monotonic() - began, 2 * PATIENCE)
+                seen = service.request("GET", f"/integrations/i{n}").status == 200
+                self.assertEqual(answer.headers["X-Replica"], None if seen else "behind")
+            self.assertEqual((n, seen), (19, False))
             self.assertIn("the store is full", service.stderr())
             self.assertEqual(service.request("GET", "/integrations/i0").status, 200)
             self.assertEqual(self.postgres.sql("SELECT count(*) FROM integration_documents"), "20")

@@ -56,14 +56,15 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
     return standing == STANDING_APPLIED;
 }
 
-/* Asks the database for what the replica lacks. Returns whether that has been tried to the end: it
- * has it now, or it is full, and to wait is pointless. */
+/* Asks the database for what the replica lacks, and returns whether the replica has it now. */
 static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
 {
     enum replica_status status = pg_replica_catch_up(pg, &session->reader, ms);
     if (status == REPLICA_CURRENT)
         event_signal(&shared_of(session)->progress, EVENT_ANY);
-    return status == REPLICA_CURRENT || status == REPLICA_FULL;
+    else if (status == REPLICA_FULL)
+        atomic_store(&shared_of(session)->full, true); /* until the follower finds room */
+    return status == REPLICA_CURRENT;
 }
 
 /* The same, on another connection. */
@@ -78,38 +79,42 @@ static bool catch_up_anew(struct store_session *session, uint64_t deadline_ns)
     return current;
 }
 
-/* Tries again and again, and waits for others meanwhile: the follower, which may be copying the
- * replica, or have a connection although ours broke, and threads that apply earlier changes. */
-static void wait_for_replica(struct store_session *session, const struct replica_change *made,
+/* Returns whether the replica has the change. Tries again and again, and waits for others
+ * meanwhile: the follower, which may be copying the replica, or have a connection although ours
+ * broke, and threads that apply earlier changes. */
+static bool wait_for_replica(struct store_session *session, const struct replica_change *made,
                              const struct pg_moment *moment, uint64_t deadline_ns)
 {
     struct pg_shared *shared = shared_of(session);
     while (clock_steady_ns() < deadline_ns) {
         uint32_t seen = event_count(&shared->progress);
-        if (atomic_load(&shared->full) ||
-            pg_store_is_complete_since(&session->store->shared, moment) ||
+        if (atomic_load(&shared->full))
+            return false;
+        if (pg_store_is_complete_since(&session->store->shared, moment) ||
             (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
             catch_up_anew(session, deadline_ns))
-            return;
+            return true;
         (void)!event_wait(&shared->progress, seen, EVENT_ANY,
                           clock_within_ms(TRY_AGAIN_MS, deadline_ns));
     }
     log_message(LOG_WARNING, "a change was committed, but the replica does not have it yet");
+    return false;
 }
 
-/* Ensures that the host's replica has the change, so that reads after the answer see it. Gives the
- * connection back. */
-static void bring_replica(struct store_session *session, struct pg_pooled *pooled,
+/* Ensures that the host's replica has the change, so that reads after the answer see it; returns
+ * whether it has. Gives the connection back. */
+static bool bring_replica(struct store_session *session, struct pg_pooled *pooled,
                           const struct replica_change *made, uint64_t deadline_ns)
 {
     const struct store_options *options = &session->store->shared.options;
     struct pg_moment moment = pg_moment_now();
-    bool has = atomic_load(&shared_of(session)->full) ||
-               (made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
-               catch_up(session, &pooled->pg, options->database.timeout_ms);
+    bool full = atomic_load(&shared_of(session)->full);
+    bool has = !full && ((made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
+                         catch_up(session, &pooled->pg, options->database.timeout_ms));
     pg_backend_give(session, pooled);
-    if (!has && !options->alone)
-        wait_for_replica(session, made, &moment, deadline_ns);
+    if (!has && !full && !options->alone)
+        has = wait_for_replica(session, made, &moment, deadline_ns);
+    return has || options->alone; /* where nothing reads the replica */
 }
 
 /* Determines the outcome of a batch whose connection was lost, on a new connection in *pooled. */
@@ -146,7 +151,7 @@ enum store_status pg_backend_change(struct store_session *session, struct store_
         if (batch->more)
             pg_backend_give(session, pooled);
         else
-            bring_replica(session, pooled, &outcome.made, batch->deadline_ns);
+            batch->unseen = !bring_replica(session, pooled, &outcome.made, batch->deadline_ns);
     } else if (pooled != NULL) {
         pg_backend_give(session, pooled);
     }
