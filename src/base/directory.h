@@ -15,4 +15,7 @@
 MUST_CHECK bool directory_prepare(const char *path, const char *setting, char *error,
                                   size_t error_size);
 
+/* The same for a directory within it, which may not be a symbolic link either. */
+MUST_CHECK bool directory_prepare_inside(const char *path, char *error, size_t error_size);
+
 #endif

@@ -262,15 +262,15 @@ bool nginx_answers(const struct config *config)
 
 /* ---- the program ---- */
 
-static bool directory_of(const struct config *config, char directory[PATH_MAX])
+static bool directory_of(const struct config *config, char directory[PATH_MAX], char *error,
+                         size_t error_size)
 {
     char path[PATH_MAX];
     int length = snprintf(path, sizeof path, "%s/nginx", config->state_dir);
     if (length < 0 || (size_t)length >= sizeof path)
-        return false;
-    if (mkdir(path, 0750) != 0 && errno != EEXIST)
-        return false;
-    return realpath(path, directory) != NULL;
+        return fail(error, error_size, "STATE_DIR", "the path is too long");
+    return directory_prepare_inside(path, error, error_size) &&
+           (realpath(path, directory) != NULL || fail(error, error_size, path, strerror(errno)));
 }
 
 /* Stores the path of the directory for temporary files, which is created if it does not exist. */
@@ -299,8 +299,8 @@ static bool configure(const struct config *config, const char *fastcgi_address, 
     char directory[PATH_MAX];
     char spool[PATH_MAX];
     char absolute[PATH_MAX + 8];
-    if (!directory_of(config, directory))
-        return fail(error, error_size, "cannot create STATE_DIR/nginx", strerror(errno));
+    if (!directory_of(config, directory, error, error_size))
+        return false;
     if (!spool_of(config, directory, spool, error, error_size))
         return false;
     if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
@@ -336,7 +336,8 @@ static void exec_nginx(const struct config *config, pid_t parent)
     prctl(PR_SET_PDEATHSIG, SIGQUIT);
     if (getppid() != parent) /* it died before prctl(2), so no signal will come */
         _exit(EXIT_FAILURE);
-    if (!directory_of(config, directory))
+    char error[PATH_MAX + 256];
+    if (!directory_of(config, directory, error, sizeof error))
         return;
     snprintf(configuration, sizeof configuration, "%s/nginx.conf", directory);
     /* An ordinary user's PATH often lacks the directories of servers. */

@@ -6,6 +6,7 @@
 #include <fcgios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -217,6 +218,12 @@ bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
         request->body_too_large = true;
     request->body = request->body_too_large ? (struct str){NULL, 0} : buffer_str(body);
     return FCGX_GetError(in) == 0;
+}
+
+bool fastcgi_is_awaited(const struct fastcgi *connection)
+{
+    struct pollfd end = {.fd = connection->socket, .events = POLLRDHUP};
+    return poll(&end, 1, 0) == 0;
 }
 
 /* ---- the answer ---- */

@@ -65,6 +65,10 @@ MUST_CHECK bool fastcgi_begin(struct fastcgi *connection, const struct cgi_place
 MUST_CHECK bool fastcgi_read_body(struct fastcgi *connection, struct http_request *request,
                                   struct buffer *body, size_t max);
 
+/* Whether the peer still waits for the answer. A web server that gave up, or whose client did,
+ * closes the connection. */
+MUST_CHECK bool fastcgi_is_awaited(const struct fastcgi *connection);
+
 /* Sends the answer and ends the request. Returns true if the connection stays open for another
  * request; false if it ended, because of `last` or because the peer wanted or caused it: close the
  * connection. */

@@ -4,6 +4,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
+#include "core/log.h"
 #include "server/poller.h"
 
 enum {
@@ -11,12 +12,23 @@ enum {
     PROBE_THREADS = 2       /* a scrape, and a probe that waits for the database */
 };
 
+/* Whether to answer the request. A change is not made after its sender has given up: the request
+ * may have waited in the socket's queue while this service was stopped. */
+static bool is_awaited(const struct connection *connection)
+{
+    if (connection->route.where != APP_CHANGES || fastcgi_is_awaited(connection->fastcgi))
+        return true;
+    log_message(LOG_INFO, "a change was dropped: its sender has gone");
+    return false;
+}
+
 enum handler_outcome handler_serve(struct server_thread *thread, struct connection *connection)
 {
     struct worker *worker = thread->worker;
     enum handler_outcome outcome = HANDLER_ENDED;
     if (fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
-                          worker->options->config->max_body_bytes)) {
+                          worker->options->config->max_body_bytes) &&
+        is_awaited(connection)) {
         if (!app_handle(&thread->session, &connection->request, &connection->route))
             outcome = HANDLER_TOO_LONG;
         else if (fastcgi_finish(connection->fastcgi, &thread->session.response,

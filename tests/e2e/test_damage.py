@@ -2,11 +2,13 @@
 """Files of STATE_DIR that somebody shortens, empties, removes or replaces, and the way back."""
 
 import contextlib
+import http.client
 import json
 import os
 import random
 import resource
 import shutil
+import signal
 import subprocess
 import tempfile
 import unittest
@@ -119,6 +121,36 @@ class Damage(unittest.TestCase):
             service.stop()
             service.start()
             self.assertEqual(service.request("GET", "/integrations/i0").json["name"], "after")
+
+    def test_files_of_locks_that_were_removed(self):
+        """Processes that lock another file must not write beside those that do not."""
+        for name in "lock.mdb", "turn":
+            with Service() as service:
+                end_as_it_may(service)
+                fill(service, 3)
+                made = []
+
+                def create(number):
+                    client = Client(service.port, 60)
+                    for n in range(40):
+                        with contextlib.suppress(OSError, http.client.HTTPException):
+                            identity = f"{number}-{n}"
+                            if client.request("POST", "/integrations",
+                                              integration(identity)).status == 201:
+                                made.append(identity)
+                    client.close()
+
+                threads = in_threads(4, create)
+                os.unlink(os.path.join(service.state_dir, "store", name))
+                os.kill(service.worker_pids()[0], signal.SIGKILL)
+                imported = run_program(service, "import", input=json.dumps(integration("imported")))
+                join(*threads)
+                wait_for("the service to be well", lambda: change(service).status == 200)
+                self.assertIn("was removed or replaced", service.stderr())
+                self.assertGreater(len(made), 0)
+                kept = {item["id"] for item in service.request("GET", "/integrations").json}
+                self.assertEqual(set(made) - kept, set())
+                self.assertEqual("imported" in kept, imported.returncode == 0)
 
     def test_restore_under_a_running_service(self):
         with Service() as service, tempfile.TemporaryDirectory() as directory:
@@ -243,6 +275,30 @@ class Trust(unittest.TestCase):
                 os.rename(path + ".kept", path)
             with Service(directory, nginx=False):
                 pass
+
+
+    def test_directories_inside_are_ours(self):
+        with tempfile.TemporaryDirectory() as directory:
+            with Service(directory):
+                pass
+            for name in "store", "nginx":
+                path, other = os.path.join(directory, "state", name), os.path.join(directory, "other")
+                os.rename(path, other)
+                os.symlink(other, path)
+                self.refused(directory, "symbolic link")
+                os.unlink(path)
+                os.rename(other, path)
+                if os.geteuid() == 0:
+                    os.chown(path, 65534, 65534)
+                    self.refused(directory, "belongs to another user")
+                    os.chown(path, 0, 0)
+            with Service(directory):
+                pass
+
+    def refused(self, directory, reason):
+        with self.assertRaises(AssertionError) as raised:
+            Service(directory).start()
+        self.assertIn(reason, str(raised.exception))
 
 
 class Replica(unittest.TestCase):

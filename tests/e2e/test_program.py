@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import termios
+import threading
 import time
 import unittest
 
@@ -286,6 +287,42 @@ class Lifetime(unittest.TestCase):
             waited = service.log("the turn to change the store did not come in time")
             self.assertEqual(len(waited), 2)
             self.assertIn(waited[0]["last_holder"], service.worker_pids())
+
+    def test_a_change_whose_sender_has_gone_is_not_made(self):
+        """It waited in the socket's queue, or for the turn, while the service was stopped."""
+        with Service(DB_TIMEOUT="1") as service:
+            service.request("POST", "/integrations", integration("a"))
+            everything = [service.process.pid, *service.worker_pids()]
+            for pid in everything:
+                os.kill(pid, signal.SIGSTOP)
+            for method, path, body in ("DELETE", "/integrations/a", None), \
+                    ("PUT", "/integrations/a", integration("a", name="late")), \
+                    ("POST", "/integrations", integration("late")):
+                client = service.client(timeout=0.5)
+                with self.assertRaises(TimeoutError):
+                    client.request(method, path, body)
+                client.close()
+            time.sleep(0.5)
+            for pid in everything:
+                os.kill(pid, signal.SIGCONT)
+            wait_for("them to be dropped",
+                     lambda: len(service.log("a change was dropped: its sender has gone")) == 3)
+            with open(os.path.join(service.state_dir, "store", "turn"), "r+b") as turn:
+                fcntl.lockf(turn, fcntl.LOCK_EX, 1, 0)
+                waiting = threading.Thread(target=lambda: answers.append(
+                    service.request("DELETE", "/integrations/a").status))
+                answers = []
+                waiting.start()
+                time.sleep(0.3 * PATIENCE)
+                for pid in service.worker_pids():
+                    os.kill(pid, signal.SIGSTOP)
+            time.sleep(1.2)
+            for pid in service.worker_pids():
+                os.kill(pid, signal.SIGCONT)
+            waiting.join()
+            self.assertEqual(answers, [503])
+            self.assertEqual([(item["id"], item["name"]) for item in service.request(
+                "GET", "/integrations").json], [("a", "name")])
 
     def test_a_stopped_worker_is_replaced(self):
         with Service() as service:

@@ -273,6 +273,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
                                   struct documents_change *change)
 {
     change->environment = environment;
+    change->deadline_ns = deadline_ns;
     int code = turn_take(&environment->turn, deadline_ns);
     if (code == ETIMEDOUT)
         return STORE_AWAY;
@@ -303,6 +304,8 @@ void documents_cancel(struct documents_change *change)
 enum store_status documents_end(struct documents_change *change, enum store_status status)
 {
     struct environment *environment = change->environment;
+    if (status == STORE_OK && clock_steady_ns() >= change->deadline_ns)
+        status = STORE_AWAY; /* this process was stopped meanwhile, or the disk is slow */
     if (status == STORE_OK)
         status = environment_status(environment,
                                     environment_write_meta(environment, change->txn, &change->meta),

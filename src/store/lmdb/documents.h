@@ -20,6 +20,7 @@ struct documents_change {
     MDB_txn *txn;
     struct environment_meta meta;
     struct store_version before; /* of the store; the tag is 0 in a replica never filled */
+    uint64_t deadline_ns;
 };
 
 /* Returns false if memory or a reader slot is lacking. */
@@ -44,7 +45,7 @@ enum store_status documents_get_version(struct documents_reader *reader,
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
                                   struct documents_change *change);
 /* Commits the change if `status` is STORE_OK, otherwise rolls it back. Returns `status`, or the
- * error if the commit fails. */
+ * error if the commit fails, or STORE_AWAY if the deadline is over. */
 enum store_status documents_end(struct documents_change *change, enum store_status status);
 
 void documents_cancel(struct documents_change *change);

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/directory.h"
 #include "base/lock.h"
 #include "base/mapping.h"
 #include "core/log.h"
@@ -417,6 +418,8 @@ static const char *open_environment(struct environment *environment, const char 
                "STORE_MAX_BYTES, 1G for example";
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
+    if (!file_know_lock(environment))
+        return strerror(errno);
     mapping_watch(file_say_lost);
     const char *wrong = file_look(environment);
     if (wrong == file_shortened)
@@ -444,7 +447,7 @@ static int open_turn(struct turn *turn, const char *directory)
     int length = snprintf(path, sizeof path, "%s/turn", directory);
     if (length < 0 || (size_t)length >= sizeof path)
         return ENAMETOOLONG;
-    return mkdir(directory, 0770) != 0 && errno != EEXIST ? errno : turn_open(turn, path);
+    return turn_open(turn, path);
 }
 
 /* Whether that is wrong with the file itself; anything else may pass. */
@@ -486,6 +489,10 @@ bool environment_open(struct environment *environment, const char *path,
 {
     *environment = (struct environment){.replica = options->replica};
     pthread_rwlock_init(&environment->map, NULL);
+    if (!directory_prepare_inside(path, error, error_size)) {
+        pthread_rwlock_destroy(&environment->map);
+        return false;
+    }
     int length = snprintf(environment->file, sizeof environment->file, "%s/data.mdb", path);
     int code = length > 0 && (size_t)length < sizeof environment->file
                    ? open_turn(&environment->turn, path)

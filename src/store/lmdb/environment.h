@@ -15,6 +15,7 @@
 #define STORE_LMDB_ENVIRONMENT_H
 
 #include <lmdb.h>
+#include <sys/stat.h>
 
 #include "store/lmdb/turn.h"
 #include "store/store.h"
@@ -28,6 +29,7 @@ struct environment {
     char file[ENVIRONMENT_PATH_SIZE]; /* data.mdb */
     pthread_rwlock_t map;             /* held for reading during each transaction */
     struct turn turn;                 /* the right to write */
+    struct stat lock;                 /* of lock.mdb, when it was opened */
     MDB_dbi meta;
     MDB_dbi ids;
     MDB_dbi documents;
@@ -69,8 +71,8 @@ MUST_CHECK int environment_begin_write(struct environment *environment, MDB_txn 
 MUST_CHECK int environment_commit(struct environment *environment, MDB_txn *txn);
 void environment_abort(struct environment *environment, MDB_txn *txn);
 
-/* Whether the file that is mapped is the one in the directory, and as long as its content. If not,
- * logs what is wrong, once in a process: the environment must be closed. */
+/* Whether the files that are open are those in the directory, and data.mdb as long as its content.
+ * If not, logs what is wrong, once in a process: the environment must be closed. */
 MUST_CHECK bool environment_is_whole(struct environment *environment, bool has_turn);
 
 /* Makes the file as long as its content, after a commit; the caller has the turn. */

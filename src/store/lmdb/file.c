@@ -16,6 +16,15 @@
 const char file_shortened[] = "data.mdb is shorter than what it holds";
 const char file_gone[] = "data.mdb is missing or empty, but there was a store";
 
+/* Makes the path of another file: that of the directory, and `rest`. */
+static bool make_path(const struct environment *environment, const char *rest,
+                      char path[ENVIRONMENT_PATH_SIZE])
+{
+    size_t len = strlen(environment->file) - strlen("/data.mdb");
+    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s%s", (int)len, environment->file, rest);
+    return length > 0 && length < ENVIRONMENT_PATH_SIZE;
+}
+
 /* How many bytes the open file lacks. LMDB itself leaves free pages at the end out. */
 static off_t missing_bytes(const struct environment *environment, const struct stat *status)
 {
@@ -27,6 +36,24 @@ static off_t missing_bytes(const struct environment *environment, const struct s
     return needed > status->st_size ? needed - status->st_size : 0;
 }
 
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* Whether the files by which the processes agree are still in their places: with another one, two
+ * of them could write at the same time. */
+static bool is_locked_by_all(const struct environment *environment)
+{
+    char path[ENVIRONMENT_PATH_SIZE];
+    struct stat open_file;
+    struct stat named;
+    return make_path(environment, "/lock.mdb", path) && stat(path, &named) == 0 &&
+           is_same(&environment->lock, &named) && make_path(environment, "/turn", path) &&
+           stat(path, &named) == 0 && fstat(environment->turn.fd, &open_file) == 0 &&
+           is_same(&open_file, &named);
+}
+
 const char *file_look(const struct environment *environment)
 {
     int fd;
@@ -36,8 +63,10 @@ const char *file_look(const struct environment *environment)
         return strerror(errno);
     if (stat(environment->file, &named) != 0)
         return "data.mdb was removed while it was in use";
-    if (mapped.st_dev != named.st_dev || mapped.st_ino != named.st_ino)
+    if (!is_same(&mapped, &named))
         return "data.mdb was replaced while it was in use";
+    if (!is_locked_by_all(environment))
+        return "lock.mdb or turn was removed or replaced while it was in use";
     return missing_bytes(environment, &mapped) == 0 ? NULL : file_shortened;
 }
 
@@ -85,15 +114,6 @@ void file_say_lost(void)
 
 /* What is appended to the directory's path for the file that says that there was a store. */
 #define MARKER ".made"
-
-/* Makes the path of another file: that of the directory, and `rest`. */
-static bool make_path(const struct environment *environment, const char *rest,
-                      char path[ENVIRONMENT_PATH_SIZE])
-{
-    size_t len = strlen(environment->file) - strlen("/data.mdb");
-    int length = snprintf(path, ENVIRONMENT_PATH_SIZE, "%.*s%s", (int)len, environment->file, rest);
-    return length > 0 && length < ENVIRONMENT_PATH_SIZE;
-}
 
 bool file_is_gone(const struct environment *environment)
 {
@@ -147,6 +167,12 @@ void file_renew_lock(const struct environment *environment)
         return;
     remove_lock(environment);
     atomic_store(&environment->turn.page->file, 0);
+}
+
+bool file_know_lock(struct environment *environment)
+{
+    char path[ENVIRONMENT_PATH_SIZE];
+    return make_path(environment, "/lock.mdb", path) && stat(path, &environment->lock) == 0;
 }
 
 void file_note(struct environment *environment)

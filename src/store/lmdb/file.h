@@ -10,7 +10,10 @@
 extern const char file_shortened[];
 extern const char file_gone[];
 
-/* What is wrong with the open data.mdb (it is not the one in the directory, or file_shortened), or
+/* Remembers which lock.mdb was opened just now. Returns false with an errno if there is none. */
+MUST_CHECK bool file_know_lock(struct environment *environment);
+
+/* What is wrong with the open files (they are not those in the directory, or file_shortened), or
  * NULL. */
 const char *file_look(const struct environment *environment);
 

@@ -83,8 +83,12 @@ static int take_file(struct turn *turn, uint64_t deadline_ns)
 {
     for (;;) {
         uint32_t seen = event_count(&turn->page->given);
-        if (lock_try(turn->fd, 0))
-            return 0;
+        if (lock_try(turn->fd, 0)) {
+            if (clock_steady_ns() < deadline_ns)
+                return 0;
+            lock_release(turn->fd, 0); /* this process was stopped while it waited */
+            return give_up(turn);
+        }
         if (errno != EAGAIN && errno != EACCES)
             return errno;
         if (clock_steady_ns() >= deadline_ns)
