@@ -34,8 +34,10 @@ AUDIT = """
 CREATE TABLE audit (revision bigint, id text, document json, at timestamptz);
 CREATE FUNCTION audit() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public AS
 $$BEGIN
-    INSERT INTO audit SELECT NEW.revision, NEW.id,
-        (SELECT document FROM integration_documents WHERE id = NEW.id), clock_timestamp();
+    IF NEW.revision > 0 THEN
+        INSERT INTO audit SELECT NEW.revision, NEW.id,
+            (SELECT document FROM integration_documents WHERE id = NEW.id), clock_timestamp();
+    END IF;
     RETURN NEW;
 END$$;
 CREATE TRIGGER audit AFTER INSERT ON integration_changes FOR EACH ROW EXECUTE FUNCTION audit();
@@ -55,6 +57,8 @@ class Wire:
         self.from_host = set()
         self.frozen = ()  # directions
         self.cut_wanted = False
+        self.late_s = 0  # then the next piece to the database arrives so late, and its sender is cut
+        self.late = []  # when, to whom, what
         self.ended = False
         self.thread = threading.Thread(target=self.run)
         self.thread.start()
@@ -73,8 +77,10 @@ class Wire:
                     waiting = True
                 else:
                     self.carry(key.fileobj)
+            self.deliver(time.monotonic())
             if waiting:
                 time.sleep(0.01)
+        self.deliver(float("inf"))
         for end in list(self.from_host):
             self.drop(end)
         self.listener.close()
@@ -98,12 +104,30 @@ class Wire:
             return
         try:
             data = end.recv(65536)
+            if data and self.late_s and end in self.from_host:
+                self.hold(end, data)
+                return
             if data:
                 self.others[end].sendall(data)
                 return
         except OSError:
             pass
         self.drop(end)
+
+    def hold(self, end, data):
+        database = self.others.pop(end)
+        del self.others[database]
+        self.selector.unregister(database)
+        self.late.append((time.monotonic() + self.late_s, database, data))
+        self.late_s = 0
+        self.drop(end)
+
+    def deliver(self, now):
+        for one in [one for one in self.late if one[0] <= now]:
+            self.late.remove(one)
+            with contextlib.suppress(OSError):
+                one[1].sendall(one[2])
+            one[1].close()
 
     def drop(self, end):
         for one in end, self.others.pop(end, None):
@@ -278,6 +302,15 @@ class Faults:
     def cut_a_wire(self):
         self.random.choice(self.campaign.wires).cut_wanted = True
 
+    def deliver_late(self):
+        self.random.choice(self.campaign.wires).late_s = self.random.uniform(0.05, 3)
+
+    def stop_backends(self):
+        with contextlib.suppress(Exception):
+            pids = self.campaign.database.sql(
+                "SELECT pid FROM pg_stat_activity WHERE usename = 'service'").splitlines()
+            self.stop_for_a_while([int(pid) for pid in pids if self.random.random() < 0.3])
+
     def on_backends(self, function):
         with contextlib.suppress(Exception):  # the database may just be starting
             self.campaign.database.sql(
@@ -306,8 +339,8 @@ class Faults:
 
     def run(self):
         often = [self.kill_a_worker, self.kill_a_follower, self.stop_a_worker, self.stop_a_follower,
-                 self.stop_a_host, self.reload, self.freeze_a_wire, self.cut_a_wire, self.terminate,
-                 self.cancel, self.lock_tables]
+                 self.stop_a_host, self.reload, self.freeze_a_wire, self.cut_a_wire, self.deliver_late,
+                 self.stop_backends, self.terminate, self.cancel, self.lock_tables]
         acts = often * 3 + [self.kill_a_worker] * 6 + [self.kill_a_host, self.restart_the_database]
         while not self.campaign.stopped.is_set():
             act = self.random.choice(acts)

@@ -24,12 +24,9 @@ enum {
     COLUMN_FOUND_REVISION,
     COLUMN_FOUND_TAG
 };
-static const struct pg_statement lock_store = {"integration_lock",
-                                               "SELECT revision FROM integration_store FOR UPDATE"};
-static const struct pg_statement find_change = {
-    "integration_find",
-    "SELECT coalesce(max(revision), 0), coalesce(integration_us(max(made_at)), 0)"
-    " FROM integration_changes WHERE tag = $1 AND revision >= $2"};
+static const struct pg_statement settle_change = {
+    "integration_settle",
+    "SELECT coalesce(the_revision, 0), coalesce(made_us, 0) FROM integration_settle($1)"};
 
 enum {
     LEAST_MS = 50 /* with less time for the server, a change is not begun */
@@ -179,10 +176,10 @@ static bool is_limited(const struct pg *pg, const struct limits *limits)
 static bool call_limited(struct pg *pg, const struct store_batch *batch, uint64_t tag,
                          const struct limits *limits, enum pg_status *asked, PGresult **result)
 {
-    char sql[160];
+    char sql[200];
     /* If this process hangs in the middle, it must not block others for longer. */
     snprintf(sql, sizeof sql,
-             "BEGIN; SET LOCAL statement_timeout = %" PRIu64
+             "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = %" PRIu64
              "; SET LOCAL idle_in_transaction_session_timeout = %" PRIu64,
              limits->server_ms, limits->server_ms);
     *asked = pg_run(pg, sql, limits->until_ns);
@@ -222,18 +219,31 @@ void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
     PQclear(result);
 }
 
-enum store_status pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
-                                 struct store_batch *batch, struct pg_outcome *outcome)
+/* Asks for the change in a transaction of the level that the function needs, which is that of a
+ * session of our own. */
+static enum pg_status ask_settled(struct pg *pg, uint64_t tag, uint64_t deadline_ns,
+                                  PGresult **result)
 {
-    struct pg_value values[2];
+    struct pg_value value;
+    enum pg_status status = PG_OK;
+    pg_set_number(&value, tag);
+    if (!pg->settings->prepare)
+        status = pg_run(pg, "BEGIN ISOLATION LEVEL READ COMMITTED", deadline_ns);
+    if (status == PG_OK)
+        status = pg_query(pg, &settle_change, &value, 1, deadline_ns, result);
+    if (pg->settings->prepare || status == PG_LOST)
+        return status;
+    enum pg_status ended = pg_run(pg, status == PG_OK ? "COMMIT" : "ROLLBACK", deadline_ns);
+    if (ended != PG_OK && status == PG_OK)
+        PQclear(*result);
+    return status == PG_OK ? ended : status;
+}
+
+enum store_status pg_change_settle(struct pg *pg, uint64_t tag, const struct store_batch *batch,
+                                   struct pg_outcome *outcome)
+{
     PGresult *result;
-    enum pg_status asked = pg_query(pg, &lock_store, NULL, 0, batch->deadline_ns, &result);
-    if (asked != PG_OK)
-        return STORE_UNKNOWN;
-    PQclear(result);
-    pg_set_number(&values[0], tag);
-    pg_set_number(&values[1], since);
-    if (pg_query(pg, &find_change, values, 2, batch->deadline_ns, &result) != PG_OK)
+    if (ask_settled(pg, tag, batch->deadline_ns, &result) != PG_OK)
         return STORE_UNKNOWN;
     uint64_t revision = pg_get_number(result, 0, 0);
     uint64_t made_us = pg_get_number(result, 0, 1);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes in the database, all made by integration_change() (sql/003_versions.sql). */
+ * Changes in the database, all made by integration_change() (sql/004_fences.sql). */
 #ifndef STORE_PG_CHANGE_H
 #define STORE_PG_CHANGE_H
 
@@ -18,15 +18,15 @@ struct pg_outcome {
 uint64_t pg_change_tag(void);
 
 /* Makes all changes of the batch in one transaction, or none. Gives up before the batch's deadline,
- * so that there is time for pg_change_find, and the server still earlier. */
+ * so that there is time for pg_change_settle, and the server still earlier. */
 void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
                     struct pg_outcome *outcome);
 
-/* Finds out, on another connection, whether a batch was committed although its connection was lost.
- * The batch has this tag, and was made after revision `since`. Waits for the holder of the store's
- * lock, because it may be the transaction of the lost connection. Returns STORE_OK, STORE_AWAY if
- * the batch was not committed, or STORE_UNKNOWN if that could not be found out. */
-enum store_status pg_change_find(struct pg *pg, uint64_t tag, uint64_t since,
-                                 struct store_batch *batch, struct pg_outcome *outcome);
+/* Settles, on another connection, what becomes of a batch whose connection was lost: STORE_OK, it
+ * was committed; STORE_AWAY, it was not, and never will be, even if it is still on its way to the
+ * server; STORE_UNKNOWN, that could not be found out. Waits for the holder of the store's lock,
+ * because it may be the transaction of the lost connection. */
+enum store_status pg_change_settle(struct pg *pg, uint64_t tag, const struct store_batch *batch,
+                                   struct pg_outcome *outcome);
 
 #endif

@@ -169,9 +169,11 @@ bool pg_refused_as(const struct pg *pg, const char *sqlstate)
     return strncmp(pg->sqlstate, sqlstate, strlen(sqlstate)) == 0;
 }
 
-/* After these errors the connection is unusable: the server is shutting down or has become a
- * standby, or does not know our prepared statements any more. */
-static const char *const endings[] = {"57P0", "08", "25006", "0A000", "26000", "42P05"};
+/* After these errors the connection is unusable: the server is shutting down, in which case it may
+ * have committed already; or it has become a standby, or does not know our prepared statements any
+ * more. */
+static const char *const endings[] = {"57P0", "08"};
+static const char *const declining[] = {"25006", "0A000", "26000", "42P05"};
 
 /* Logs a server error. The primary message contains none of our data (the detail might). */
 static enum pg_status refused(struct pg *pg, const PGresult *result)
@@ -184,13 +186,15 @@ static enum pg_status refused(struct pg *pg, const PGresult *result)
     bool ends = false;
     for (size_t i = 0; i < ARRAY_LEN(endings); i++)
         ends |= pg_refused_as(pg, endings[i]);
+    for (size_t i = 0; i < ARRAY_LEN(declining); i++)
+        pg->declined |= pg_refused_as(pg, declining[i]);
     bool unprepared = pg_refused_as(pg, "26000") || pg_refused_as(pg, "42P05");
     LOG(LOG_WARNING,
         unprepared ? "the database does not know our prepared statements: behind PgBouncer, set "
                      "DB_PREPARED_STATEMENTS=off"
                    : "the database refused a statement",
         LOG_TEXT("sqlstate", sqlstate), LOG_TEXT("error", message == NULL ? "" : message));
-    return ends ? lost(pg) : PG_REFUSED;
+    return ends || pg->declined ? lost(pg) : PG_REFUSED;
 }
 
 static enum pg_status outcome_of(struct pg *pg, const PGresult *result)

@@ -49,7 +49,8 @@ struct pg {
     const struct pg_statement *prepared[PG_STATEMENTS_MAX];
     size_t prepared_len;
     char sqlstate[6];
-    bool lost; /* a call returned PG_LOST: the connection is unusable */
+    bool lost;     /* a call returned PG_LOST: the connection is unusable */
+    bool declined; /* the server said so, and that it did not run the statement */
 };
 
 /* A parameter in PostgreSQL's binary format. */

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -44,6 +45,7 @@ struct follower {
     uint64_t pruned_at; /* revision of the last pruning */
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
+    char told[REASON_SIZE];   /* the reason that was logged last */
 };
 
 /* Outcome of an attempt to follow the database. */
@@ -55,10 +57,13 @@ enum attempt {
     ATTEMPT_ANOTHER   /* another process of this state directory is the follower */
 };
 
+/* Below zero are changes that were given up, which may still be on their way to the server. */
 static const struct pg_statement prune_changes = {
     "integration_prune",
     "DELETE FROM integration_changes"
-    " WHERE revision < (SELECT revision - " TEXT(CHANGES_KEPT) " FROM integration_store)"};
+    " WHERE revision BETWEEN 0 AND (SELECT revision - " TEXT(
+        CHANGES_KEPT) " - 1 FROM integration_store)"
+                      " OR revision < 0 AND made_at < now() - interval '1 day'"};
 
 static bool is_stopping(const struct follower *follower)
 {
@@ -76,9 +81,12 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
 {
     enum pg_presence before =
         (enum pg_presence)atomic_exchange(&follower->store.area.shared->presence, presence);
-    if (before == presence)
+    bool same_reason = presence == PG_UP || strcmp(follower->reason, follower->told) == 0;
+    if (before == presence && same_reason)
         return;
     event_signal(&follower->store.area.shared->progress, EVENT_ANY);
+    snprintf(follower->told, sizeof follower->told, "%s",
+             presence == PG_UP ? "" : follower->reason);
     if (presence == PG_UP)
         log_message(LOG_INFO, "the database is there: the replica follows it");
     else
@@ -207,6 +215,15 @@ static bool wait_for_news(struct follower *follower, uint64_t beat_ns, bool *sto
     return take_notifications(follower);
 }
 
+/* Whether the tables are still what this program needs: a restored backup may have older ones. */
+static bool has_schema(struct follower *follower)
+{
+    uint64_t version;
+    enum pg_schema schema = pg_schema_look(&follower->pg, &version, deadline(follower));
+    note(follower, pg_schema_explain(schema));
+    return schema == PG_SCHEMA_READY;
+}
+
 /* Follows the database until told to stop or the connection is lost. */
 static enum attempt follow_changes(struct follower *follower)
 {
@@ -224,6 +241,8 @@ static enum attempt follow_changes(struct follower *follower)
         if (lost || ((news || beat) && !catch_up(follower)))
             return ATTEMPT_AWAY;
         if (beat) {
+            if (!has_schema(follower))
+                return ATTEMPT_AWAY;
             prune(follower);
             beat_ns = clock_after_ms(HEARTBEAT_MS);
         }
@@ -232,14 +251,31 @@ static enum attempt follow_changes(struct follower *follower)
 
 /* ---- connecting ---- */
 
-static enum pg_schema look_at_schema(struct follower *follower)
+/* Whether a database without tables is one that lost them: there was a change once. */
+static bool has_lost_tables(struct follower *follower, enum pg_schema schema, uint64_t version)
+{
+    struct store_version mark;
+    return schema == PG_SCHEMA_OLD && version == 0 &&
+           documents_get_version(&follower->reader, &mark) == STORE_OK && mark.revision > 0;
+}
+
+/* Makes the schema what this program needs. Returns how that ended, with the reason noted. */
+static enum attempt prepare_schema(struct follower *follower)
 {
     uint64_t version;
     size_t applied;
     enum pg_schema schema = pg_schema_look(&follower->pg, &version, deadline(follower));
+    if (has_lost_tables(follower, schema, version)) {
+        note(follower, "it has no tables, although this host's replica has integrations: restore "
+                       "it, or run `integration-service migrate` if it is to begin empty");
+        return ATTEMPT_AWAY;
+    }
     if (schema == PG_SCHEMA_OLD)
         schema = pg_schema_migrate(&follower->pg, &applied, deadline(follower));
-    return schema;
+    if (schema == PG_SCHEMA_READY)
+        return ATTEMPT_GOES_ON;
+    note(follower, pg_schema_explain(schema));
+    return schema == PG_SCHEMA_LOST || schema == PG_SCHEMA_BUSY ? ATTEMPT_AWAY : ATTEMPT_UNUSABLE;
 }
 
 /* Writes the defaults to a database that has never held anything. */
@@ -258,14 +294,14 @@ static bool seed(struct follower *follower)
 /* Prepares a new connection. */
 static enum attempt prepare(struct follower *follower)
 {
-    enum pg_schema schema = PG_SCHEMA_LOST;
-    if (pg_open(&follower->pg, follower->pg.connection, &follower->settings, deadline(follower)) ==
-        PG_OK)
-        schema = look_at_schema(follower);
-    if (schema != PG_SCHEMA_READY) {
-        note(follower, pg_schema_explain(schema));
-        return schema == PG_SCHEMA_LOST ? ATTEMPT_AWAY : ATTEMPT_UNUSABLE;
+    if (pg_open(&follower->pg, follower->pg.connection, &follower->settings, deadline(follower)) !=
+        PG_OK) {
+        note(follower, pg_schema_explain(PG_SCHEMA_LOST));
+        return ATTEMPT_AWAY;
     }
+    enum attempt prepared = prepare_schema(follower);
+    if (prepared != ATTEMPT_GOES_ON)
+        return prepared;
     if (!seed(follower)) {
         note(follower, "the default integrations could not be written");
         return ATTEMPT_AWAY;

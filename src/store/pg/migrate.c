@@ -9,6 +9,8 @@
 #include "store/pg/url.h"
 #include "store/store.h"
 
+enum { MIGRATION_MS = 600000 };
+
 bool store_pg_check(const char *url, struct buffer *ignored, char *error, size_t error_size)
 {
     struct pg_target target;
@@ -37,7 +39,9 @@ enum store_migration store_pg_migrate(const struct store_options *options, char 
         return STORE_NOT_MIGRATED;
     enum pg_schema schema = PG_SCHEMA_LOST;
     if (pg_open(&pg, connection, &settings, deadline_ns) == PG_OK)
-        schema = pg_schema_migrate(&pg, &applied, UINT64_MAX);
+        do
+            schema = pg_schema_migrate(&pg, &applied, clock_after_ms(MIGRATION_MS));
+        while (schema == PG_SCHEMA_BUSY); /* each failure is logged, and was waited for */
     pg_close(&pg);
     snprintf(error, error_size, "%s", pg_schema_explain(schema));
     if (schema != PG_SCHEMA_READY)

@@ -18,8 +18,8 @@ static const struct pg_statement select_all = {
     " AND (s.revision <> $2 OR s.tag <> $3)"
     " AND ($4::json IS NULL OR d.id IN (SELECT json_array_elements_text($4::json)))"
     " ORDER BY d.sequence LIMIT $5"};
-static const struct pg_statement select_revision = {"integration_revision",
-                                                    "SELECT revision FROM integration_store"};
+static const struct pg_statement ask_ready = {"integration_ready",
+                                              "SELECT coalesce(integration_ready(), -1)"};
 
 /* Whether there is a replica to read from. */
 static enum store_status look_for_replica(struct store_session *session)
@@ -137,17 +137,23 @@ enum store_status pg_backend_each(struct store_session *session, struct store_re
     return status == STORE_OK ? documents_each(&session->reader, read, visit, context) : status;
 }
 
+static bool is_negative(const PGresult *result)
+{
+    return pg_get_number(result, 0, 0) > INT64_MAX;
+}
+
 enum store_status pg_backend_ready(struct store_session *session, uint64_t deadline_ns)
 {
     PGresult *result;
     struct pg_pooled *pooled = pg_backend_take(session, deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    enum pg_status asked = pg_query(&pooled->pg, &select_revision, NULL, 0, deadline_ns, &result);
+    enum pg_status asked = pg_query(&pooled->pg, &ask_ready, NULL, 0, deadline_ns, &result);
+    bool ready = asked == PG_OK && !is_negative(result);
     if (asked == PG_OK)
         PQclear(result);
     else
         (void)pg_backend_failure(session, &pooled->pg, asked);
     pg_backend_give(session, pooled);
-    return asked == PG_OK ? STORE_OK : STORE_AWAY;
+    return ready ? STORE_OK : STORE_AWAY;
 }

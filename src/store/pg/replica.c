@@ -234,20 +234,27 @@ static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct sto
     enum pg_status status = pg_query(pg, &select_mark, NULL, 0, deadline_ns, &result);
     if (status != PG_OK)
         return status;
-    *mark = (struct store_version){pg_get_number(result, 0, 0), pg_get_number(result, 0, 1)};
+    bool there = PQntuples(result) == 1;
+    if (there)
+        *mark = (struct store_version){pg_get_number(result, 0, 0), pg_get_number(result, 0, 1)};
+    else
+        log_message(LOG_ERROR, "integration_store has no row: restore the database");
     PQclear(result);
-    return PG_OK;
+    return there ? PG_OK : PG_REFUSED;
 }
 
 /* Receives the mark and all documents as of a single point in time. */
 static enum replica_status receive_all(struct pg *pg, struct store_version *mark,
                                        struct buffer *rows, uint64_t row_ms)
 {
-    char sql[160];
+    char sql[320];
+    /* If this process hangs in the middle, it must not hold the tables for long. */
     snprintf(sql, sizeof sql,
              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0;"
-             "SET LOCAL lock_timeout = %" PRIu64,
-             row_ms);
+             "SET LOCAL lock_timeout = %" PRIu64
+             "; SET LOCAL idle_in_transaction_session_timeout = %" PRIu64
+             "; SET LOCAL tcp_user_timeout = %" PRIu64,
+             row_ms, row_ms, row_ms);
     enum pg_status status = pg_run(pg, sql, clock_after_ms(row_ms));
     if (status == PG_OK)
         status = query_mark(pg, clock_after_ms(row_ms), mark);

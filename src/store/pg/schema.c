@@ -9,6 +9,9 @@
 /* key of the advisory lock: the bytes of "integrat" */
 #define LOCK_KEY "7597137600296673652"
 
+/* How long a migration waits for the transactions of others. */
+#define WAIT_MS "1000"
+
 /* Queries the catalog directly: to_regclass() may use a cached result from before the wait for the
  * lock. */
 static const struct pg_statement has_table = {
@@ -30,9 +33,12 @@ enum { LEAST_KNOWN = 2 };
 
 static enum pg_schema of_status(const struct pg *pg, enum pg_status status)
 {
-    if (status == PG_REFUSED)
-        return pg_refused_as(pg, "42501") ? PG_SCHEMA_FORBIDDEN : PG_SCHEMA_REFUSED;
-    return PG_SCHEMA_LOST;
+    if (status != PG_REFUSED)
+        return PG_SCHEMA_LOST;
+    if (pg_refused_as(pg, "55P03") ||
+        pg_refused_as(pg, "57014")) /* lock_timeout, statement_timeout */
+        return PG_SCHEMA_BUSY;
+    return pg_refused_as(pg, "42501") ? PG_SCHEMA_FORBIDDEN : PG_SCHEMA_REFUSED;
 }
 
 /* Gets the newest migration applied, and the newest one that must be known. */
@@ -113,8 +119,13 @@ static enum pg_schema apply_missing(struct pg *pg, size_t *applied, uint64_t dea
 enum pg_schema pg_schema_migrate(struct pg *pg, size_t *applied, uint64_t deadline_ns)
 {
     *applied = 0;
+    /* If this process hangs in the middle, it must not block others for long. */
     enum pg_status status =
-        pg_run(pg, "BEGIN; SELECT pg_advisory_xact_lock(" LOCK_KEY ")", deadline_ns);
+        pg_run(pg,
+               "BEGIN; SET LOCAL lock_timeout = " WAIT_MS "; SET LOCAL "
+               "idle_in_transaction_session_timeout = " WAIT_MS "; SET LOCAL statement_timeout = "
+               "0; SELECT pg_advisory_xact_lock(" LOCK_KEY ")",
+               deadline_ns);
     if (status != PG_OK)
         return of_status(pg, status);
     enum pg_schema schema = apply_missing(pg, applied, deadline_ns);
@@ -139,6 +150,8 @@ const char *pg_schema_explain(enum pg_schema schema)
         return "the database's encoding is not UTF8: create one with ENCODING 'UTF8'";
     case PG_SCHEMA_REFUSED:
         return "the database refused a statement: see the line before";
+    case PG_SCHEMA_BUSY:
+        return "the schema is old, and other transactions keep the tables from being changed";
     case PG_SCHEMA_FORBIDDEN:
         return "the role lacks rights: it needs those to create tables and a function once (run "
                "`integration-service migrate` with a role that has them), then SELECT, INSERT, "

@@ -18,13 +18,16 @@ enum pg_schema {
     PG_SCHEMA_ENCODING,  /* not UTF-8, so it cannot store all characters */
     PG_SCHEMA_FORBIDDEN, /* our role lacks privileges */
     PG_SCHEMA_REFUSED,
+    PG_SCHEMA_BUSY, /* others hold the tables: try again */
     PG_SCHEMA_LOST
 };
 
-/* Determines the schema of the database: *version is the newest migration applied. */
+/* Determines the schema of the database: *version is the newest migration applied; 0: there are no
+ * tables. */
 enum pg_schema pg_schema_look(struct pg *pg, uint64_t *version, uint64_t deadline_ns);
 
-/* Applies missing migrations in one transaction. An advisory lock makes concurrent calls safe.
+/* Applies missing migrations in one transaction. An advisory lock makes concurrent calls safe. It
+ * waits for others' transactions for a moment only, for those who come later wait behind it.
  * *applied is the number of migrations applied. */
 enum pg_schema pg_schema_migrate(struct pg *pg, size_t *applied, uint64_t deadline_ns);
 

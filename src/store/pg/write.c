@@ -117,33 +117,30 @@ static bool bring_replica(struct store_session *session, struct pg_pooled *poole
     return has || options->alone; /* where nothing reads the replica */
 }
 
-/* Determines the outcome of a batch whose connection was lost, on a new connection in *pooled. */
+/* Settles what becomes of a batch whose connection was lost, on a new connection in *pooled. */
 static enum store_status resolve(struct store_session *session, struct pg_pooled **pooled,
-                                 struct store_batch *batch, uint64_t tag, uint64_t since,
+                                 const struct store_batch *batch, uint64_t tag,
                                  struct pg_outcome *outcome)
 {
     struct pg_pool *pool = &session->store->pool;
     pg_pool_give(pool, *pooled);
     *pooled = pg_pool_take(pool, batch->deadline_ns);
-    return *pooled == NULL ? STORE_UNKNOWN
-                           : pg_change_find(&(*pooled)->pg, tag, since, batch, outcome);
+    return *pooled == NULL ? STORE_UNKNOWN : pg_change_settle(&(*pooled)->pg, tag, batch, outcome);
 }
 
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch)
 {
-    struct store_version before = {0};
     struct pg_outcome outcome;
     uint64_t tag = pg_change_tag();
     struct pg_pooled *pooled = pg_backend_take(session, batch->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    (void)documents_get_version(&session->reader, &before);
     pg_change_make(&pooled->pg, batch, tag, &outcome);
     enum store_status status = outcome.status;
     if (outcome.asked != PG_OK)
         status = pg_backend_failure(session, &pooled->pg, outcome.asked);
-    if (outcome.asked == PG_LOST)
-        status = resolve(session, &pooled, batch, tag, before.revision, &outcome);
+    if (outcome.asked == PG_LOST && !pooled->pg.declined)
+        status = resolve(session, &pooled, batch, tag, &outcome);
     if (status == STORE_OK && outcome.made.revision > 0) {
         batch->revision = outcome.made.revision;
         batch->made_us = outcome.made.record.updated_us;
