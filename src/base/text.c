@@ -156,8 +156,8 @@ static void append_lower(struct buffer *buffer, struct str text)
     if (to == NULL)
         return;
     for (size_t i = 0; i < text.len; i++)
-        to[i] = (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] | 0x20
-                                                                  : text.data[i]);
+        to[i] =
+            (char)(text.data[i] >= 'A' && text.data[i] <= 'Z' ? text.data[i] | 0x20 : text.data[i]);
     buffer->len += text.len;
 }
 

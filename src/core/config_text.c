@@ -28,11 +28,15 @@ const char *config_text_is_plain(const char *value)
                                   : NULL;
 }
 
+enum { ROOT_PATH_MAX = 200 }; /* nginx's locations have at most 255 */
+
 const char *config_text_is_root_path(const char *value)
 {
     struct str path = str_from(value);
     struct str rest = path;
     struct str segment;
+    if (path.len > ROOT_PATH_MAX)
+        return "is longer than 200 characters";
     if (value[0] != '/')
         return "must begin with a slash, as /api does";
     if (!is_made_of(rest, LETTERS DIGITS "/-._~!&'()*+,;=:@"))
@@ -54,11 +58,26 @@ const char *config_text_is_host(const char *value)
                                                               : "is not a host name or an address";
 }
 
+enum { HOST_NAME_LEN = 253 }; /* RFC 1035, section 2.3.4, without the bytes of lengths */
+
+/* What nginx reads as something else in a map of names. */
+static bool is_nginx_word(struct str name)
+{
+    static const struct str words[] = {STR_INIT("default"), STR_INIT("hostnames"),
+                                       STR_INIT("include"), STR_INIT("volatile")};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (str_equal_ignore_case(name, words[i]))
+            return true;
+    return false;
+}
+
 static bool is_host_name(struct str name)
 {
     if (str_has_prefix(name, STR("*.")))
         name = (struct str){name.data + 2, name.len - 2};
-    return name.len > 0 && name.data[0] != '.' && is_made_of(name, LETTERS DIGITS ".-_");
+    return name.len > 0 && name.len <= HOST_NAME_LEN && name.data[0] != '.' &&
+           memmem(name.data, name.len, "..", 2) == NULL && is_made_of(name, LETTERS DIGITS ".-_") &&
+           !is_nginx_word(name);
 }
 
 const char *config_text_is_host_list(const char *value)
@@ -83,6 +102,9 @@ static bool is_origin(struct str origin)
     if (!str_split(&rest, ':', &scheme) || scheme.len == 0 || !str_has_prefix(rest, STR("//")))
         return false;
     rest = (struct str){rest.data + 2, rest.len - 2};
+    if ((str_equal(scheme, STR("https")) && str_has_suffix(rest, STR(":443"))) ||
+        (str_equal(scheme, STR("http")) && str_has_suffix(rest, STR(":80"))))
+        return false;
     return rest.len > 0 && is_made_of(scheme, LETTERS DIGITS "+-.") &&
            is_made_of(rest, "abcdefghijklmnopqrstuvwxyz" DIGITS ".:-_[]");
 }
@@ -95,7 +117,7 @@ const char *config_text_is_origin_list(const char *value)
         if (!is_origin(str_trim(origin)))
             return "must be origins as browsers send them, with commas between, or *: "
                    "https://chat.example, http://localhost:3000 (lower case, no path, no slash at "
-                   "the end)";
+                   "the end, no port if it is the scheme's own)";
     return NULL;
 }
 

@@ -2,6 +2,7 @@
  *
  * The command line. */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +242,7 @@ static int serve_hosted(void)
 int main(int argc, char **argv)
 {
     unset_empty_libpq_variables();
+    signal(SIGXFSZ, SIG_IGN); /* then a file's limit is an error of write(2), as a full disk is */
     /* In CGI the arguments are a client's: words of the query (RFC 3875, section 4.4). */
     if (hosted_by_cgi() || (argc == 1 && hosted_by_fastcgi()))
         return serve_hosted();

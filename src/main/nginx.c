@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <netdb.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,12 +17,14 @@
 #include <unistd.h>
 
 #include "base/buffer.h"
+#include "base/clock.h"
 #include "base/directory.h"
 #include "main/nginx_templates.h"
 
 enum {
     SOCKET_PATH_MAX = 107, /* unix(7) */
-    IDLE_MS = 5000         /* how long nginx keeps an idle connection to a worker, at most */
+    PORT_WAIT_MS = 2000,
+    IDLE_MS = 5000 /* how long nginx keeps an idle connection to a worker, at most */
 };
 
 static bool fail(char *error, size_t error_size, const char *what, const char *reason)
@@ -163,14 +166,14 @@ static bool write_templates(const char *directory, const struct substitution *su
 }
 
 static bool write_configuration(const struct config *config, const char *directory,
-                                const char *spool, const char *fastcgi_address, char *error,
-                                size_t error_size)
+                                const char *spool, const char *www, const char *fastcgi_address,
+                                char *error, size_t error_size)
 {
     char listen[300];
     char body[32];
     char drain[32];
     char idle[32];
-    char root[256];
+    char root[256]; /* longer ones are no ROOT_PATH */
     struct buffer hosts = {0};
     /* A draining worker waits for nginx to close its idle connections. */
     uint64_t idle_ms =
@@ -191,7 +194,7 @@ static bool write_configuration(const struct config *config, const char *directo
         {"@IDLE_TIMEOUT@", idle},
         /* Only root can change users; nginx's usual one may not enter a directory of root's. */
         {"@USER@", geteuid() == 0 ? "user root;" : ""},
-        {"@WWW@", config->www_dir[0] != '\0' ? config->www_dir : WWW_DIR},
+        {"@WWW@", www},
         {"@ROOT@", root},
         {"@SPOOL@", spool},
         {"@ALLOWED_HOSTS@", hosts.failed ? "" : hosts.data},
@@ -214,7 +217,7 @@ static struct addrinfo *look_up(const struct config *config)
 }
 
 /* Listens for a moment. 0, or an errno. */
-static int try_address(const struct addrinfo *address)
+static int try_once(const struct addrinfo *address)
 {
     const int on = 1;
     int fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -224,6 +227,17 @@ static int try_address(const struct addrinfo *address)
                    bind(fd, address->ai_addr, address->ai_addrlen) == 0 && listen(fd, 1) == 0;
     int reason = listens ? 0 : errno;
     close(fd);
+    return reason;
+}
+
+/* The same; for a while, if somebody listens there: it may be the nginx of a service that was
+ * killed, which is just ending. */
+static int try_address(const struct addrinfo *address)
+{
+    uint64_t until_ns = clock_after_ms(PORT_WAIT_MS);
+    int reason;
+    while ((reason = try_once(address)) == EADDRINUSE && clock_steady_ns() < until_ns)
+        poll(NULL, 0, PORT_WAIT_MS / 50);
     return reason;
 }
 
@@ -298,17 +312,20 @@ static bool configure(const struct config *config, const char *fastcgi_address, 
 {
     char directory[PATH_MAX];
     char spool[PATH_MAX];
+    char www[PATH_MAX] = WWW_DIR;
     char absolute[PATH_MAX + 8];
     if (!directory_of(config, directory, error, error_size))
         return false;
     if (!spool_of(config, directory, spool, error, error_size))
         return false;
+    if (config->www_dir[0] != '\0' && realpath(config->www_dir, www) == NULL)
+        return fail(error, error_size, "WWW_DIR", strerror(errno));
     if (!absolute_address(fastcgi_address, absolute, sizeof absolute))
         return fail(error, error_size, fastcgi_address, strerror(errno));
     if (strncmp(absolute, "unix:", 5) == 0 && strlen(absolute) > 5 + SOCKET_PATH_MAX)
         return fail(error, error_size, absolute,
                     "a socket's whole path has at most 107 bytes; choose a shorter STATE_DIR");
-    return write_configuration(config, directory, spool, absolute, error, error_size);
+    return write_configuration(config, directory, spool, www, absolute, error, error_size);
 }
 
 bool nginx_prepare(const struct config *config, const char *fastcgi_address, char *error,

@@ -6,6 +6,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -27,7 +28,7 @@ const char *address_parse(struct address *address, const char *text)
                              .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE};
     struct addrinfo *found = NULL;
     *address = (struct address){.len = 0};
-    if (strncmp(text, "unix:", 5) == 0)
+    if (strncmp(text, "unix:", 5) == 0 && text[5] != '\0')
         return parse_unix(address, text + 5);
     const char *colon = strrchr(text, ':');
     if (colon == NULL)
@@ -35,7 +36,7 @@ const char *address_parse(struct address *address, const char *text)
     bool bracketed = text[0] == '[' && colon > text && colon[-1] == ']';
     const char *start = bracketed ? text + 1 : text;
     size_t len = (size_t)(colon - start) - (bracketed ? 1 : 0);
-    if (len == 0 || len >= sizeof host)
+    if (len == 0 || len >= sizeof host || strtoul(colon + 1, NULL, 10) == 0)
         return wrong;
     memcpy(host, start, len);
     host[len] = '\0';

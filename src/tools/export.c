@@ -50,6 +50,7 @@ static bool write_records(const struct config *config, const struct store_backen
     tool_progress_end(&writing.progress);
     if (status != STORE_OK)
         return TRANSFER_FAIL(error, "%s", tool_explain(status));
+    fprintf(out, "{\"exported\":%zu}\n", writing.progress.count);
     *count = writing.progress.count;
     return true;
 }
@@ -94,6 +95,19 @@ static bool write_all(const struct config *config, const struct store_backend *b
     return true;
 }
 
+/* Writes into what is no file: a pipe, a terminal, a device. */
+static bool write_into(const struct config *config, const struct store_backend *backend,
+                       const char *path, FILE *messages, char *error)
+{
+    FILE *out = fopen(path, "we");
+    if (out == NULL)
+        return TRANSFER_FAIL(error, "cannot write %s: %s", path, strerror(errno));
+    bool written = write_all(config, backend, out, messages, error);
+    if (fclose(out) != 0 && written)
+        written = TRANSFER_FAIL(error, "cannot write %s: %s", path, strerror(errno));
+    return written;
+}
+
 /* Writes to a temporary file next to `path`, and renames it when it is complete. */
 static bool write_file(const struct config *config, const struct store_backend *backend,
                        const char *path, FILE *messages, char *error)
@@ -116,11 +130,25 @@ static bool write_file(const struct config *config, const struct store_backend *
     return written;
 }
 
+/* Writes to what is there, if it is no file; else in its place, or to where a link leads. */
+static bool write_to(const struct config *config, const struct store_backend *backend,
+                     const char *path, FILE *messages, char *error)
+{
+    struct stat status;
+    bool is_there = stat(path, &status) == 0;
+    if (is_there && !S_ISREG(status.st_mode))
+        return write_into(config, backend, path, messages, error);
+    char *target = is_there ? realpath(path, NULL) : NULL;
+    bool written = write_file(config, backend, target == NULL ? path : target, messages, error);
+    free(target);
+    return written;
+}
+
 bool transfer_export(const struct config *config, const struct store_backend *backend,
                      const char *path, FILE *out, FILE *messages, char *error)
 {
     if (path != NULL)
-        return write_file(config, backend, path, messages, error);
+        return write_to(config, backend, path, messages, error);
     if (is_file(out)) /* it contains tokens; a file of somebody else's stays as it is */
         (void)fchmod(fileno(out), 0600);
     return write_all(config, backend, out, messages, error);

@@ -4,6 +4,7 @@
 #include "tools/transfer.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,10 +113,15 @@ static bool add(struct reading *reading, size_t line, const struct integration *
            TRANSFER_FAIL(reading->error, "no memory for what is to be imported");
 }
 
-/* The canonical format of mongoexport wraps numbers: {"$numberInt":"5"}. */
-static bool has_wrapped_number(struct str document)
+/* The canonical format of mongoexport, whose documents have an "_id", wraps numbers:
+ * {"$numberInt":"5"}. */
+static bool has_wrapped_number(struct reading *reading, struct str text, struct str document)
 {
-    return memmem(document.data, document.len, "{\"$number", strlen("{\"$number")) != NULL;
+    struct json_member id = {.name = STR("_id")};
+    struct json_value root;
+    struct json_error error;
+    return json_scan(reading->arena, text, &root, &id, 1, &error) == JSON_OK && id.present &&
+           memmem(document.data, document.len, "{\"$number", strlen("{\"$number")) != NULL;
 }
 
 static bool take_integration(struct reading *reading, size_t line, struct str text)
@@ -125,7 +131,7 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
     struct faults faults = {.arena = reading->arena};
     switch (integration_parse(reading->arena, text, &rules, &integration, &faults)) {
     case INTEGRATION_OK:
-        if (!has_wrapped_number(integration.document))
+        if (!has_wrapped_number(reading, text, integration.document))
             return add(reading, line, &integration);
         return TRANSFER_FAIL(
             reading->error,
@@ -146,17 +152,59 @@ static bool take_integration(struct reading *reading, size_t line, struct str te
     return TRANSFER_FAIL(reading->error, "line %zu: no memory", line);
 }
 
-/* If the line was written by transfer_export, takes the integration out of it; otherwise the line
- * is an integration itself. */
-static bool take_line(struct reading *reading, size_t line, struct str text)
+/* The integration in such a line after another program has rewritten it; empty: it is none. */
+static struct str unwrap_any(struct reading *reading, struct str line)
 {
     struct json_member members[] = {{.name = STR("integration")}, {.name = STR("id")}};
     struct json_value root;
     struct json_error error;
-    if (json_scan(reading->arena, text, &root, members, 2, &error) == JSON_OK &&
-        members[0].present && members[0].value.kind == JSON_OBJECT && !members[1].present)
-        text = members[0].value.text;
-    return take_integration(reading, line, text);
+    bool wrapped = json_scan(reading->arena, line, &root, members, 2, &error) == JSON_OK &&
+                   members[0].present && members[0].value.kind == JSON_OBJECT &&
+                   !members[1].present;
+    return wrapped ? members[0].value.text : STR("");
+}
+
+/* The integration in a line that transfer_export wrote; empty: it is no such line. Found by what
+ * stands around it, for it may be nested as deep as a document can be. */
+static struct str unwrap(struct reading *reading, struct str line)
+{
+    static const struct str first = STR_INIT("{\"sequence\":");
+    static const struct str lead = STR_INIT(",\"integration\":");
+    const char *at = NULL;
+    if (str_has_prefix(line, first) && str_has_suffix(line, STR("}}")))
+        at = memmem(line.data, line.len, lead.data, lead.len);
+    if (at == NULL)
+        return unwrap_any(reading, line);
+    at += lead.len;
+    return (struct str){at, (size_t)(line.data + line.len - 1 - at)};
+}
+
+/* Whether the line is the last that transfer_export wrote; *count is its number. */
+static bool is_last(struct reading *reading, struct str line, uint64_t *count)
+{
+    struct json_member members[] = {{.name = STR("exported")}, {.name = STR("id")}};
+    struct json_value root;
+    struct json_error error;
+    return json_scan(reading->arena, line, &root, members, 2, &error) == JSON_OK &&
+           members[0].present && !members[1].present && str_to_u64(members[0].value.text, count);
+}
+
+static bool take_line(struct reading *reading, size_t line, struct str text)
+{
+    uint64_t count;
+    struct str unwrapped = unwrap(reading, text);
+    if (is_last(reading, text, &count)) {
+        reading->list->cut_off = false;
+        return count == reading->list->len ||
+               TRANSFER_FAIL(reading->error,
+                             "line %zu: %" PRIu64 " integrations were exported, but %zu are here: "
+                             "if that is meant, remove this line and import",
+                             line, count, reading->list->len);
+    }
+    if (unwrapped.len == 0)
+        return take_integration(reading, line, text);
+    reading->list->cut_off = true;
+    return take_integration(reading, line, unwrapped);
 }
 
 static bool take_lines(struct reading *reading)

@@ -4,6 +4,8 @@
 #include "tools/tool.h"
 #include "tools/transfer.h"
 
+enum { TRIES_MAX = 20 }; /* while others change the store */
+
 /* The changes that make the store hold something else: first all removals. */
 struct plan {
     struct arena *arena;
@@ -57,16 +59,20 @@ static bool restore_into(const struct config *config, const struct store_backend
     struct tool tool;
     bool has_memory = true;
     enum store_status status;
+    int tries = 0;
     *damaged = true;
     if (!tool_open(&tool, "restore", config, backend, error, TRANSFER_ERROR_SIZE))
         return false;
     do
         status = replace(&tool, input, &has_memory);
-    while (status == STORE_CHANGED && has_memory); /* somebody else changes it */
+    while (status == STORE_CHANGED && has_memory && ++tries < TRIES_MAX);
     tool_close(&tool);
     *damaged = status == STORE_DAMAGED || status == STORE_BROKEN;
     if (!has_memory)
         return TRANSFER_FAIL(error, "nothing was restored: no memory for what is in the store");
+    if (status == STORE_CHANGED)
+        return TRANSFER_FAIL(error, "nothing was restored: others change the store all the time: "
+                                    "stop them, or the service");
     if (status != STORE_OK)
         return TRANSFER_FAIL(error, "nothing was restored: %s", tool_explain(status));
     return true;
@@ -90,6 +96,13 @@ static bool restore_list(const struct config *config, const struct store_backend
     return true;
 }
 
+static bool is_whole(const struct transfer_input *input, char *error)
+{
+    return !input->list.cut_off ||
+           TRANSFER_FAIL(error, "nothing was restored: the last line of the export is missing, so "
+                                "it was cut off (`import` takes what is there)");
+}
+
 bool transfer_restore(const struct config *config, const struct store_backend *backend, FILE *in,
                       FILE *messages, char *error)
 {
@@ -98,8 +111,8 @@ bool transfer_restore(const struct config *config, const struct store_backend *b
         return TRANSFER_FAIL(error,
                              "restore is for the embedded store: restore a database with its "
                              "own tools (pg_restore), the service follows it; or import");
-    bool restored =
-        transfer_read(in, &input, error) && restore_list(config, backend, &input, messages, error);
+    bool restored = transfer_read(in, &input, error) && is_whole(&input, error) &&
+                    restore_list(config, backend, &input, messages, error);
     transfer_input_release(&input);
     return restored;
 }

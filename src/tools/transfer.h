@@ -2,6 +2,8 @@
  *
  * Export and import of integrations as text. An export is JSON lines, in order of creation:
  *   {"sequence":1,"revision":7,"created":"…","updated":"…","integration":{"id":…}}
+ * and in the end, so that one that was cut off is recognized, how many there are:
+ *   {"exported":1}
  * An import accepts that format; one integration per line, as mongoexport writes the chatbot
  * framework's collection (unknown members, such as "_id", are dropped); or a JSON array of
  * integrations, as returned by GET /integrations. */
@@ -25,6 +27,7 @@ struct transfer_list {
     struct store_change *changes; /* owned; the strings they refer to live in the arena */
     size_t len;
     size_t cap;
+    bool cut_off; /* lines of an export, without the last */
 };
 
 /* Parses all of `text`. On failure returns false with a message in `error` that names the line, but
@@ -54,7 +57,7 @@ MUST_CHECK bool transfer_import(const struct config *config, const struct store_
                                 FILE *in, FILE *messages, char *error);
 
 /* Makes the store hold what is in `in`, and nothing else, in that order. A store that is damaged is
- * put aside first. Otherwise like transfer_import. */
+ * put aside first; an export that was cut off is refused. Otherwise like transfer_import. */
 MUST_CHECK bool transfer_restore(const struct config *config, const struct store_backend *backend,
                                  FILE *in, FILE *messages, char *error);
 

@@ -9,6 +9,7 @@ import random
 import resource
 import shutil
 import signal
+import stat
 import subprocess
 import tempfile
 import unittest
@@ -178,6 +179,50 @@ class Damage(unittest.TestCase):
             if "Sanitizer" not in refused.stderr:  # which needs more address space itself
                 self.assertIn("set a smaller STORE_MAX_BYTES", refused.stderr)
             self.assertEqual(os.stat(self.data(service)).st_ino, whole, "a whole store stays")
+
+    def test_what_cannot_be_a_backup(self):
+        with tempfile.TemporaryDirectory() as directory, Service(nginx=False) as service:
+            fill(service, 5)
+            backup, part = os.path.join(directory, "backup"), os.path.join(directory, "part")
+            self.assertEqual(run_program(service, "backup", backup).returncode, 0)
+            with open(backup) as file:
+                lines = file.readlines()
+            for content, reason in ("", "empty"), ("\n", "empty"), ("".join(lines[:3]), "cut off"), \
+                    ("".join(lines[:5]), "cut off"), ("".join(lines)[:-40], "does not end"), \
+                    ("".join(lines[1:]), "5 integrations were exported, but 4 are here"):
+                with open(part, "w") as file:
+                    file.write(content)
+                result = run_program(service, "restore", part)
+                self.assertEqual((result.returncode, reason in result.stderr), (1, True), result)
+            with open(part, "w") as file:
+                file.writelines(lines[:3])
+            self.assertIn("imported 3", run_program(service, "import", part).stderr)
+            self.assertIn("restored 5", run_program(service, "restore", backup).stderr)
+            # What is no file is written to, and stays; a link leads to what is written.
+            pipe, link = os.path.join(directory, "pipe"), os.path.join(directory, "link")
+            os.mkfifo(pipe)
+            os.symlink(part, link)
+            reader = subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE, text=True)
+            self.assertEqual(run_program(service, "backup", pipe).returncode, 0)
+            self.assertEqual(reader.communicate(timeout=20 * PATIENCE)[0].splitlines()[5:],
+                             ['{"exported":5}'])
+            self.assertTrue(stat.S_ISFIFO(os.lstat(pipe).st_mode))
+            self.assertEqual(run_program(service, "backup", link).returncode, 0)
+            self.assertTrue(os.path.islink(link))
+            with open(part) as file:
+                self.assertEqual(len(file.readlines()), 6)
+            self.assertEqual(run_program(service, "restore", os.devnull).returncode, 1)
+
+    def test_a_limit_of_files_sizes_is_a_full_disk(self):
+        with Service(nginx=True) as service:
+            service.stop()
+            service.wrapper = ["prlimit", "--fsize=2000000"]
+            service.start()
+            statuses = [service.request("POST", "/integrations", integration(
+                f"i{n}", settings={"pad": "x" * 100000})).status for n in range(30)]
+            self.assertEqual(set(statuses), {201, 507})
+            self.assertEqual(service.request("GET", "/integrations/i0").status, 200)
+            self.assertEqual(service.log("worker ended")[2:], [])
 
     def test_flipped_bits(self):
         """No export of a damaged store holds other bytes than were written, and no read."""

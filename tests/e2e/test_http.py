@@ -377,6 +377,16 @@ class ForeignPages(unittest.TestCase):
                     self.assertIn("ALLOWED_HOSTS", json.loads(body)["detail"])
                 self.assertEqual(status_for(service, "localhost", f"http://{host}/health")[0], 421)
 
+    def test_long_names_and_paths(self):
+        host = "integration-service.production.eu-central-1.elb.amazonaws.com"
+        root = "/" + "r" * 199
+        with Service(ALLOWED_HOSTS=f"{host},{'a' * 63}.{'b' * 63}.{'c' * 63}.{'d' * 61}",
+                     ROOT_PATH=root) as service:
+            for name, status in (host, 200), ("other." + host, 421):
+                self.assertEqual(service.request("GET", root + "/health", headers={
+                    "Host": name}).status, status)
+            self.assertEqual(service.request("GET", root + "/ui/").status, 200)
+
     def test_the_host_it_listens_on_may_be_asked_for(self):
         # A name that every machine resolves, to 127.0.0.1 (inet_aton(3)).
         with Service(HOST="0x7f.1", ALLOWED_HOSTS="localhost, 0X7F.1") as service:

@@ -956,7 +956,7 @@ class Operation(OnPostgres, unittest.TestCase):
             time.sleep(3)
             out, err = slow.communicate(timeout=60 * PATIENCE)
             self.assertEqual((slow.returncode, err, len(out.splitlines())),
-                             (0, b"exported 23 integrations\n", 23))
+                             (0, b"exported 23 integrations\n", 24))
             # Without the database: said, and no half of a file.
             result = self.run_program("export", path + ".none", STATE_DIR=elsewhere,
                                       DATABASE_URL="postgresql://u:planted@127.0.0.1:1/d")

@@ -110,6 +110,11 @@ Test(config, refuses_and_names_the_variable)
     }
 }
 
+/* More than a host name or a path may have. */
+#define TEN "aaaaaaaaaa"
+#define FIFTY TEN TEN TEN TEN TEN
+#define LONG FIFTY FIFTY FIFTY FIFTY FIFTY "aaaa"
+
 /* A text that would fail later, or be read as another, stops the start; what is wrong with it is
  * said without repeating it. */
 Test(config, refuses_texts_that_would_fail_later)
@@ -157,6 +162,13 @@ Test(config, refuses_texts_that_would_fail_later)
         {"ALLOWED_HOSTS", "a.*.example"},
         {"ALLOWED_HOSTS", ".example"},
         {"ALLOWED_HOSTS", "a,,b"},
+        {"ALLOWED_HOSTS", "a..example"},
+        {"ALLOWED_HOSTS", "chat.example, default"},
+        {"ALLOWED_HOSTS", "include"},
+        {"ALLOWED_HOSTS", LONG},
+        {"ROOT_PATH", "/" LONG},
+        {"CORS_ALLOW_ORIGINS", "https://a.example:443"},
+        {"CORS_ALLOW_ORIGINS", "http://a.example:80"},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct config config;
@@ -185,6 +197,7 @@ Test(config, takes_texts_that_are_fit)
         {"CORS_ALLOW_ORIGINS", "*"},
         {"CORS_ALLOW_ORIGINS", "https://a.example, http://localhost:3000,http://[::1]:8080"},
         {"CORS_ALLOW_ORIGINS", "chrome-extension://abcdef"},
+        {"CORS_ALLOW_ORIGINS", "http://a.example:443,https://a.example:80"},
         {"ALLOWED_HOSTS", "chat.example, *.intern.example,my_host"},
         {"WWW_DIR", "/srv/with blanks/www"},
         {"LISTEN", "unix:/run/with blanks/socket"},

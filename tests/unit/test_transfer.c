@@ -9,6 +9,7 @@
 
 #include "core/log.h"
 #include "harness.h"
+#include "model/json.h"
 #include "tools/transfer.h"
 
 #define ITEM(id) "{\"id\":\"" id "\",\"name\":\"n\",\"description\":\"d\"}"
@@ -37,6 +38,8 @@ static const struct {
      "{\"id\":\"a\",\"name\":\"n\",\"description\":\"d\",\"status\":true,"
      "\"settings\":{\"k\":[1,{\"x\":\"],}\\\"\"}]}}"},
     {"\xEF\xBB\xBF" ITEM("a") "\n" ITEM("b"), KEPT("a") "," KEPT("b")},
+    {ITEM("a") "\n" ITEM("b") "\n{\"exported\":2}\n", KEPT("a") "," KEPT("b")},
+    {"{\"exported\":0}\n", ""},
     {"\xEF\xBB\xBF[" ITEM("a") "]", KEPT("a")},
     /* a member called integration beside an id is one more unknown member */
     {"{\"integration\":{},\"id\":\"a\",\"name\":\"n\",\"description\":\"d\"}", KEPT("a")},
@@ -62,6 +65,45 @@ Test(transfer, reads)
         buffer_release(&documents);
         arena_release(&arena);
     }
+}
+
+/* What a request may store must come back from an export, however it looks. */
+Test(transfer, reads_what_it_wrote)
+{
+    struct buffer deep = {0};
+    buffer_append_str(&deep, STR("{\"id\":\"a\",\"name\":\"n\",\"description\":\"d\","
+                                 "\"status\":false,\"settings\":"));
+    for (int depth = 1; depth < JSON_DEPTH_MAX; depth++)
+        buffer_append_str(&deep, STR("{\"a\":"));
+    buffer_append_char(&deep, '1');
+    for (int depth = 0; depth < JSON_DEPTH_MAX; depth++)
+        buffer_append_char(&deep, '}');
+    const struct str documents[] = {
+        buffer_str(&deep),
+        STR("{\"id\":\"a\",\"name\":\",\\\"integration\\\":{}\",\"description\":\"d\","
+            "\"status\":false,\"settings\":{\"_id\":1,\"n\":{\"$numberInt\":\"5\"}}}"),
+    };
+    for (size_t i = 0; i < ARRAY_LEN(documents); i++) {
+        struct arena arena = {0};
+        struct buffer line = {0};
+        struct transfer_list list;
+        char error[TRANSFER_ERROR_SIZE] = "";
+        buffer_append_str(&line, STR("{\"sequence\":1,\"revision\":2,\"created\":\"c\","
+                                     "\"updated\":\"u\",\"integration\":"));
+        buffer_append_str(&line, documents[i]);
+        buffer_append_str(&line, STR("}\n"));
+        cr_expect(transfer_parse(&arena, buffer_str(&line), &list, error), "%s", error);
+        cr_expect(list.len == 1 && list.cut_off &&
+                  str_equal(list.changes[0].document, documents[i]));
+        transfer_release(&list);
+        buffer_append_str(&line, STR("{\"exported\":1}\n"));
+        cr_expect(transfer_parse(&arena, buffer_str(&line), &list, error), "%s", error);
+        cr_expect(list.len == 1 && !list.cut_off);
+        transfer_release(&list);
+        buffer_release(&line);
+        arena_release(&arena);
+    }
+    buffer_release(&deep);
 }
 
 static const struct {
@@ -93,9 +135,10 @@ static const struct {
     {"5", "line 1: value is not a valid dict"},
     {ITEM("a/../b"), "line 1: \"id\": "},
     {"{\"integration\":5}", "line 1: \"id\": field required"},
-    {"{\"id\":\"a\",\"name\":\"n\",\"description\":\"d\",\"settings\":{\"n\":{\"$numberInt\":\"5\"}"
-     "}}",
+    {"{\"_id\":{\"$oid\":\"65a\"},\"id\":\"a\",\"name\":\"n\",\"description\":\"d\","
+     "\"settings\":{\"n\":{\"$numberInt\":\"5\"}}}",
      "line 1: numbers are wrapped"},
+    {ITEM("a") "\n{\"exported\":2}", "line 2: 2 integrations were exported, but 1 are here"},
     {"{\"id\":\"a\",\"name\":\"planted\xFF\"}", "line 1: it is not UTF-8"},
 };
 

@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -36,11 +37,18 @@ static const char newer_format[] = "it was written by a newer version of integra
 
 static const struct str meta_key = STR_INIT("store");
 
-/* LMDB returns EIO after a short write, which a full file system causes. */
+/* LMDB returns EIO after a short write, which a full file system or a limit of files' sizes
+ * causes. */
 static bool is_disk_full(MDB_env *env)
 {
     const char *path;
     struct statvfs disk;
+    struct rlimit limit;
+    struct stat file;
+    int fd;
+    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && mdb_env_get_fd(env, &fd) == MDB_SUCCESS &&
+        fstat(fd, &file) == 0 && (rlim_t)file.st_size + LEAST_ROOM > limit.rlim_cur)
+        return true;
     return mdb_env_get_path(env, &path) == MDB_SUCCESS && statvfs(path, &disk) == 0 &&
            disk.f_bavail * disk.f_frsize < LEAST_ROOM;
 }
