@@ -4,6 +4,8 @@
  * the pool. That it is a
  * store is shown in test_store.c. */
 #include <criterion/criterion.h>
+#include <dlfcn.h>
+#include <netdb.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/wait.h>
@@ -55,7 +57,10 @@ static const struct {
     {"postgresql://u:planted@h/d?ssl=planted", NULL, "ssl="},
     {"postgresql://u:planted@h/d?nonsense=planted", NULL, "\"nonsense\""},
     {"postgresql://u:p?w@h/d", "postgresql://u:p?w@h/d", ""},
-    {"postgresql://u:p/planted?etplanted@h/d", NULL, "one of its connection parameters"},
+    {"postgresql://u:p/planted?etplanted@h/d", NULL, "an @ follows the question mark"},
+    {"postgresql://u:12/planted?planted=x@h/d", NULL, "an @ follows the question mark"},
+    {"postgresql://h/d?Nonsense!=planted", NULL, "one of its connection parameters"},
+    {"postgresql://h/d?ssl=true&sslmode=disable", NULL, "leave one out"},
 };
 
 Test(pg, rewrites_urls)
@@ -124,6 +129,79 @@ Test(pg, finds_hosts)
     cr_expect(!pg_target_open(&target, "postgresql://1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17/d",
                               error, sizeof error));
     cr_expect(strstr(error, "16 hosts") != NULL, "%s", error);
+}
+
+/* Values that would fail at every connection, or connect to what takes no change. */
+Test(pg, refuses_values_that_would_fail_later)
+{
+    static const struct {
+        const char *url;
+        const char *error;
+    } rows[] = {
+        {"postgresql://h/d?sslmode=planted", "sslmode must be one of"},
+        {"postgresql://h/d?channel_binding=planted", "channel_binding"},
+        {"postgresql://h/d?gssencmode=planted", "gssencmode"},
+        {"postgresql://h/d?ssl_min_protocol_version=TLSv9", "ssl_min_protocol_version"},
+        {"postgresql://h/d?target_session_attrs=standby", "target_session_attrs"},
+        {"postgresql://h/d?target_session_attrs=read-only", "target_session_attrs"},
+        {"postgresql://h/d?keepalives_idle=planted", "keepalives_idle must be a whole number"},
+        {"postgresql://h/d?connect_timeout=1.5", "connect_timeout"},
+        {"postgresql://h/d?tcp_user_timeout=planted", "tcp_user_timeout"},
+        {"postgresql://h/d?replication=database", "replication"},
+        {"postgresql://h/d?options=planted", "options"},
+        {"postgresql://h:0/d", "port"},
+        {"postgresql://h:70000/d", "port"},
+        {"postgresql://u@/d?host=a,b,c&port=1,2", "as many as hosts"},
+        {"postgresql://u@a/d?hostaddr=planted", "hostaddr"},
+        {"postgresql://u@a,b/d?hostaddr=::1", "as many addresses"},
+        {"postgresql://u@a/d?sslrootcert=/nonexistent/planted", "sslrootcert"},
+    };
+    static const char *const fine[] = {
+        "postgresql://h/d?sslmode=verify-full&sslrootcert=system&target_session_attrs=primary",
+        "postgresql://h/d?keepalives=1&keepalives_idle=10&connect_timeout=-1&options=-cx=y",
+        "postgresql://u@a,b:5,c/d?hostaddr=127.0.0.1,::1,10.0.0.1"};
+    struct pg_target target;
+    char error[256];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        cr_expect(!pg_target_open(&target, rows[i].url, error, sizeof error), "%s", rows[i].url);
+        cr_expect(strstr(error, rows[i].error) != NULL && strstr(error, "planted") == NULL,
+                  "%s: %s", rows[i].url, error);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(fine); i++) {
+        cr_expect(pg_target_open(&target, fine[i], error, sizeof error), "%s: %s", fine[i], error);
+        pg_target_close(&target);
+    }
+}
+
+/* In the place of the C library's: a resolver that is slow for one name. */
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **result)
+{
+    typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    look_up *next = (look_up *)(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+    if (node != NULL && strcmp(node, "slow.test") == 0)
+        sleep(2);
+    return next(node != NULL && strcmp(node, "slow.test") == 0 ? "127.0.0.1" : node, service, hints,
+                result);
+}
+
+Test(pg, waits_for_the_resolver_until_the_deadline)
+{
+    struct pg_target target;
+    char error[256] = "";
+    char reason[256] = "";
+    uint64_t began_ns = clock_steady_ns();
+    cr_assert(pg_target_open(&target, "postgresql://u@slow.test:1/d", error, sizeof error));
+    cr_expect(pg_target_connect(&target, clock_after_ms(200), reason, sizeof reason) == NULL);
+    cr_expect(strstr(reason, "not found in time") != NULL, "%s", reason);
+    cr_expect(clock_steady_ns() - began_ns < 1500 * NS_PER_MS);
+    cr_expect(pg_target_connect(&target, clock_after_ms(20000), reason, sizeof reason) == NULL);
+    cr_expect(strstr(reason, "refused") != NULL, "%s", reason); /* by port 1 */
+    pg_target_close(&target);
+    cr_assert(pg_target_open(&target, "postgresql://u@name.invalid/d", error, sizeof error));
+    cr_expect(pg_target_connect(&target, clock_after_ms(20000), reason, sizeof reason) == NULL);
+    cr_expect(strstr(reason, "was not found: ") != NULL, "%s", reason);
+    pg_target_close(&target);
 }
 
 static size_t count_all(struct pg_area *area)

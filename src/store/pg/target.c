@@ -8,6 +8,8 @@
 
 #include "base/buffer.h"
 #include "base/clock.h"
+#include "store/pg/parameters.h"
+#include "store/pg/resolve.h"
 #include "store/pg/url.h"
 
 enum { PARAMETERS_MAX = 64 };
@@ -86,15 +88,21 @@ static bool is_plausible(const struct pg_target *target)
     return port == NULL || port[strspn(port, "0123456789,")] == '\0';
 }
 
-static const char *open_target(struct pg_target *target, const char *uri)
+static bool open_target(struct pg_target *target, const char *uri, char *error, size_t error_size)
 {
     target->options = PQconninfoParse(uri, NULL); /* its error message would quote the URL */
-    if (target->options == NULL || !is_plausible(target))
-        return "it is not a URL that PostgreSQL can read: percent-encode special characters in the "
-               "user's name and the password";
-    if (!find_hosts(target))
-        return "it names more than 16 hosts";
-    return NULL;
+    if (target->options == NULL || !is_plausible(target)) {
+        snprintf(error, error_size,
+                 "it is not a URL that PostgreSQL can read: percent-encode special characters in "
+                 "the user's name and the password");
+        return false;
+    }
+    if (!pg_parameters_check(target->options, error, error_size))
+        return false;
+    if (find_hosts(target))
+        return true;
+    snprintf(error, error_size, "it names more than 16 hosts");
+    return false;
 }
 
 bool pg_target_open(struct pg_target *target, const char *url, char *error, size_t error_size)
@@ -102,13 +110,8 @@ bool pg_target_open(struct pg_target *target, const char *url, char *error, size
     struct buffer uri = {0};
     struct buffer ignored = {0};
     *target = (struct pg_target){0};
-    bool opened = pg_url_rewrite(str_from(url), &uri, &ignored, error, error_size);
-    if (opened) {
-        const char *wrong = open_target(target, uri.data);
-        opened = wrong == NULL;
-        if (!opened)
-            snprintf(error, error_size, "%s", wrong);
-    }
+    bool opened = pg_url_rewrite(str_from(url), &uri, &ignored, error, error_size) &&
+                  open_target(target, uri.data, error, error_size);
     if (!opened)
         pg_target_close(target);
     if (uri.data != NULL)
@@ -145,11 +148,45 @@ static void add(struct parameters *parameters, const char *name, const char *val
     parameters->values[parameters->len++] = value;
 }
 
-static PGconn *start(const struct pg_target *target, const struct pg_host *host)
+/* Whether libpq would have to look the host up: it is no path, no address, and there is one. */
+static bool is_name(const struct pg_host *host)
+{
+    return host->address == NULL && host->name != NULL && host->name[0] != '\0' &&
+           host->name[0] != '/' && host->name[0] != '@';
+}
+
+/* Appends the name once for each of its addresses, as libpq wants it. */
+static void append_names(struct buffer *names, const char *name, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        if (i > 0)
+            buffer_append_char(names, ',');
+        buffer_append_str(names, str_from(name));
+    }
+    buffer_append_char(names, '\0');
+}
+
+/* Begins to connect. Returns NULL with a reason if the host is not found in time, or memory is
+ * lacking. */
+static PGconn *start(const struct pg_target *target, const struct pg_host *host,
+                     uint64_t deadline_ns, char *reason, size_t reason_size)
 {
     struct parameters parameters = {.len = 0};
-    add(&parameters, "host", host->name);
-    add(&parameters, "hostaddr", host->address);
+    struct buffer names = {0};
+    struct buffer addresses = {0};
+    size_t len;
+    PGconn *connection = NULL;
+    if (!is_name(host)) {
+        add(&parameters, "host", host->name);
+        add(&parameters, "hostaddr", host->address);
+    } else if (pg_resolve(host->name, deadline_ns, &addresses, &len, reason, reason_size)) {
+        append_names(&names, host->name, len);
+        add(&parameters, "host", names.data);
+        add(&parameters, "hostaddr", addresses.data);
+    } else {
+        buffer_release(&addresses);
+        return NULL;
+    }
     add(&parameters, "port", host->port);
     for (const PQconninfoOption *at = target->options; at->keyword != NULL; at++)
         if (strcmp(at->keyword, "host") != 0 && strcmp(at->keyword, "hostaddr") != 0 &&
@@ -158,7 +195,13 @@ static PGconn *start(const struct pg_target *target, const struct pg_host *host)
     for (size_t i = 0; i < ARRAY_LEN(defaults); i++)
         if (option(target, defaults[i].name) == NULL)
             add(&parameters, defaults[i].name, defaults[i].value);
-    return PQconnectStartParams(parameters.names, parameters.values, 0);
+    if (!names.failed)
+        connection = PQconnectStartParams(parameters.names, parameters.values, 0);
+    if (connection == NULL)
+        snprintf(reason, reason_size, "no memory for a connection");
+    buffer_release(&names);
+    buffer_release(&addresses);
+    return connection;
 }
 
 /* Continues until the connection is established or has failed (see PQstatus); returns false if the
@@ -205,11 +248,9 @@ static void ignore_notice(void *context, const char *message)
 static PGconn *connect_to(const struct pg_target *target, size_t index, uint64_t deadline_ns,
                           char *reason, size_t reason_size)
 {
-    PGconn *connection = start(target, &target->hosts[index]);
-    if (connection == NULL) {
-        snprintf(reason, reason_size, "no memory for a connection");
+    PGconn *connection = start(target, &target->hosts[index], deadline_ns, reason, reason_size);
+    if (connection == NULL)
         return NULL;
-    }
     PQsetNoticeProcessor(connection, ignore_notice, NULL);
     bool in_time =
         PQstatus(connection) == CONNECTION_BAD || wait_connected(connection, deadline_ns);

@@ -51,6 +51,9 @@ struct rewriting {
     struct buffer ports;
     size_t hosts_len;
     bool has_ports;
+    bool has_at; /* the query holds an "@" */
+    bool has_ssl;
+    bool has_sslmode;
     char *error;
     size_t error_size;
 };
@@ -65,6 +68,9 @@ static bool refuse(struct rewriting *to, const char *reason)
  * password. */
 static bool refuse_name(struct rewriting *to, struct str name)
 {
+    if (to->has_at) /* an "@" that is not encoded: all before it may be the password */
+        return refuse(to, "an @ follows the question mark: percent-encode special characters in "
+                          "the user's name and the password");
     for (size_t i = 0; i < name.len; i++)
         if (name.len > 40 || strchr("abcdefghijklmnopqrstuvwxyz_", name.data[i]) == NULL)
             return refuse(to, "PostgreSQL does not have one of its connection parameters");
@@ -179,6 +185,8 @@ static bool take_parameter(struct rewriting *to, struct str parameter)
         return true;
     if (value.data == NULL) /* a name without "=" */
         value = STR("");
+    to->has_ssl |= str_equal(name, STR("ssl"));
+    to->has_sslmode |= str_equal(name, STR("sslmode"));
     if (str_equal(name, STR("ssl")))
         return add_ssl(to, value);
     if (str_equal(name, STR("host")))
@@ -202,6 +210,8 @@ static bool take_query(struct rewriting *to, struct str query)
     while (str_split(&query, '&', &parameter))
         if (!take_parameter(to, parameter))
             return false;
+    if (to->has_ssl && to->has_sslmode)
+        return refuse(to, "ssl and sslmode say the same: leave one out");
     if (to->hosts_len > 0)
         add_parameter(to, STR("host"), buffer_str(&to->hosts));
     if (to->has_ports)
@@ -269,6 +279,7 @@ bool pg_url_rewrite(struct str url, struct buffer *uri, struct buffer *ignored, 
     if (!take_scheme(&url))
         return refuse(&to, "it must begin with postgresql:// or postgres://");
     split_query(&url, &authority);
+    to.has_at = url.len > 0 && memchr(url.data, '@', url.len) != NULL;
     buffer_append_str(uri, STR("postgresql:"));
     buffer_append_str(uri, authority);
     bool taken = take_query(&to, url);
