@@ -15,8 +15,8 @@
 #include "server/parking.h"
 
 enum {
-    EVENTS = 64, /* fetched from epoll at a time */
-    STORE_WATCH_MS = 1000,
+    EVENTS = 64,              /* fetched from epoll at a time */
+    STORE_WATCH_MS = 1000,    /* interval between looks at the store, and at what waits */
     CPU_COUNT_MS = 100,       /* minimum interval between updates of the CPU time */
     COLLECTED_MAX = 64 << 20, /* bytes of requests that are arriving, but for one of the longest */
     STUCK_CHECK_MS = 1000, /* interval between checks for stuck requests, if any are incomplete */
@@ -214,17 +214,12 @@ static void handle_event(struct worker *worker, const struct epoll_event *event)
         look_at(worker, event->data.ptr);
 }
 
-/* How long epoll may wait, in ms; -1: indefinitely. */
+/* How long epoll may wait, in ms: until the store is looked at, or stuck requests, or less. */
 static int wait_ms(const struct worker *worker)
 {
-    int wait = parking_wait_ms(worker);
-    if (worker_is_draining(worker)) {
-        int left_ms = clock_ms_until(worker->drain_until_ns);
-        wait = left_ms < STUCK_CHECK_MS ? left_ms : STUCK_CHECK_MS;
-    } else if (worker->partial > 0 && (wait < 0 || wait > STUCK_CHECK_MS)) {
-        wait = STUCK_CHECK_MS;
-    }
-    return wait;
+    int wait = worker_is_draining(worker) ? clock_ms_until(worker->drain_until_ns)
+                                          : parking_wait_ms(worker);
+    return wait < 0 || wait > STORE_WATCH_MS ? STORE_WATCH_MS : wait;
 }
 
 static void count_cpu(struct worker *worker, uint64_t now_ns)

@@ -238,6 +238,70 @@ class Faults(unittest.TestCase):
                 newcomer.process.stdout.close()
                 frozen.clear()
 
+    def test_a_follower_finds_room_where_the_role_has_few_connections(self):
+        self.server.sql("ALTER ROLE service CONNECTION LIMIT 3")
+        with self.service() as service:
+            service.request("POST", "/integrations", integration("a"))
+            stop = threading.Event()
+
+            def work():
+                client = service.client()
+                while not stop.is_set():
+                    client.request("PUT", "/integrations/a", integration("a"))
+                client.close()
+
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for _ in range(5):
+                self.server.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                                "WHERE usename = 'service' AND query NOT LIKE "
+                                "'%integration_change(%'")
+                time.sleep(0.5)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            wait_for("readiness", lambda: service.request("GET", "/readiness").status == 200)
+
+    def test_a_replica_far_behind_is_fetched_once_and_in_time(self):
+        """Many changes wait for it, over a slow wire."""
+        with self.service(DATABASE_URL=self.server.url) as other, self.service() as service:
+            service.request("POST", "/integrations", integration("a"))
+            os.kill(service.follower_pid(), signal.SIGSTOP)
+            for n in range(100):
+                other.request("PUT", "/integrations/a", integration(
+                    "a", settings={"pad": "x" * 100000}))
+                other.request("POST", "/integrations", integration(
+                    f"i{n}", settings={"pad": "x" * 100000}))
+            fetched = []
+
+            def hook(direction, data, host):
+                if direction == "in" and len(data) > 10000:
+                    fetched.append(len(data))
+                    time.sleep(len(data) / 5e6)
+                return data
+
+            self.wire.hook = hook
+            answers = []
+
+            def change():
+                began = time.monotonic()
+                answer = service.request("PUT", "/integrations/a", integration("a", name="now"))
+                answers.append((answer.status, time.monotonic() - began,
+                                answer.headers["X-Replica"]))
+
+            threads = [threading.Thread(target=change) for _ in range(6)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            os.kill(service.follower_pid(), signal.SIGCONT)
+            self.assertEqual({status for status, _, _ in answers}, {200})
+            self.assertLess(max(seconds for _, seconds, _ in answers), 2.5 * PATIENCE)
+            self.assertLess(sum(fetched), 40e6, "each thread fetched everything")
+            wait_for("the replica", lambda: len(service.request(
+                "GET", "/integrations?fields=id").json) == 101)
+
     # ---- readiness ----
 
     def test_ready_means_that_changes_can_be_made(self):

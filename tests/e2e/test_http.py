@@ -338,9 +338,11 @@ http {{
                 client.close()
                 service.stop()
                 client = Client(port)
-                answer = client.request("GET", "/admin/integrations/x")
-                self.assertEqual((answer.status, answer.json),
-                                 (502, {"detail": "The service is not reachable"}))
+                for method, outcome in ("GET", None), ("PUT", "unknown"), ("DELETE", "unknown"):
+                    answer = client.request(method, "/admin/integrations/x", integration("x"))
+                    self.assertEqual((answer.status, answer.json),
+                                     (502, {"detail": "The service is not reachable"}))
+                    self.assertEqual(answer.headers["X-Outcome"], outcome)
                 client.close()
             finally:
                 nginx.terminate()

@@ -13,7 +13,7 @@
 #include "base/lock.h"
 #include "base/mapping.h"
 
-enum { FORMAT = 2 };
+enum { FORMAT = 2, FETCH_BYTE = PG_CONNECTIONS_MAX /* of the file, that is locked to fetch */ };
 
 /* How long a call to pg_area_want counts. A process that still lacks connections repeats it more
  * often than this. */
@@ -119,6 +119,23 @@ void pg_area_give(struct pg_area *area, int place)
     pg_area_use(area, place, PG_FREE);
     lock_release(area->fd, (uint64_t)place);
     atomic_store(&area->taken[place], false);
+}
+
+bool pg_area_begin_fetch(struct pg_area *area)
+{
+    bool fetching = false;
+    if (!atomic_compare_exchange_strong(&area->fetching, &fetching, true))
+        return false;
+    if (lock_try(area->fd, FETCH_BYTE))
+        return true;
+    atomic_store(&area->fetching, false);
+    return false;
+}
+
+void pg_area_end_fetch(struct pg_area *area)
+{
+    lock_release(area->fd, FETCH_BYTE);
+    atomic_store(&area->fetching, false);
 }
 
 void pg_area_want(struct pg_area *area)

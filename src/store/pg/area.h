@@ -51,6 +51,7 @@ struct pg_area {
     size_t places; /* maximum number of connections */
     /* Taken by this process; needed because the file lock does not exclude its own holder. */
     atomic_bool taken[PG_CONNECTIONS_MAX];
+    atomic_bool fetching;
 };
 
 /* Opens or creates the file `path`. Returns false with a message in `error` on failure. */
@@ -64,6 +65,11 @@ int pg_area_take_first(struct pg_area *area);
 int pg_area_take(struct pg_area *area);
 void pg_area_use(struct pg_area *area, int place, enum pg_use use);
 void pg_area_give(struct pg_area *area, int place);
+
+/* pg_area_begin_fetch: whether the caller may bring the replica up to date; others on this host
+ * that would do the same can wait for it. pg_area_end_fetch: it has. */
+MUST_CHECK bool pg_area_begin_fetch(struct pg_area *area);
+void pg_area_end_fetch(struct pg_area *area);
 
 /* pg_area_want: announces that this process lacks its fair share of connections.
  * pg_area_is_wanted: whether a process has announced that recently. */

@@ -135,8 +135,8 @@ static enum replica_status bring_up_to_date(struct follower *follower)
     struct pg_moment asked = pg_moment_now();
     if (!environment_is_whole(&follower->store.replica, false)) /* it would follow a lost file */
         return REPLICA_BROKEN;
-    enum replica_status status = pg_replica_catch_up(&follower->pg, &follower->reader,
-                                                     follower->store.options.database.timeout_ms);
+    enum replica_status status = pg_replica_catch_up(
+        &follower->pg, &follower->reader, follower->store.options.database.timeout_ms, UINT64_MAX);
     if (status == REPLICA_DIVERGED || was_too_slow(follower, status))
         status = copy(follower);
     atomic_store(&follower->store.area.shared->full, status == REPLICA_FULL);

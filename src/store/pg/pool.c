@@ -200,6 +200,15 @@ void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled)
     put_back(pool, pooled);
 }
 
+void pg_pool_make_room(struct pg_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (size_t i = 0; i < pool->share.limit; i++)
+        if (pool->entries[i].open && !pool->entries[i].lent)
+            end_connection(pool, &pool->entries[i]);
+    pthread_mutex_unlock(&pool->lock);
+}
+
 void pg_pool_retire(struct pg_pool *pool)
 {
     pthread_mutex_lock(&pool->lock);

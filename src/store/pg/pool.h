@@ -47,6 +47,9 @@ struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns);
 /* Gives a connection back; closes it if it was lost. */
 void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled);
 
+/* Closes all idle connections: the follower may lack one, where the role has few. */
+void pg_pool_make_room(struct pg_pool *pool);
+
 /* Stops keeping idle connections open, because others need the places. */
 void pg_pool_retire(struct pg_pool *pool);
 

@@ -87,12 +87,14 @@ static bool next_row(struct str *rest, struct replica_change *change, bool *supe
     return true;
 }
 
-/* Receives all rows of a statement that was sent. */
-static enum replica_status receive(struct pg *pg, struct buffer *rows, uint64_t row_ms)
+/* Receives all rows of a statement that was sent: each within row_ms, and all before the deadline.
+ */
+static enum replica_status receive(struct pg *pg, struct buffer *rows, uint64_t row_ms,
+                                   uint64_t deadline_ns)
 {
     PGresult *result;
     enum pg_status status;
-    while ((status = pg_next(pg, clock_after_ms(row_ms), &result)) == PG_ROW) {
+    while ((status = pg_next(pg, clock_within_ms(row_ms, deadline_ns), &result)) == PG_ROW) {
         keep_row(rows, result);
         PQclear(result);
     }
@@ -173,38 +175,40 @@ static enum replica_status apply_rows(struct environment *environment, struct st
 /* Queries the changes from `mark` on; the first row is `mark` itself if the histories are the
  * same. */
 static enum replica_status ask(struct pg *pg, const struct store_version *mark, struct buffer *rows,
-                               uint64_t row_ms)
+                               uint64_t row_ms, uint64_t deadline_ns)
 {
     struct pg_value revision;
     pg_set_number(&revision, mark->revision);
-    enum pg_status sent = pg_send(pg, &select_changes, &revision, 1, clock_after_ms(row_ms));
-    return sent == PG_OK ? receive(pg, rows, row_ms) : of_status(sent);
+    enum pg_status sent =
+        pg_send(pg, &select_changes, &revision, 1, clock_within_ms(row_ms, deadline_ns));
+    return sent == PG_OK ? receive(pg, rows, row_ms, deadline_ns) : of_status(sent);
 }
 
 static enum replica_status catch_up_once(struct pg *pg, struct documents_reader *reader,
-                                         uint64_t row_ms)
+                                         uint64_t row_ms, uint64_t deadline_ns)
 {
     struct store_version mark;
     struct buffer rows = {0};
     enum store_status known = documents_get_version(reader, &mark);
     if (known != STORE_OK)
         return known == STORE_NOT_FOUND ? REPLICA_DIVERGED : of_store(known);
-    enum replica_status status = ask(pg, &mark, &rows, row_ms);
+    enum replica_status status = ask(pg, &mark, &rows, row_ms, deadline_ns);
     struct str rest = buffer_str(&rows);
     if (status == REPLICA_CURRENT && !find_place(&rest, &mark))
         status = REPLICA_DIVERGED;
     else if (status == REPLICA_CURRENT && rest.len > 0)
-        status = apply_rows(reader->environment, buffer_str(&rows), clock_after_ms(row_ms));
+        status = apply_rows(reader->environment, buffer_str(&rows),
+                            clock_within_ms(row_ms, deadline_ns));
     buffer_release(&rows);
     return status;
 }
 
 enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *reader,
-                                        uint64_t row_ms)
+                                        uint64_t row_ms, uint64_t deadline_ns)
 {
     enum replica_status status;
     do { /* repeat if another process interfered */
-        status = catch_up_once(pg, reader, row_ms);
+        status = catch_up_once(pg, reader, row_ms, deadline_ns);
     } while (status == REPLICA_BEHIND);
     return status;
 }
@@ -260,7 +264,8 @@ static enum replica_status receive_all(struct pg *pg, struct store_version *mark
         status = query_mark(pg, clock_after_ms(row_ms), mark);
     if (status == PG_OK)
         status = pg_send(pg, &select_documents, NULL, 0, clock_after_ms(row_ms));
-    enum replica_status received = status == PG_OK ? receive(pg, rows, row_ms) : of_status(status);
+    enum replica_status received =
+        status == PG_OK ? receive(pg, rows, row_ms, UINT64_MAX) : of_status(status);
     if (received == REPLICA_LOST)
         return received;
     status =

@@ -36,9 +36,9 @@ struct replica_change {
 };
 
 /* Queries the database for missing changes, and applies them. Each row, and the turn to write, must
- * come within `row_ms`. */
+ * come within `row_ms`, and all before `deadline_ns` (steady clock). */
 enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *reader,
-                                        uint64_t row_ms);
+                                        uint64_t row_ms, uint64_t deadline_ns);
 
 /* Applies a change that has just been made, if it is the next one for the replica, and the turn to
  * write comes until `deadline_ns` (steady clock). */

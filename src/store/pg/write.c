@@ -57,9 +57,14 @@ static bool apply_in_turn(struct store_session *session, const struct replica_ch
 }
 
 /* Asks the database for what the replica lacks, and returns whether the replica has it now. */
-static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
+static bool catch_up(struct store_session *session, struct pg *pg, uint64_t deadline_ns)
 {
-    enum replica_status status = pg_replica_catch_up(pg, &session->reader, ms);
+    struct pg_area *area = &session->store->shared.area;
+    if (!pg_area_begin_fetch(area)) /* another thread is at it: once is enough */
+        return false;
+    enum replica_status status = pg_replica_catch_up(
+        pg, &session->reader, session->store->shared.options.database.timeout_ms, deadline_ns);
+    pg_area_end_fetch(area);
     if (status == REPLICA_CURRENT)
         event_signal(&shared_of(session)->progress, EVENT_ANY);
     else if (status == REPLICA_FULL)
@@ -71,9 +76,7 @@ static bool catch_up(struct store_session *session, struct pg *pg, uint64_t ms)
 static bool catch_up_anew(struct store_session *session, uint64_t deadline_ns)
 {
     struct pg_pooled *pooled = pg_pool_take(&session->store->pool, deadline_ns);
-    int left_ms = clock_ms_until(deadline_ns);
-    bool current =
-        pooled != NULL && left_ms > 0 && catch_up(session, &pooled->pg, (uint64_t)left_ms);
+    bool current = pooled != NULL && catch_up(session, &pooled->pg, deadline_ns);
     if (pooled != NULL)
         pg_backend_give(session, pooled);
     return current;
@@ -110,7 +113,7 @@ static bool bring_replica(struct store_session *session, struct pg_pooled *poole
     struct pg_moment moment = pg_moment_now();
     bool full = atomic_load(&shared_of(session)->full);
     bool has = !full && ((made->id.data != NULL && apply_in_turn(session, made, deadline_ns)) ||
-                         catch_up(session, &pooled->pg, options->database.timeout_ms));
+                         catch_up(session, &pooled->pg, deadline_ns));
     pg_backend_give(session, pooled);
     if (!has && !full && !options->alone)
         has = wait_for_replica(session, made, &moment, deadline_ns);
