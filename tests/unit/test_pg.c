@@ -174,11 +174,13 @@ Test(pg, refuses_values_that_would_fail_later)
 }
 
 /* In the place of the C library's: a resolver that is slow for one name. */
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-                struct addrinfo **result)
+int getaddrinfo(const char *restrict node, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
 {
     typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
-    look_up *next = (look_up *)(uintptr_t)dlsym(RTLD_NEXT, "getaddrinfo");
+    void *found = dlsym(RTLD_NEXT, "getaddrinfo");
+    look_up *next;
+    memcpy(&next, &found, sizeof next);
     if (node != NULL && strcmp(node, "slow.test") == 0)
         sleep(2);
     return next(node != NULL && strcmp(node, "slow.test") == 0 ? "127.0.0.1" : node, service, hints,
