@@ -173,18 +173,22 @@ Test(pg, refuses_values_that_would_fail_later)
     }
 }
 
-/* In the place of the C library's: a resolver that is slow for one name. */
-int getaddrinfo(const char *restrict node, const char *restrict service,
-                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
+typedef int look_up(const char *node, const char *service, const struct addrinfo *hints,
+                    struct addrinfo **result);
+
+/* In the place of the C library's getaddrinfo: a resolver that is slow for one name. */
+look_up look_up_slowly __asm__("getaddrinfo");
+
+int look_up_slowly(const char *node, const char *service, const struct addrinfo *hints,
+                   struct addrinfo **result)
 {
-    typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
     void *found = dlsym(RTLD_NEXT, "getaddrinfo");
     look_up *next;
+    bool is_slow = node != NULL && strcmp(node, "slow.test") == 0;
     memcpy(&next, &found, sizeof next);
-    if (node != NULL && strcmp(node, "slow.test") == 0)
+    if (is_slow)
         sleep(2);
-    return next(node != NULL && strcmp(node, "slow.test") == 0 ? "127.0.0.1" : node, service, hints,
-                result);
+    return next(is_slow ? "127.0.0.1" : node, service, hints, result);
 }
 
 Test(pg, waits_for_the_resolver_until_the_deadline)
