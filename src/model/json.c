@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "model/json.h"
 
-#include <float.h>
 #include <json-c/json.h>
 #include <math.h>
 #include <stdlib.h>
@@ -120,7 +119,7 @@ static bool scan_number(struct scanner *scanner, struct json_value *value)
             return false;
     }
     struct str text = {start, (size_t)(scanner->at - start)};
-    if ((value->kind == JSON_REAL || text.len > DBL_MAX_10_EXP) && isinf(json_decode_number(text)))
+    if (value->kind == JSON_REAL && isinf(json_decode_number(text)))
         scanner->value->flaws |= JSON_FLAW_RANGE;
     return true;
 }

@@ -4,12 +4,13 @@
 import os
 import signal
 import socket
+import subprocess
 import threading
 import time
 import unittest
 
 from postgres import Postgres, program, run
-from service import PATIENCE, Service, integration, wait_for
+from service import PATIENCE, PROGRAM, Service, integration, wait_for
 
 
 class Wire:
@@ -192,10 +193,10 @@ class Faults(unittest.TestCase):
             one.stop()
             one.start()
             self.assertEqual(len(one.request("GET", "/integrations").json), 4)
-            result = run(one.program if os.path.isabs(one.program) else os.path.abspath(one.program),
-                         "migrate", env={"PATH": os.environ["PATH"], "DATABASE_URL": self.server.url,
-                                         "STATE_DIR": os.path.join(self.server.directory, "none")})
-            self.assertIn("up to date", result)
+            result = subprocess.run([PROGRAM, "migrate"], capture_output=True, text=True, env={
+                "PATH": os.environ["PATH"], "DATABASE_URL": self.server.url,
+                "STATE_DIR": one.state_dir})
+            self.assertEqual(result.returncode, 0, result)
             wait_for("an empty store", lambda: one.request("GET", "/integrations").json == [])
 
     def test_older_tables_are_brought_up_to_date(self):

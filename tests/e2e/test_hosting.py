@@ -413,7 +413,7 @@ class Hosted(unittest.TestCase):
 
         def create(number):
             body = json.dumps(integration(f"i{number}")).encode()
-            outcomes[number] = self.cgi(state, "POST", "/integrations", body)[0]
+            outcomes[number] = self.cgi(state, "POST", "/integrations", body, DB_TIMEOUT="25")[0]
 
         join(*in_threads(50, create))
         self.assertEqual(set(outcomes.values()), {201})

@@ -933,7 +933,7 @@ class Operation(OnPostgres, unittest.TestCase):
                 result = self.run_program("import", bad, STATE_DIR=service.state_dir,
                                           DATABASE_URL=self.postgres.url)
                 self.assertEqual(result.returncode, 1)
-                self.assertIn('line 4: "name": field required', result.stderr)
+                self.assertIn('line 5: "name": field required', result.stderr)
                 self.assertEqual(service.request("GET", "/integrations").json, [])
                 result = self.run_program("import", path, STATE_DIR=service.state_dir,
                                           DATABASE_URL=self.postgres.url)
@@ -942,7 +942,8 @@ class Operation(OnPostgres, unittest.TestCase):
             # From elsewhere: without a replica, and to standard output.
             elsewhere = os.path.join(directory, "elsewhere")
             result = self.run_program("export", STATE_DIR=elsewhere, DATABASE_URL=self.postgres.url)
-            self.assertEqual([json.loads(line)["integration"] for line in result.stdout.splitlines()],
+            self.assertEqual([json.loads(line)["integration"] for line in
+                              result.stdout.splitlines()[:-1]],
                              json.loads(before))
             self.assertEqual(result.stderr, "exported 3 integrations\n")
             # A reader that takes longer than a statement may.

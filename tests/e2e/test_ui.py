@@ -3,6 +3,7 @@
 
 import json
 import os
+import tempfile
 import time
 import unittest
 
@@ -378,7 +379,7 @@ class Page(unittest.TestCase):
         self.nothing_went_wrong()
 
     def test_a_document_without_its_viewer(self):
-        with Service(WWW_DIR="/nowhere") as service:
+        with tempfile.TemporaryDirectory() as nothing, Service(WWW_DIR=nothing) as service:
             self.browser.get(f"http://127.0.0.1:{service.port}/docs")
             self.assertIn("are not here", self.text("body"))
             self.click("a")

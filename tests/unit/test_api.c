@@ -668,7 +668,7 @@ Test(api, searches_what_is_written_otherwise)
          STR_INIT("{\"id\":\"b\",\"name\":\"\",\"description\":[]}"),
          {0}},
         {STORE_CREATE, STR_INIT("c"), STR_INIT("7"), {0}}};
-    struct store_batch batch = {.changes = foreign, .len = 3};
+    struct store_batch batch = {.changes = foreign, .len = 3, .deadline_ns = UINT64_MAX};
     cr_assert(harness.app.service.backend->change(harness.session.service.store, &batch) ==
               STORE_OK);
     create("d", "", "", false);
