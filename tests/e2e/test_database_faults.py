@@ -303,6 +303,52 @@ class Faults(unittest.TestCase):
             wait_for("the replica", lambda: len(service.request(
                 "GET", "/integrations?fields=id").json) == 101)
 
+    def test_a_copy_that_was_overtaken_takes_nothing_back(self):
+        """The follower's statement is cancelled, so it copies all; meanwhile changes are applied."""
+        with self.service() as service:
+            for n in range(60):
+                service.request("POST", "/integrations", integration(
+                    f"i{n}", settings={"pad": "x" * 100000}))
+            copying = threading.Event()
+
+            def hook(direction, data, host):
+                if direction == "in" and len(data) > 30000:
+                    copying.set()
+                    time.sleep(len(data) / 1.5e6)
+                return data
+
+            self.wire.hook = hook
+            copies = service.metrics()["integration_replica_copies_total"]
+            holder = threading.Thread(target=self.server.sql, args=(
+                f"BEGIN; LOCK TABLE integration_changes; SELECT pg_sleep({2.5 * PATIENCE})",))
+            holder.start()
+            wait_for("a copy to begin", copying.is_set)
+            holder.join()
+            made, seen = 0, []
+            ended = threading.Event()
+
+            def read():
+                client = service.client()
+                while not ended.is_set():
+                    seen.append(int(client.request(
+                        "GET", "/integrations?limit=1&fields=id").headers["X-Revision"]))
+                client.close()
+
+            reader = threading.Thread(target=read)
+            reader.start()
+            end = time.monotonic() + 30 * PATIENCE
+            while service.metrics()["integration_replica_copies_total"] == copies:
+                self.assertLess(time.monotonic(), end, "the copy did not come to its end")
+                answer = self.put(service, f"name{made}") if made else service.request(
+                    "POST", "/integrations", integration("a"))
+                made += answer.status in (200, 201)
+            ended.set()
+            reader.join()
+            self.assertGreater(made, 10)
+            self.assertEqual(seen, sorted(seen), "reads went back")
+            self.assertEqual(service.request("GET", "/integrations/a").json["name"],
+                             f"name{made - 1}")
+
     # ---- readiness ----
 
     def test_ready_means_that_changes_can_be_made(self):

@@ -252,13 +252,14 @@ static enum replica_status receive_all(struct pg *pg, struct store_version *mark
                                        struct buffer *rows, uint64_t row_ms)
 {
     char sql[320];
-    /* If this process hangs in the middle, it must not hold the tables for long. */
+    /* If this process hangs in the middle, it must not hold the tables for ever; but all may be on
+     * its way for a while before it is read. */
     snprintf(sql, sizeof sql,
              "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = 0;"
              "SET LOCAL lock_timeout = %" PRIu64
-             "; SET LOCAL idle_in_transaction_session_timeout = %" PRIu64
-             "; SET LOCAL tcp_user_timeout = %" PRIu64,
-             row_ms, row_ms, row_ms);
+             "; SET LOCAL idle_in_transaction_session_timeout = 60000"
+             "; SET LOCAL tcp_user_timeout = 60000",
+             row_ms);
     enum pg_status status = pg_run(pg, sql, clock_after_ms(row_ms));
     if (status == PG_OK)
         status = query_mark(pg, clock_after_ms(row_ms), mark);
