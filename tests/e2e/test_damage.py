@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -122,6 +123,36 @@ class Damage(unittest.TestCase):
             service.stop()
             service.start()
             self.assertEqual(service.request("GET", "/integrations/i0").json["name"], "after")
+
+    def test_a_copy_that_was_written_over_the_file(self):
+        """Nothing of it is lost, nor what is acknowledged later; with every parity of transactions."""
+        for count in range(4, 8):
+            for cut_first in True, False:
+                with Service() as service:
+                    end_as_it_may(service)
+                    fill(service, 5)
+                    for n in range(5):
+                        self.assertEqual(service.request("POST", "/integrations", integration(
+                            f"later{n}")).status, 201)
+                    with open(self.data(service), "rb") as file:
+                        copy = file.read()
+                    for n in range(count):
+                        self.assertEqual(change(service, f"lost{n}").status, 200)
+                    with open(self.data(service), "r+b") as file:
+                        if cut_first:
+                            file.truncate(0)
+                        file.write(copy)
+                        file.truncate()
+                    wait_for("the line", lambda: re.search(
+                        "is not what it was|became shorter", service.stderr()))
+                    wait_for("a new store", lambda: change(service, "after").status == 200 and
+                             service.request("GET", "/integrations").status == 200)
+                    service.stop()
+                    service.start()
+                    found = service.request("GET", "/integrations").json
+                    self.assertEqual([item["id"] for item in found],
+                                     [f"i{n}" for n in range(5)] + [f"later{n}" for n in range(5)])
+                    self.assertEqual(found[0]["name"], "after")
 
     def test_files_of_locks_that_were_removed(self):
         """Processes that lock another file must not write beside those that do not."""

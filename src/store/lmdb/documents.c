@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "core/log.h"
+#include "store/lmdb/file.h"
 #include "store/lmdb/readers.h"
 #include "store/lmdb/sums.h"
 
@@ -218,6 +219,7 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     struct environment_meta meta;
     MDB_stat pages;
     MDB_envinfo info;
+    uint64_t newest = atomic_load(&environment->newest);
     if (!environment_is_whole(environment, false))
         return STORE_BROKEN;
     int code = environment_begin_read(environment, reader->txn);
@@ -229,6 +231,8 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     environment_end_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
+    if (file_went_back(environment, meta.revision, newest))
+        return STORE_BROKEN;
     mdb_env_info(environment->env, &info);
     readers_check(environment);
     *stats = (struct store_stats){.revision = meta.revision,
@@ -280,6 +284,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
     readers_check(environment);
+    uint64_t newest = atomic_load(&environment->newest);
     if (!environment_is_whole(environment, true)) {
         turn_give(&environment->turn);
         return STORE_BROKEN;
@@ -287,8 +292,14 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     code = environment_begin_write(environment, &change->txn);
     if (code == MDB_SUCCESS) {
         code = read_state(change);
-        if (code != MDB_SUCCESS)
+        bool went_back =
+            code == MDB_SUCCESS && file_went_back(environment, change->meta.revision, newest);
+        if (went_back || code != MDB_SUCCESS)
             environment_abort(environment, change->txn);
+        if (went_back) {
+            turn_give(&environment->turn);
+            return STORE_BROKEN;
+        }
     }
     if (code != MDB_SUCCESS)
         turn_give(&environment->turn);

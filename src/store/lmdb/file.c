@@ -105,6 +105,25 @@ bool environment_is_whole(struct environment *environment, bool has_turn)
     return wrong == NULL;
 }
 
+bool file_went_back(struct environment *environment, uint64_t revision, uint64_t newest)
+{
+    static atomic_bool said;
+    const uint64_t another = 1; /* the inode of no file of ours */
+    if (environment->replica || revision == newest)
+        return false;
+    if (revision > newest) {
+        atomic_store(&environment->newest, revision);
+        return false;
+    }
+    atomic_store(&environment->turn.page->file, another);
+    if (!atomic_exchange(&said, true))
+        LOG(LOG_CRITICAL, "the store's file is not what it was",
+            LOG_TEXT("error", "data.mdb holds an older state than before: a copy was written over "
+                              "it while it was in use"),
+            LOG_TEXT("file", environment->file));
+    return true;
+}
+
 /* The file was cut off, or its disk cannot be read. */
 void file_say_lost(void)
 {

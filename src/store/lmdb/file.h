@@ -17,6 +17,12 @@ MUST_CHECK bool file_know_lock(struct environment *environment);
  * NULL. */
 const char *file_look(const struct environment *environment);
 
+/* Notes the revision that a transaction sees, which began when `newest` was environment->newest.
+ * Returns whether it is an older one: other content was written over the file. Then that is logged,
+ * and who opens the environment next removes lock.mdb, which is about the content before. Not for a
+ * replica, whose database may be set back. */
+bool file_went_back(struct environment *environment, uint64_t revision, uint64_t newest);
+
 /* For mapping_watch. */
 void file_say_lost(void);
 
