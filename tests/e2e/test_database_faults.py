@@ -266,7 +266,8 @@ class Faults(unittest.TestCase):
 
     def test_a_replica_far_behind_is_fetched_once_and_in_time(self):
         """Many changes wait for it, over a slow wire."""
-        with self.service(DATABASE_URL=self.server.url) as other, self.service() as service:
+        with self.service(DATABASE_URL=self.server.url) as other, \
+                self.service(THREADS="6") as service:  # a thread for each, whichever worker it is
             service.request("POST", "/integrations", integration("a"))
             os.kill(service.follower_pid(), signal.SIGSTOP)
             for n in range(100):
