@@ -321,7 +321,7 @@ class Faults(unittest.TestCase):
             self.wire.hook = hook
             copies = service.metrics()["integration_replica_copies_total"]
             holder = threading.Thread(target=self.server.sql, args=(
-                f"BEGIN; LOCK TABLE integration_changes; SELECT pg_sleep({2.5 * PATIENCE})",))
+                "BEGIN; LOCK TABLE integration_changes; SELECT pg_sleep(2.5)",))
             holder.start()
             wait_for("a copy to begin", copying.is_set)
             holder.join()
