@@ -98,6 +98,7 @@ END $$;
 CREATE OR REPLACE FUNCTION integration_ready() RETURNS bigint
 LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM set_config('synchronous_commit', 'off', true); -- there is nothing to keep
     LOCK TABLE integration_documents, integration_changes IN ROW EXCLUSIVE MODE;
     RETURN (SELECT s.revision FROM integration_store s FOR UPDATE);
 END $$;

@@ -60,6 +60,9 @@ class Api(OnPostgres, test_api.Api):
 class Load(OnPostgres, test_load.Load):
     """Killed, replaced and stopped workers."""
 
+    def service(self, **environment):
+        return super().service(**{"DB_TIMEOUT": str(5 * PATIENCE), **environment})
+
 
 def replica(service):
     answer = service.request("GET", "/integrations")
