@@ -674,7 +674,8 @@ class Slowness(OnPostgres, unittest.TestCase):
     def test_a_server_that_hangs(self):
         with self.service(DB_TIMEOUT="1", LOG_LEVEL="error") as service:
             service.request("POST", "/integrations", integration("one"))
-            self.assertEqual(self.reads_and_writes(service, 3, 1)[1][503], 0)
+            # On a busy machine, a change may take longer than DB_TIMEOUT.
+            self.assertGreater(self.reads_and_writes(service, 3, 1)[1][200], 0)
             with self.server_frozen():
                 slowest, outcomes = self.reads_and_writes(service, 3, 5)
             self.assertGreater(outcomes[503], 0)
