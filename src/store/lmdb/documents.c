@@ -273,6 +273,25 @@ static int read_state(struct documents_change *change)
     return MDB_SUCCESS;
 }
 
+/* Begins a change by whoever has the turn. */
+static enum store_status begin_in_turn(struct environment *environment,
+                                       struct documents_change *change)
+{
+    readers_check(environment);
+    uint64_t newest = atomic_load(&environment->newest);
+    if (!environment_is_whole(environment, true))
+        return STORE_BROKEN;
+    int code = environment_begin_write(environment, &change->txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "beginning a change");
+    code = read_state(change);
+    if (code == MDB_SUCCESS && !file_went_back(environment, change->meta.revision, newest))
+        return STORE_OK;
+    environment_abort(environment, change->txn);
+    return code == MDB_SUCCESS ? STORE_BROKEN
+                               : environment_status(environment, code, "beginning a change");
+}
+
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
                                   struct documents_change *change)
 {
@@ -283,27 +302,10 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
         return STORE_AWAY;
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "taking the writer's turn");
-    readers_check(environment);
-    uint64_t newest = atomic_load(&environment->newest);
-    if (!environment_is_whole(environment, true)) {
+    enum store_status status = begin_in_turn(environment, change);
+    if (status != STORE_OK)
         turn_give(&environment->turn);
-        return STORE_BROKEN;
-    }
-    code = environment_begin_write(environment, &change->txn);
-    if (code == MDB_SUCCESS) {
-        code = read_state(change);
-        bool went_back =
-            code == MDB_SUCCESS && file_went_back(environment, change->meta.revision, newest);
-        if (went_back || code != MDB_SUCCESS)
-            environment_abort(environment, change->txn);
-        if (went_back) {
-            turn_give(&environment->turn);
-            return STORE_BROKEN;
-        }
-    }
-    if (code != MDB_SUCCESS)
-        turn_give(&environment->turn);
-    return environment_status(environment, code, "beginning a change");
+    return status;
 }
 
 void documents_cancel(struct documents_change *change)
