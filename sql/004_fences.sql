@@ -5,78 +5,22 @@
 -- A change that was given up is a row of integration_changes whose revision is its tag below zero (tags
 -- are positive). Revisions that replicas follow are never below zero.
 
--- As before, but for changes that were given up, and for commits that would not wait for the disk.
-CREATE OR REPLACE FUNCTION integration_change(
-    operations text[], ids text[], documents json[], if_revisions bigint[], if_us bigint[],
-    the_tag bigint, if_store_revision bigint, if_store_tag bigint, limit_ms bigint,
-    OUT outcome text, OUT failed integer, OUT created integer, OUT the_revision bigint,
-    OUT the_previous_tag bigint, OUT the_sequence bigint, OUT created_us bigint,
-    OUT updated_us bigint, OUT found_revision bigint, OUT found_tag bigint)
+-- Every change ends with an update of the store's one row, which it has held from its beginning.
+CREATE OR REPLACE FUNCTION integration_check() RETURNS trigger
 LANGUAGE plpgsql AS $$
-DECLARE
-    moment timestamptz;
-    before record;
-    result record;
 BEGIN
-    IF current_setting('transaction_isolation') <> 'read committed' THEN
-        RAISE 'integration_change() needs READ COMMITTED' USING ERRCODE = 'invalid_transaction_state';
-    END IF;
-    IF limit_ms IS NOT NULL THEN
-        PERFORM set_config('lock_timeout', limit_ms::text, true);
-    END IF;
-    SELECT s.revision, s.tag, s.sequence INTO before FROM integration_store s FOR UPDATE;
-    IF EXISTS (SELECT FROM integration_changes c WHERE c.revision = -the_tag) THEN
+    IF EXISTS (SELECT FROM integration_changes c WHERE c.revision = -NEW.tag) THEN
         RAISE 'the change was given up' USING ERRCODE = 'query_canceled';
     END IF;
     -- What is answered is on disk. (Other settings say which disks.)
     IF current_setting('synchronous_commit') = 'off' THEN
         PERFORM set_config('synchronous_commit', 'on', true);
     END IF;
-    IF if_store_revision <> before.revision OR if_store_tag <> before.tag THEN
-        outcome := 'elsewhere';
-        found_revision := before.revision;
-        found_tag := before.tag;
-        RETURN;
-    END IF;
-    -- Taken with the lock, and never earlier than that of the change before: times are in the order
-    -- of revisions, whatever the clock does.
-    moment := greatest(clock_timestamp(), (SELECT c.made_at + interval '1 microsecond'
-        FROM integration_changes c WHERE c.revision = before.revision));
-    IF cardinality(ids) = 1 THEN
-        result := integration_make(operations, ids, documents, if_revisions, if_us, the_tag, moment,
-            before.revision, before.sequence);
-    ELSE
-        BEGIN
-            result := integration_make(operations, ids, documents, if_revisions, if_us, the_tag,
-                moment, before.revision, before.sequence);
-            IF result.outcome IN ('missing', 'exists', 'changed') THEN
-                RAISE SQLSTATE 'IS001';
-            END IF;
-        EXCEPTION WHEN SQLSTATE 'IS001' THEN
-            NULL; -- undone
-        END;
-    END IF;
-    outcome := result.outcome;
-    failed := result.failed;
-    created := result.created;
-    IF outcome IN ('missing', 'exists', 'changed') THEN
-        found_revision := result.found_revision;
-        found_tag := result.found_us;
-        RETURN;
-    END IF;
-    UPDATE integration_store
-        SET revision = result.last_revision, tag = the_tag, previous_tag = before.tag,
-            sequence = result.last_sequence;
-    PERFORM pg_notify('integration_store', result.last_revision::text);
-    the_revision := result.last_revision;
-    the_previous_tag := before.tag;
-    the_sequence := result.the_sequence;
-    created_us := result.created_at_us;
-    updated_us := integration_us(moment);
-    IF clock_timestamp() > statement_timestamp() + limit_ms * interval '1 millisecond' THEN
-        RAISE 'the time for the change is over' USING ERRCODE = 'query_canceled';
-    END IF;
+    RETURN NEW;
 END $$;
+DROP TRIGGER IF EXISTS integration_check ON integration_store;
+CREATE TRIGGER integration_check BEFORE UPDATE ON integration_store
+    FOR EACH ROW EXECUTE FUNCTION integration_check();
 
 -- Says what became of the change that has this tag: the revision it made and when, or NULL. Then it has
 -- been given up, and is never made.
