@@ -264,6 +264,29 @@ class Faults(unittest.TestCase):
                 thread.join()
             wait_for("readiness", lambda: service.request("GET", "/readiness").status == 200)
 
+    def test_processes_share_the_few_connections_of_a_role(self):
+        self.server.sql("ALTER ROLE service CONNECTION LIMIT 2")  # the follower's, and one
+        with self.service(WORKERS="3", DB_TIMEOUT=str(10 * PATIENCE)) as service:
+            service.request("POST", "/integrations", integration("a"))
+            answers = []
+            until = time.monotonic() + 4
+
+            def work():
+                client = service.client()
+                while time.monotonic() < until:
+                    answers.append(client.request(
+                        "PUT", "/integrations/a", integration("a")).status)
+                client.close()
+
+            threads = [threading.Thread(target=work) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(set(answers), {200})
+            for _ in range(5):  # whichever it is that answers, another has the connection
+                self.assertEqual(service.request("GET", "/readiness").status, 200)
+
     def test_a_replica_far_behind_is_fetched_once_and_in_time(self):
         """Many changes wait for it, over a slow wire."""
         with self.service(DATABASE_URL=self.server.url) as other, \

@@ -151,6 +151,17 @@ bool pg_area_is_wanted(const struct pg_area *area)
     return now_ns >= wanted_ns && now_ns - wanted_ns < WANTED_NS;
 }
 
+void pg_area_starve(struct pg_area *area)
+{
+    atomic_store(&area->shared->starved, 1);
+}
+
+bool pg_area_feed(struct pg_area *area)
+{
+    return atomic_load_explicit(&area->shared->starved, memory_order_relaxed) != 0 &&
+           atomic_exchange(&area->shared->starved, 0) != 0;
+}
+
 size_t pg_area_count(struct pg_area *area, enum pg_use use)
 {
     size_t count = 0;

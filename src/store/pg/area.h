@@ -43,6 +43,7 @@ struct pg_shared {
     _Atomic uint64_t complete_ns_of; /* the complete_us that complete_ns belongs to */
     _Atomic uint64_t full;           /* whether the follower found the replica full */
     _Atomic uint64_t boot;
+    _Atomic uint64_t starved; /* whether a process has no connection, and the server refused one */
 };
 
 struct pg_area {
@@ -75,6 +76,11 @@ void pg_area_end_fetch(struct pg_area *area);
  * pg_area_is_wanted: whether a process has announced that recently. */
 void pg_area_want(struct pg_area *area);
 bool pg_area_is_wanted(const struct pg_area *area);
+
+/* pg_area_starve: announces that this process has no connection, and that the server refused one.
+ * pg_area_feed: whether a process has announced that; the caller then gives one up for it. */
+void pg_area_starve(struct pg_area *area);
+MUST_CHECK bool pg_area_feed(struct pg_area *area);
 
 /* Counts the places in this state that are held by living processes. */
 size_t pg_area_count(struct pg_area *area, enum pg_use use);

@@ -116,8 +116,7 @@ static enum store_status pg_stats(struct store_session *session, struct store_st
     struct pg_store *store = &session->store->shared;
     struct pg_shared *shared = store->area.shared;
     enum store_status status = documents_stats(&session->reader, stats);
-    if (atomic_load(&shared->presence) == PG_AWAY) /* asked each second by every worker */
-        pg_pool_make_room(&session->store->pool);
+    pg_pool_make_room(&session->store->pool); /* we are asked each second in every worker */
     stats->database_up = atomic_load(&shared->presence) == PG_UP;
     stats->age_ms = pg_store_age_ms(store);
     stats->connections_idle = pg_area_count(&store->area, PG_IDLE);

@@ -8,7 +8,11 @@
 #include "core/log.h"
 #include "store/pg/schema.h"
 
-enum { REASON_SIZE = 400, PLACE_LOOK_MS = 5 };
+enum {
+    REASON_SIZE = 400,
+    PLACE_LOOK_MS = 5,
+    REFUSED_WAIT_MS = 100 /* before another connection is asked of a server that refused one */
+};
 
 #define IDLE_NS (30000 * NS_PER_MS)
 
@@ -31,6 +35,7 @@ bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area
 
 static void end_connection(struct pg_pool *pool, struct pg_pooled *pooled)
 {
+    atomic_fetch_sub(&pool->connected, 1);
     pg_close(&pooled->pg);
     pg_area_give(pool->area, pooled->place);
     pooled->open = false;
@@ -59,7 +64,8 @@ static const char *prepare(struct pg_pool *pool, struct pg *pg, PGconn *connecti
     return schema == PG_SCHEMA_READY ? NULL : pg_schema_explain(schema);
 }
 
-/* Opens a connection in the place that the entry holds; releases the place on failure. */
+/* Opens a connection in the place that the entry holds. Releases the place on failure, and lets the
+ * server rest: its limit may be below ours. */
 static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
 {
     char reason[REASON_SIZE];
@@ -72,10 +78,14 @@ static bool open_connection(struct pg_pool *pool, struct pg_pooled *pooled, uint
     }
     if (wrong != NULL) {
         LOG(LOG_ERROR, "cannot connect to the database", LOG_TEXT("error", wrong));
+        atomic_store(&pool->refused_until_ns, clock_after_ms(REFUSED_WAIT_MS));
+        if (atomic_load(&pool->connected) == 0)
+            pg_area_starve(pool->area);
         pg_area_give(pool->area, pooled->place);
         return false;
     }
     atomic_fetch_add(&pool->area->shared->connects, 1);
+    atomic_fetch_add(&pool->connected, 1);
     pooled->open = true;
     return true;
 }
@@ -104,7 +114,8 @@ static struct pg_pooled *choose(struct pg_pool *pool)
         else if (best == NULL || entry->idle_since_ns > best->idle_since_ns)
             best = entry;
     }
-    if (best != NULL || closed == NULL)
+    if (best != NULL || closed == NULL ||
+        clock_steady_ns() < atomic_load(&pool->refused_until_ns))
         return best;
     closed->place = pg_area_take(pool->area);
     if (closed->place >= 0)
@@ -148,6 +159,12 @@ static bool wait_a_little(struct pg_pool *pool, uint64_t deadline_ns)
     return true;
 }
 
+/* Whether the server refused a connection within the last second. */
+static bool was_refused(const struct pg_pool *pool)
+{
+    return atomic_load(&pool->refused_until_ns) + 1000 * NS_PER_MS > clock_steady_ns();
+}
+
 static struct pg_pooled *wait_for_entry(struct pg_pool *pool, uint64_t deadline_ns)
 {
     struct pg_pooled *pooled;
@@ -159,8 +176,12 @@ static struct pg_pooled *wait_for_entry(struct pg_pool *pool, uint64_t deadline_
         pooled->lent = true;
     pthread_mutex_unlock(&pool->lock);
     if (pooled == NULL)
-        log_message(LOG_ERROR, "no connection to the database was free in time: raise DB_POOL_SIZE "
-                               "or DB_MAX_OVERFLOW");
+        log_message(LOG_ERROR, was_refused(pool)
+                                   ? "no connection to the database was free in time, and the "
+                                     "server refuses more: lower DB_POOL_SIZE and DB_MAX_OVERFLOW "
+                                     "to what it allows, or raise its limits"
+                                   : "no connection to the database was free in time: raise "
+                                     "DB_POOL_SIZE or DB_MAX_OVERFLOW");
     return pooled;
 }
 
@@ -174,26 +195,37 @@ static void put_back(struct pg_pool *pool, struct pg_pooled *pooled)
     pthread_mutex_unlock(&pool->lock);
 }
 
-struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns)
+/* Makes an entry's connection one that works. */
+static bool connect_entry(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
 {
-    struct pg_pooled *pooled = wait_for_entry(pool, deadline_ns);
-    if (pooled == NULL)
-        return NULL;
     if (pooled->open && !pg_is_alive(&pooled->pg)) {
+        atomic_fetch_sub(&pool->connected, 1);
         pg_close(&pooled->pg);
         pooled->open = false;
     }
-    if (!pooled->open && !open_connection(pool, pooled, deadline_ns)) {
+    return pooled->open || open_connection(pool, pooled, deadline_ns);
+}
+
+/* Where the follower has its connection, a refusal concerns the number of them: one will be given
+ * back, here or by another process. */
+struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns)
+{
+    struct pg_pooled *pooled;
+    while ((pooled = wait_for_entry(pool, deadline_ns)) != NULL) {
+        if (connect_entry(pool, pooled, deadline_ns)) {
+            pg_area_use(pool->area, pooled->place, PG_BUSY);
+            return pooled;
+        }
         put_back(pool, pooled);
-        return NULL;
+        if (atomic_load(&pool->area->shared->presence) != PG_UP)
+            return NULL;
     }
-    pg_area_use(pool->area, pooled->place, PG_BUSY);
-    return pooled;
+    return NULL;
 }
 
 void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled)
 {
-    if (pooled->pg.lost)
+    if (pooled->pg.lost || pg_area_feed(pool->area))
         end_connection(pool, pooled);
     else
         pg_area_use(pool->area, pooled->place, PG_IDLE);
@@ -202,10 +234,13 @@ void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled)
 
 void pg_pool_make_room(struct pg_pool *pool)
 {
+    bool away = atomic_load(&pool->area->shared->presence) == PG_AWAY;
     pthread_mutex_lock(&pool->lock);
-    for (size_t i = 0; i < pool->share.limit; i++)
-        if (pool->entries[i].open && !pool->entries[i].lent)
-            end_connection(pool, &pool->entries[i]);
+    for (size_t i = 0; i < pool->share.limit; i++) {
+        struct pg_pooled *entry = &pool->entries[i];
+        if (!entry->lent && entry->open && (away || pg_area_feed(pool->area)))
+            end_connection(pool, entry);
+    }
     pthread_mutex_unlock(&pool->lock);
 }
 

@@ -33,6 +33,8 @@ struct pg_pool {
     pthread_mutex_t lock;
     pthread_cond_t returned;
     struct pg_pooled *entries; /* share.limit of them */
+    atomic_size_t connected;   /* entries with a connection */
+    _Atomic uint64_t refused_until_ns;
 };
 
 /* Returns false if memory is lacking. `target` and `area` must outlive the pool. */
@@ -47,7 +49,8 @@ struct pg_pooled *pg_pool_take(struct pg_pool *pool, uint64_t deadline_ns);
 /* Gives a connection back; closes it if it was lost. */
 void pg_pool_give(struct pg_pool *pool, struct pg_pooled *pooled);
 
-/* Closes all idle connections: the follower may lack one, where the role has few. */
+/* Called each second: where the server allows fewer connections than our settings, closes idle ones
+ * for the follower, which comes first, or for a process that has none. */
 void pg_pool_make_room(struct pg_pool *pool);
 
 /* Stops keeping idle connections open, because others need the places. */
