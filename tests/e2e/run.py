@@ -1,31 +1,77 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
 """Runs the tests of the running service; a skipped test is a failed one. Arguments: names of tests
-or modules, else all modules but those that TEST_WITHOUT names, with commas between."""
+or modules, else all modules but those that TEST_WITHOUT names, with commas between. Without
+arguments, as many classes run at once as TEST_PROCESSES says, or else one for each processor."""
 
+import concurrent.futures
 import os
+import subprocess
 import sys
+import time
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def main():
-    sys.dont_write_bytecode = True  # the sources may be read-only
-    sys.path.insert(0, HERE)
-    loader = unittest.TestLoader()
-    if len(sys.argv) > 1:
-        suite = loader.loadTestsFromNames(sys.argv[1:])
-    else:
-        names = sorted(name[:-3] for name in os.listdir(HERE)
-                       if name.startswith("test_") and name.endswith(".py"))
-        suite = loader.loadTestsFromNames(
-            name for name in names if name not in os.environ.get("TEST_WITHOUT", "").split(","))
+def run_here(names):
+    """Runs these tests in this process."""
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names)
     result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(suite)
     bad = len(result.failures) + len(result.errors) + len(result.skipped)
     passed = result.testsRun - bad
     print(f"{passed} passed, {bad} failed")
-    return 0 if bad == 0 and passed > 0 else 1
+    return bad == 0 and passed > 0
+
+
+def cases_of(suite):
+    for test in suite:
+        if isinstance(test, unittest.TestSuite):
+            yield from cases_of(test)
+        else:
+            yield test
+
+
+def find_classes():
+    """The classes of the modules, those with many tests first, so that none of them comes last."""
+    without = os.environ.get("TEST_WITHOUT", "").split(",")
+    modules = sorted(name[:-3] for name in os.listdir(HERE)
+                     if name.startswith("test_") and name.endswith(".py"))
+    suite = unittest.defaultTestLoader.loadTestsFromNames(
+        name for name in modules if name not in without)
+    counts = {}
+    for case in cases_of(suite):
+        # What could not be loaded is a case, too, but not of ours: its name says which it was.
+        name = (f"{type(case).__module__}.{type(case).__name__}"
+                if type(case).__module__ in modules else case.id().split(".")[-1])
+        counts[name] = counts.get(name, 0) + 1
+    return sorted(counts, key=lambda name: -counts[name])
+
+
+def run_class(name):
+    """Runs a class in a process of its own, and shows what that printed when it ends."""
+    began = time.monotonic()
+    result = subprocess.run([sys.executable, os.path.abspath(__file__), name], text=True,
+                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, errors="replace", check=False)
+    print(f"{result.stdout}{name}: {time.monotonic() - began:.0f} s\n", flush=True)
+    return result.returncode == 0
+
+
+def run_all():
+    processes = int(os.environ.get("TEST_PROCESSES", os.cpu_count()))
+    names = find_classes()
+    with concurrent.futures.ThreadPoolExecutor(processes) as pool:
+        bad = [name for name, good in zip(names, pool.map(run_class, names)) if not good]
+    print(f"{len(names) - len(bad)} classes passed, {len(bad)} failed{': ' if bad else ''}"
+          f"{', '.join(bad)}")
+    return not bad and names != []
+
+
+def main():
+    sys.dont_write_bytecode = True  # the sources may be read-only
+    sys.path.insert(0, HERE)
+    return 0 if (run_here(sys.argv[1:]) if sys.argv[1:] else run_all()) else 1
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ temporary directory of their own."""
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -31,9 +32,16 @@ def wait_for(what, condition, seconds=20):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and which the system gives to no connection meanwhile (Linux,
+    ip_local_port_range: from 32768 on)."""
+    while True:
+        port = random.randrange(10000, 32768)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 def answers(port, path):
