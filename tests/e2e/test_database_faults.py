@@ -2,6 +2,8 @@
 """Databases that are stopped, emptied, restored, locked or reached late, and what hosts make of it."""
 
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -56,6 +58,24 @@ class Wire:
 
     def close(self):
         self.listener.close()
+
+
+def anonymous_memory_peak(find, condition):
+    """The most memory in bytes that the process had for itself until the condition held."""
+    peak = 0
+
+    def look():
+        nonlocal peak
+        try:
+            with open(f"/proc/{find()}/status") as file:
+                found = re.search(r"RssAnon:\s*(\d+) kB", file.read())
+            peak = max(peak, int(found[1]) << 10 if found else 0)
+        except OSError:
+            pass  # it has not begun yet
+        return condition()
+
+    wait_for("the copy", look, 60)
+    return peak
 
 
 class Faults(unittest.TestCase):
@@ -266,7 +286,7 @@ class Faults(unittest.TestCase):
 
     def test_processes_share_the_few_connections_of_a_role(self):
         self.server.sql("ALTER ROLE service CONNECTION LIMIT 2")  # the follower's, and one
-        with self.service(WORKERS="3", DB_TIMEOUT=str(10 * PATIENCE)) as service:
+        with self.service(WORKERS="3", DB_TIMEOUT="20") as service:
             service.request("POST", "/integrations", integration("a"))
             answers = []
             until = time.monotonic() + 4
@@ -286,6 +306,69 @@ class Faults(unittest.TestCase):
             self.assertEqual(set(answers), {200})
             for _ in range(5):  # whichever it is that answers, another has the connection
                 self.assertEqual(service.request("GET", "/readiness").status, 200)
+
+    def test_a_copy_that_is_ended_in_the_middle(self):
+        """What was there is read until a copy is whole."""
+        with self.service(DATABASE_URL=self.server.url) as other, self.service() as service:
+            other.request("POST", "/integrations", integration("a", name="before"))
+            wait_for("it", lambda: service.request("GET", "/integrations/a").status == 200)
+            amount, frozen = 0, threading.Event()
+
+            def hook(direction, data, host):
+                nonlocal amount
+                amount += len(data) if direction == "in" else 0
+                if amount > 10 << 20:
+                    frozen.set()
+                while frozen.is_set():
+                    time.sleep(0.1)
+                return data
+
+            os.kill(service.follower_pid(), signal.SIGSTOP)
+            for n in range(200):
+                other.request("POST", "/integrations", integration(
+                    f"i{n}", settings={"pad": "x" * 100000}))
+            other.request("PUT", "/integrations/a", integration("a", name="after"))
+            self.server.sql("DELETE FROM integration_changes")
+            self.wire.hook = hook
+            os.kill(service.follower_pid(), signal.SIGCONT)
+            wait_for("half a copy", frozen.is_set)
+            self.assertEqual([item["name"] for item in service.request(
+                "GET", "/integrations").json], ["before"])
+            os.kill(service.follower_pid(), signal.SIGKILL)
+            self.assertEqual(service.request("GET", "/integrations/a").json["name"], "before")
+            amount = -1 << 40
+            frozen.clear()
+            wait_for("a whole copy", lambda: service.request(
+                "GET", "/integrations/a").json["name"] == "after")
+            self.assertEqual(len(service.request(
+                "GET", "/integrations?fields=id").json), 201)
+
+    def test_a_copy_takes_little_memory(self):
+        """Of much data, and instead of many changes that would have to be fetched at once."""
+        with self.service(DATABASE_URL=self.server.url) as other:
+            other.request("POST", "/integrations", integration("a"))
+            self.server.sql(
+                "INSERT INTO integration_documents SELECT n, 'i' || n, 1, now(), now(), "
+                "json_build_object('id', 'i' || n, 'name', 'n', 'description', '', 'status', "
+                "true, 'settings', json_build_object('pad', repeat(md5(n::text), 3000))) "
+                "FROM generate_series(1000, 2999) n")  # 190 MB
+            options = {name: f"{os.environ.get(name, '')}:quarantine_size_mb=1"
+                       for name in ("ASAN_OPTIONS",) if name in os.environ}
+            with self.service(nginx=False, DATABASE_URL=self.server.url, **options) as service:
+                service.stop()
+                shutil.rmtree(service.state_dir)
+                service.spawn()
+                peak = anonymous_memory_peak(service.follower_pid, lambda: len(
+                    service.log("the replica is a new copy of the database")) == 2)
+                self.assertLess(peak, 40 << 20)
+                os.kill(service.follower_pid(), signal.SIGSTOP)
+                for n in range(400):
+                    other.request("PUT", f"/integrations/i{1000 + n}", integration(
+                        f"i{1000 + n}", settings={"pad": "x" * 100000}))
+                os.kill(service.follower_pid(), signal.SIGCONT)
+                peak = anonymous_memory_peak(service.follower_pid, lambda: len(
+                    service.log("the replica is a new copy of the database")) == 3)
+                self.assertLess(peak, 40 << 20)
 
     def test_a_replica_far_behind_is_fetched_once_and_in_time(self):
         """Many changes wait for it, over a slow wire."""

@@ -104,7 +104,7 @@ static void lmdb_session_close(struct store_session *session)
 static enum store_status lmdb_get(struct store_session *session, struct store_read *read,
                                   struct str id, struct store_record *record, struct buffer *out)
 {
-    return documents_get(&session->reader, read, false, id, record, out);
+    return documents_get(&session->reader, read, id, record, out);
 }
 
 static enum store_status lmdb_each(struct store_session *session, struct store_read *read,

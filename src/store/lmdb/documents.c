@@ -53,14 +53,15 @@ static int report_damage(const struct environment *environment, uint64_t sequenc
 }
 
 /* Reads what is stored under a sequence number. Returns an LMDB error code, or DAMAGED. */
-static int read_record(const struct environment *environment, MDB_txn *txn, MDB_val key,
-                       MDB_val value, struct store_record *record)
+static int read_record(const struct environment *environment, MDB_txn *txn,
+                       const struct environment_set *set, MDB_val key, MDB_val value,
+                       struct store_record *record)
 {
     struct record head;
     uint64_t sequence = 0;
     if (key.mv_size == sizeof sequence)
         memcpy(&sequence, key.mv_data, sizeof sequence);
-    if (value.mv_size < sizeof head || !sums_agree(environment, txn, sequence, value))
+    if (value.mv_size < sizeof head || !sums_agree(environment, txn, set, sequence, value))
         return report_damage(environment, sequence);
     memcpy(&head, value.mv_data, sizeof head);
     *record = (struct store_record){
@@ -73,19 +74,20 @@ static int read_record(const struct environment *environment, MDB_txn *txn, MDB_
 }
 
 /* Finds a document by its id. Returns an LMDB error code, or DAMAGED. */
-static int find_record(const struct environment *environment, MDB_txn *txn, struct str id,
+static int find_record(const struct environment *environment, MDB_txn *txn,
+                       const struct environment_set *set, struct str id,
                        struct store_record *record)
 {
     MDB_val key = id_key(id);
     MDB_val sequence;
     MDB_val value;
-    int code = mdb_get(txn, environment->ids, &key, &sequence);
+    int code = mdb_get(txn, set->ids, &key, &sequence);
     if (code != MDB_SUCCESS)
         return code;
-    code = mdb_get(txn, environment->documents, &sequence, &value);
+    code = mdb_get(txn, set->documents, &sequence, &value);
     if (code == MDB_NOTFOUND)
         return report_damage(environment, 0);
-    return code == MDB_SUCCESS ? read_record(environment, txn, sequence, value, record) : code;
+    return code == MDB_SUCCESS ? read_record(environment, txn, set, sequence, value, record) : code;
 }
 
 static enum store_status status_of(const struct environment *environment, int code,
@@ -94,36 +96,33 @@ static enum store_status status_of(const struct environment *environment, int co
     return code == DAMAGED ? STORE_DAMAGED : environment_status(environment, code, doing);
 }
 
-static int read_revision(struct documents_reader *reader, uint64_t *revision)
-{
-    struct environment_meta meta;
-    int code = environment_read_meta(reader->environment, reader->txn, &meta);
-    if (code == MDB_SUCCESS)
-        *revision = meta.revision;
-    return code;
-}
-
-static int read_version(struct documents_reader *reader, struct store_version *version)
+/* Reads the version of the store, and where its documents are. */
+static int read_version(struct documents_reader *reader, struct store_version *version,
+                        const struct environment_set **set)
 {
     struct environment_meta meta = {0};
     int code = environment_read_meta(reader->environment, reader->txn, &meta);
     if (code == MDB_SUCCESS)
         code = environment_read_version(reader->environment, reader->txn, &meta, version);
+    *set = environment_content(reader->environment, &meta);
     return code;
 }
 
 enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
-                                bool with_revision, struct str id, struct store_record *record,
-                                struct buffer *out)
+                                struct str id, struct store_record *record, struct buffer *out)
 {
     struct environment *environment = reader->environment;
+    struct environment_meta meta = {0};
     int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading");
-    if (with_revision)
-        code = read_revision(reader, &read->version.revision);
+    if (environment->replica) {
+        code = environment_read_meta(environment, reader->txn, &meta);
+        read->version.revision = meta.revision;
+    }
     if (code == MDB_SUCCESS)
-        code = find_record(environment, reader->txn, id, record);
+        code = find_record(environment, reader->txn, environment_content(environment, &meta), id,
+                           record);
     if (code == MDB_SUCCESS) {
         if (!store_version_equal(store_record_version(record), read->known))
             buffer_append_str(out, record->document);
@@ -134,20 +133,20 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
 }
 
 /* Visits all documents after read->after. */
-static int visit_all(struct documents_reader *reader, const struct store_read *read,
-                     store_visit *visit, void *context)
+static int visit_all(struct documents_reader *reader, const struct environment_set *set,
+                     const struct store_read *read, store_visit *visit, void *context)
 {
     MDB_cursor *cursor;
     uint64_t first = read->after + 1;
     MDB_val key = environment_value(&first, sizeof first);
     MDB_val value;
-    int code = mdb_cursor_open(reader->txn, reader->environment->documents, &cursor);
+    int code = mdb_cursor_open(reader->txn, set->documents, &cursor);
     if (code != MDB_SUCCESS)
         return code;
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
     while (code == MDB_SUCCESS) {
         struct store_record record;
-        code = read_record(reader->environment, reader->txn, key, value, &record);
+        code = read_record(reader->environment, reader->txn, set, key, value, &record);
         if (code != MDB_SUCCESS || !visit(context, &record))
             break;
         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
@@ -164,8 +163,8 @@ static int compare_sequences(const void *a, const void *b)
 }
 
 /* Visits the documents named by read->ids, each one once. */
-static int visit_some(struct documents_reader *reader, const struct store_read *read,
-                      store_visit *visit, void *context)
+static int visit_some(struct documents_reader *reader, const struct environment_set *set,
+                      const struct store_read *read, store_visit *visit, void *context)
 {
     uint64_t sequences[STORE_IDS_MAX] = {0};
     size_t len = 0;
@@ -174,7 +173,7 @@ static int visit_some(struct documents_reader *reader, const struct store_read *
     int code = MDB_SUCCESS;
     for (size_t i = 0; i < read->ids_len && code == MDB_SUCCESS; i++) {
         key = id_key(read->ids[i]);
-        code = mdb_get(reader->txn, reader->environment->ids, &key, &value);
+        code = mdb_get(reader->txn, set->ids, &key, &value);
         if (code == MDB_SUCCESS)
             memcpy(&sequences[len++], value.mv_data, sizeof sequences[0]);
         else if (code == MDB_NOTFOUND)
@@ -188,10 +187,10 @@ static int visit_some(struct documents_reader *reader, const struct store_read *
             continue;
         last = sequences[i];
         key = environment_value(&last, sizeof last);
-        code = mdb_get(reader->txn, reader->environment->documents, &key, &value);
+        code = mdb_get(reader->txn, set->documents, &key, &value);
         struct store_record record;
         if (code == MDB_SUCCESS)
-            code = read_record(reader->environment, reader->txn, key, value, &record);
+            code = read_record(reader->environment, reader->txn, set, key, value, &record);
         if (code == MDB_SUCCESS)
             more = visit(context, &record);
     }
@@ -202,13 +201,14 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
                                  store_visit *visit, void *context)
 {
     struct environment *environment = reader->environment;
+    const struct environment_set *set;
     int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "listing");
-    code = read_version(reader, &read->version);
+    code = read_version(reader, &read->version, &set);
     if (code == MDB_SUCCESS && !store_version_equal(read->version, read->known))
-        code = read->ids_len > 0 ? visit_some(reader, read, visit, context)
-                                 : visit_all(reader, read, visit, context);
+        code = read->ids_len > 0 ? visit_some(reader, set, read, visit, context)
+                                 : visit_all(reader, set, read, visit, context);
     environment_end_read(environment, reader->txn);
     return status_of(environment, code, "listing");
 }
@@ -227,7 +227,7 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
         return environment_status(environment, code, "reading the revision");
     code = environment_read_meta(environment, reader->txn, &meta);
     if (code == MDB_SUCCESS)
-        code = mdb_stat(reader->txn, environment->documents, &pages);
+        code = mdb_stat(reader->txn, environment_content(environment, &meta)->documents, &pages);
     environment_end_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
@@ -247,9 +247,10 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
 enum store_status documents_get_version(struct documents_reader *reader,
                                         struct store_version *version)
 {
+    const struct environment_set *set;
     int code = environment_begin_read(reader->environment, reader->txn);
     if (code == MDB_SUCCESS) {
-        code = read_version(reader, version);
+        code = read_version(reader, version, &set);
         environment_end_read(reader->environment, reader->txn);
     }
     return environment_status(reader->environment, code, "reading the version of the store");
@@ -285,6 +286,7 @@ static enum store_status begin_in_turn(struct environment *environment,
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "beginning a change");
     code = read_state(change);
+    change->set = environment_content(environment, &change->meta);
     if (code == MDB_SUCCESS && !file_went_back(environment, change->meta.revision, newest))
         return STORE_OK;
     environment_abort(environment, change->txn);
@@ -337,7 +339,8 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
 enum store_status documents_find(struct documents_change *change, struct str id,
                                  struct store_record *record)
 {
-    return status_of(change->environment, find_record(change->environment, change->txn, id, record),
+    return status_of(change->environment,
+                     find_record(change->environment, change->txn, change->set, id, record),
                      "looking for an id");
 }
 
@@ -346,11 +349,11 @@ static int put_document(struct documents_change *change, const struct store_reco
     struct record head = {record->revision, record->created_us, record->updated_us};
     MDB_val key = environment_value(&record->sequence, sizeof record->sequence);
     MDB_val value = {.mv_size = sizeof head + record->document.len};
-    int code = mdb_put(change->txn, change->environment->documents, &key, &value, MDB_RESERVE);
+    int code = mdb_put(change->txn, change->set->documents, &key, &value, MDB_RESERVE);
     if (code == MDB_SUCCESS) {
         memcpy(value.mv_data, &head, sizeof head);
         memcpy((char *)value.mv_data + sizeof head, record->document.data, record->document.len);
-        code = sums_put(change->txn, change->environment->sums, record->sequence, value);
+        code = sums_put(change->txn, change->set->sums, record->sequence, value);
     }
     return code;
 }
@@ -360,7 +363,7 @@ enum store_status documents_put(struct documents_change *change, struct str id,
 {
     MDB_val key = id_key(id);
     MDB_val sequence = environment_value(&record->sequence, sizeof record->sequence);
-    int code = mdb_put(change->txn, change->environment->ids, &key, &sequence, MDB_NOOVERWRITE);
+    int code = mdb_put(change->txn, change->set->ids, &key, &sequence, MDB_NOOVERWRITE);
     if (code == MDB_SUCCESS || code == MDB_KEYEXIST)
         code = put_document(change, record);
     return environment_status(change->environment, code, "writing");
@@ -371,21 +374,27 @@ enum store_status documents_remove(struct documents_change *change, struct str i
 {
     MDB_val key = id_key(id);
     MDB_val place = environment_value(&sequence, sizeof sequence);
-    int code = mdb_del(change->txn, change->environment->ids, &key, NULL);
+    int code = mdb_del(change->txn, change->set->ids, &key, NULL);
     if (code == MDB_SUCCESS)
-        code = mdb_del(change->txn, change->environment->documents, &place, NULL);
+        code = mdb_del(change->txn, change->set->documents, &place, NULL);
     if (code == MDB_SUCCESS)
-        code = sums_remove(change->txn, change->environment->sums, sequence);
+        code = sums_remove(change->txn, change->set->sums, sequence);
     return environment_status(change->environment, code, "removing");
+}
+
+void documents_turn_over(struct documents_change *change)
+{
+    struct environment *environment = change->environment;
+    change->set = &environment->sets[change->set == &environment->sets[0]];
 }
 
 enum store_status documents_clear(struct documents_change *change)
 {
-    int code = mdb_drop(change->txn, change->environment->ids, 0);
+    int code = mdb_drop(change->txn, change->set->ids, 0);
     if (code == MDB_SUCCESS)
-        code = mdb_drop(change->txn, change->environment->documents, 0);
+        code = mdb_drop(change->txn, change->set->documents, 0);
     if (code == MDB_SUCCESS)
-        code = mdb_drop(change->txn, change->environment->sums, 0);
+        code = mdb_drop(change->txn, change->set->sums, 0);
     return environment_status(change->environment, code, "clearing the replica");
 }
 
@@ -393,6 +402,8 @@ enum store_status documents_set_version(struct documents_change *change,
                                         const struct store_version *version)
 {
     change->meta.revision = version->revision;
+    if (change->environment->replica)
+        change->meta.sequence = change->set == &change->environment->sets[1];
     return environment_status(change->environment,
                               environment_write_version(change->environment, change->txn, version),
                               "writing the version of the store");

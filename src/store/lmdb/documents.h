@@ -18,6 +18,7 @@ struct documents_reader {
 struct documents_change {
     struct environment *environment;
     MDB_txn *txn;
+    const struct environment_set *set; /* what is changed */
     struct environment_meta meta;
     struct store_version before; /* of the store; the tag is 0 in a replica never filled */
     uint64_t deadline_ns;
@@ -28,10 +29,10 @@ MUST_CHECK bool documents_reader_open(struct environment *environment,
                                       struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
-/* As in struct store_backend, for one reader. `with_revision`: also set read->revision. */
+/* As in struct store_backend, for one reader. Of a replica, documents_get also sets the revision of
+ * read->version. */
 enum store_status documents_get(struct documents_reader *reader, struct store_read *read,
-                                bool with_revision, struct str id, struct store_record *record,
-                                struct buffer *out);
+                                struct str id, struct store_record *record, struct buffer *out);
 enum store_status documents_each(struct documents_reader *reader, struct store_read *read,
                                  store_visit *visit, void *context);
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats);
@@ -58,9 +59,13 @@ enum store_status documents_put(struct documents_change *change, struct str id,
                                 const struct store_record *record);
 enum store_status documents_remove(struct documents_change *change, struct str id,
                                    uint64_t sequence);
-/* Removes all documents. */
+/* Changes that set of a replica which is not its content, instead: so a copy is written in many
+ * changes, each of them small, and seen by nobody. */
+void documents_turn_over(struct documents_change *change);
+/* Removes all documents of the set. */
 enum store_status documents_clear(struct documents_change *change);
-/* Sets the version that the store has after the change. */
+/* Sets the version that the store has after the change. The set that is changed is then its
+ * content. */
 enum store_status documents_set_version(struct documents_change *change,
                                         const struct store_version *version);
 

@@ -15,27 +15,23 @@
 #include "base/lock.h"
 #include "base/mapping.h"
 #include "core/log.h"
+#include "store/lmdb/databases.h"
 #include "store/lmdb/file.h"
 
 enum {
-    FORMAT = 1,
     READERS_MAX = 16384, /* for the sessions of all processes, with the most workers and threads and
                             twice as many during a reload; set by the first process to open the
                             environment */
-    DATABASES = 4,
+    DATABASES_MAX = 7,
     OPENING = 1,         /* byte of the turn's file that is locked to open the environment */
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
 
 static const char not_lmdb[] = "data.mdb is not an LMDB file that this version can read";
 
-static const char other_program[] = "it is an LMDB environment of another program";
 static const char same_process[] =
     "a process with this one's number, in another PID namespace (of a container), is using it: try "
     "again, or let both share the namespace";
-static const char newer_format[] = "it was written by a newer version of integration-service";
-
-static const struct str meta_key = STR_INIT("store");
 
 /* LMDB returns EIO after a short write, which a full file system or a limit of files' sizes
  * causes. */
@@ -82,139 +78,7 @@ enum store_status environment_status(const struct environment *environment, int 
     }
 }
 
-int environment_read_meta(const struct environment *environment, MDB_txn *txn,
-                          struct environment_meta *meta)
-{
-    MDB_val key = environment_value(meta_key.data, meta_key.len);
-    MDB_val value;
-    int code = mdb_get(txn, environment->meta, &key, &value);
-    if (code == MDB_SUCCESS && value.mv_size != sizeof *meta)
-        return MDB_INVALID;
-    if (code == MDB_SUCCESS)
-        memcpy(meta, value.mv_data, sizeof *meta);
-    return code;
-}
-
-int environment_write_meta(struct environment *environment, MDB_txn *txn,
-                           struct environment_meta *meta)
-{
-    MDB_val key = environment_value(meta_key.data, meta_key.len);
-    MDB_val value = environment_value(meta, sizeof *meta);
-    return mdb_put(txn, environment->meta, &key, &value, 0);
-}
-
-static MDB_val version_key(const struct environment *environment)
-{
-    return environment->replica ? environment_value("replica", 7) : environment_value("version", 7);
-}
-
-/* What is stored of a version: all of it, or its tag alone. */
-static MDB_val version_value(const struct environment *environment,
-                             const struct store_version *version)
-{
-    return environment->replica ? environment_value(&version->tag, sizeof version->tag)
-                                : environment_value(version, sizeof *version);
-}
-
-int environment_read_version(const struct environment *environment, MDB_txn *txn,
-                             const struct environment_meta *meta, struct store_version *version)
-{
-    struct store_version stored = {.revision = meta->revision};
-    MDB_val key = version_key(environment);
-    MDB_val value;
-    int code = mdb_get(txn, environment->meta, &key, &value);
-    if (code == MDB_SUCCESS && value.mv_size == sizeof stored)
-        memcpy(&stored, value.mv_data, sizeof stored);
-    else if (code == MDB_SUCCESS && value.mv_size == sizeof stored.tag)
-        memcpy(&stored.tag, value.mv_data, sizeof stored.tag);
-    else if (code == MDB_SUCCESS)
-        return MDB_INVALID;
-    bool known = code == MDB_SUCCESS && stored.revision == meta->revision;
-    *version = (struct store_version){meta->revision, known ? stored.tag : ENVIRONMENT_TAG_UNKNOWN};
-    return code == MDB_NOTFOUND && !environment->replica ? MDB_SUCCESS : code;
-}
-
-int environment_write_version(struct environment *environment, MDB_txn *txn,
-                              const struct store_version *version)
-{
-    MDB_val key = version_key(environment);
-    MDB_val value = version_value(environment, version);
-    return mdb_put(txn, environment->meta, &key, &value, 0);
-}
-
-/* ---- its databases ---- */
-
-/* Whether an environment without our "meta" database contains data of another program. */
-static bool holds_anything(MDB_txn *txn)
-{
-    MDB_dbi main;
-    MDB_stat stat;
-    return mdb_dbi_open(txn, NULL, 0, &main) != MDB_SUCCESS ||
-           mdb_stat(txn, main, &stat) != MDB_SUCCESS || stat.ms_entries > 0;
-}
-
-static int open_databases(struct environment *environment, MDB_txn *txn)
-{
-    int code = mdb_dbi_open(txn, "meta", MDB_CREATE, &environment->meta);
-    if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, "ids", MDB_CREATE, &environment->ids);
-    if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, "documents", MDB_CREATE | MDB_INTEGERKEY, &environment->documents);
-    if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, "sums", MDB_CREATE | MDB_INTEGERKEY, &environment->sums);
-    return code;
-}
-
-/* Checks that the format is ours, or initializes a new environment. Returns NULL, or an error
- * message. */
-static const char *check_format(struct environment *environment, MDB_txn *txn)
-{
-    struct environment_meta meta = {.format = FORMAT};
-    int code = mdb_dbi_open(txn, "meta", 0, &environment->meta);
-    if (code == MDB_NOTFOUND && holds_anything(txn))
-        return other_program;
-    if (code == MDB_NOTFOUND) {
-        code = open_databases(environment, txn);
-        if (code == MDB_SUCCESS)
-            code = environment_write_meta(environment, txn, &meta);
-        if (code == MDB_SUCCESS && !environment->replica)
-            code = environment_write_version(environment, txn,
-                                             &(struct store_version){0, clock_wall_us()});
-        return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
-    }
-    if (code == MDB_SUCCESS)
-        code = environment_read_meta(environment, txn, &meta);
-    if (code == MDB_NOTFOUND || code == MDB_INVALID)
-        return other_program;
-    if (code == MDB_SUCCESS && meta.format != FORMAT)
-        return newer_format;
-    if (code == MDB_SUCCESS)
-        code = open_databases(environment, txn);
-    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
-}
-
 /* ---- opening and closing ---- */
-
-/* Opens existing databases without waiting for a writer. If that fails, *code tells whether this
- * process cannot read at all. */
-static bool open_existing(struct environment *environment, int *code)
-{
-    MDB_txn *txn;
-    struct environment_meta meta = {0};
-    *code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
-    if (*code != MDB_SUCCESS)
-        return false;
-    bool opened =
-        mdb_dbi_open(txn, "meta", 0, &environment->meta) == MDB_SUCCESS &&
-        mdb_dbi_open(txn, "ids", 0, &environment->ids) == MDB_SUCCESS &&
-        mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &environment->documents) == MDB_SUCCESS &&
-        mdb_dbi_open(txn, "sums", MDB_INTEGERKEY, &environment->sums) == MDB_SUCCESS &&
-        environment_read_meta(environment, txn, &meta) == MDB_SUCCESS && meta.format == FORMAT;
-    if (opened)
-        return mdb_txn_commit(txn) == MDB_SUCCESS; /* keeps the database handles */
-    mdb_txn_abort(txn);
-    return false;
-}
 
 /* Settles what became of a writer that was killed while it committed: its change may be on disk and
  * yet not be seen by readers, until the next writer finds it (LMDB repairs its lock file when it
@@ -234,7 +98,7 @@ static const char *prepare(struct environment *environment)
 {
     MDB_txn *txn;
     int code;
-    if (open_existing(environment, &code)) {
+    if (databases_open(environment, &code)) {
         settle(environment);
         return NULL;
     }
@@ -246,7 +110,7 @@ static const char *prepare(struct environment *environment)
     const char *wrong = NULL;
     code = mdb_txn_begin(environment->env, NULL, 0, &txn);
     if (code == MDB_SUCCESS) {
-        wrong = check_format(environment, txn);
+        wrong = databases_create(environment, txn);
         if (wrong != NULL)
             mdb_txn_abort(txn);
         else
@@ -254,47 +118,6 @@ static const char *prepare(struct environment *environment)
     }
     turn_give(&environment->turn);
     return code == MDB_SUCCESS ? wrong : mdb_strerror(code);
-}
-
-/* Whether a value ends in a page that was missing: such pages are all zeros. */
-static bool is_zero(MDB_val value)
-{
-    return value.mv_size == 0 || ((const char *)value.mv_data)[value.mv_size - 1] == '\0';
-}
-
-/* Reads all records of a database. */
-static int read_all(MDB_txn *txn, MDB_dbi database, bool are_texts)
-{
-    MDB_cursor *cursor;
-    MDB_val key;
-    MDB_val value;
-    int code = mdb_cursor_open(txn, database, &cursor);
-    if (code != MDB_SUCCESS)
-        return code;
-    do
-        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
-    while (code == MDB_SUCCESS && !(are_texts && is_zero(value)));
-    mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? MDB_SUCCESS : MDB_CORRUPTED;
-}
-
-/* Whether every record can be read, whichever version wrote it. */
-static bool can_be_read(const struct environment *environment)
-{
-    MDB_txn *txn;
-    MDB_dbi database;
-    int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
-    if (code != MDB_SUCCESS)
-        return false;
-    code = mdb_dbi_open(txn, "ids", 0, &database);
-    if (code == MDB_SUCCESS)
-        code = read_all(txn, database, false);
-    if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, "documents", MDB_INTEGERKEY, &database);
-    if (code == MDB_SUCCESS)
-        code = read_all(txn, database, true);
-    mdb_txn_abort(txn); /* closes the handles */
-    return code == MDB_SUCCESS;
 }
 
 static void on_assertion(MDB_env *env, const char *message)
@@ -309,7 +132,7 @@ static bool is_readable(const struct environment *environment)
     jmp_buf beyond;
     mdb_env_set_userctx(environment->env, &beyond);
     mdb_env_set_assert(environment->env, on_assertion);
-    bool readable = setjmp(beyond) == 0 && can_be_read(environment);
+    bool readable = setjmp(beyond) == 0 && databases_can_be_read(environment);
     mdb_env_set_assert(environment->env, NULL);
     return readable;
 }
@@ -343,7 +166,7 @@ static const char *open_environment(struct environment *environment, const char 
     int code = mdb_env_create(&environment->env);
     if (code != MDB_SUCCESS)
         return mdb_strerror(code);
-    mdb_env_set_maxdbs(environment->env, DATABASES);
+    mdb_env_set_maxdbs(environment->env, DATABASES_MAX);
     mdb_env_set_maxreaders(environment->env, READERS_MAX);
     mdb_env_set_mapsize(environment->env, options->max_bytes);
     if (file_is_link(environment, "/data.mdb") || file_is_link(environment, "/lock.mdb"))
@@ -405,7 +228,8 @@ static const char *open_or_remake(struct environment *environment, const char *p
 {
     file_renew_lock(environment);
     const char *wrong = open_environment(environment, path, options);
-    if (options->replica && (is_damage(wrong) || wrong == other_program || wrong == newer_format)) {
+    if (options->replica &&
+        (is_damage(wrong) || wrong == databases_other_program || wrong == databases_newer_format)) {
         mdb_env_close(environment->env);
         file_discard(environment, wrong);
         wrong = open_environment(environment, path, options);

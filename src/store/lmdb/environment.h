@@ -10,7 +10,10 @@
  *              "replica" -> the tag of the revision in the database
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan
- *   sums       sequence number -> a checksum of that (store/lmdb/sums.h) */
+ *   sums       sequence number -> a checksum of that (store/lmdb/sums.h)
+ *
+ * A replica has a second set of the last three, "ids2" and so on: a new copy of the database is
+ * written to the one that is not read, in many commits, and then becomes the content by one. */
 #ifndef STORE_LMDB_ENVIRONMENT_H
 #define STORE_LMDB_ENVIRONMENT_H
 
@@ -22,6 +25,13 @@
 
 enum { ENVIRONMENT_PATH_SIZE = 512 };
 
+/* Documents. */
+struct environment_set {
+    MDB_dbi ids;
+    MDB_dbi documents;
+    MDB_dbi sums;
+};
+
 struct environment {
     MDB_env *env;
     bool damaged; /* could not be opened because of what its file holds or lacks */
@@ -32,16 +42,21 @@ struct environment {
     struct stat lock;                 /* of lock.mdb, when it was opened */
     _Atomic uint64_t newest;          /* revision that this process has seen */
     MDB_dbi meta;
-    MDB_dbi ids;
-    MDB_dbi documents;
-    MDB_dbi sums;
+    struct environment_set sets[2]; /* a replica has both */
 };
 
 struct environment_meta {
     uint64_t format;
     uint64_t revision;
-    uint64_t sequence; /* the last one assigned */
+    uint64_t sequence; /* the last one assigned; in a replica, which set is its content */
 };
+
+/* The documents of the store, by what "meta" says. */
+static inline const struct environment_set *
+environment_content(const struct environment *environment, const struct environment_meta *meta)
+{
+    return &environment->sets[environment->replica ? meta->sequence & 1 : 0];
+}
 
 struct environment_options {
     uint64_t max_bytes;

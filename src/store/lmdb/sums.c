@@ -50,15 +50,16 @@ int sums_rebuild(const struct environment *environment, MDB_txn *txn)
     MDB_val key;
     MDB_val value;
     uint64_t sequence;
-    int code = mdb_drop(txn, environment->sums, 0);
+    const struct environment_set *set = &environment->sets[0];
+    int code = mdb_drop(txn, set->sums, 0);
     if (code == MDB_SUCCESS)
-        code = mdb_cursor_open(txn, environment->documents, &cursor);
+        code = mdb_cursor_open(txn, set->documents, &cursor);
     if (code != MDB_SUCCESS)
         return code;
     while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == MDB_SUCCESS) {
         memcpy(&sequence, key.mv_data, sizeof sequence);
         code = value.mv_size < sizeof sequence ? MDB_CORRUPTED
-                                               : sums_put(txn, environment->sums, sequence, value);
+                                               : sums_put(txn, set->sums, sequence, value);
         if (code != MDB_SUCCESS)
             break;
     }
@@ -66,8 +67,8 @@ int sums_rebuild(const struct environment *environment, MDB_txn *txn)
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
-bool sums_agree(const struct environment *environment, MDB_txn *txn, uint64_t sequence,
-                MDB_val stored)
+bool sums_agree(const struct environment *environment, MDB_txn *txn,
+                const struct environment_set *set, uint64_t sequence, MDB_val stored)
 {
     struct sum sum;
     uint64_t revision;
@@ -76,7 +77,7 @@ bool sums_agree(const struct environment *environment, MDB_txn *txn, uint64_t se
     if (stored.mv_size < sizeof revision)
         return false;
     memcpy(&revision, stored.mv_data, sizeof revision);
-    int code = mdb_get(txn, environment->sums, &key, &value);
+    int code = mdb_get(txn, set->sums, &key, &value);
     if (code == MDB_NOTFOUND)
         return !are_complete(environment, txn);
     if (code != MDB_SUCCESS || value.mv_size != sizeof sum)

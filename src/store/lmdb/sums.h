@@ -12,12 +12,13 @@
 MUST_CHECK int sums_put(MDB_txn *txn, MDB_dbi sums, uint64_t sequence, MDB_val stored);
 MUST_CHECK int sums_remove(MDB_txn *txn, MDB_dbi sums, uint64_t sequence);
 
-/* Gives every document a checksum, after a program that does not know them has changed the store.
- */
+/* Gives every document of a store that is no replica a checksum, after a program that does not know
+ * them has changed it. */
 MUST_CHECK int sums_rebuild(const struct environment *environment, MDB_txn *txn);
 
-/* Whether a stored document is what was written. Its revision must be its first 8 bytes. */
-MUST_CHECK bool sums_agree(const struct environment *environment, MDB_txn *txn, uint64_t sequence,
-                           MDB_val stored);
+/* Whether a document stored in the set is what was written. Its revision must be its first 8 bytes.
+ */
+MUST_CHECK bool sums_agree(const struct environment *environment, MDB_txn *txn,
+                           const struct environment_set *set, uint64_t sequence, MDB_val stored);
 
 #endif

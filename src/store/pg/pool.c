@@ -114,8 +114,7 @@ static struct pg_pooled *choose(struct pg_pool *pool)
         else if (best == NULL || entry->idle_since_ns > best->idle_since_ns)
             best = entry;
     }
-    if (best != NULL || closed == NULL ||
-        clock_steady_ns() < atomic_load(&pool->refused_until_ns))
+    if (best != NULL || closed == NULL || clock_steady_ns() < atomic_load(&pool->refused_until_ns))
         return best;
     closed->place = pg_area_take(pool->area);
     if (closed->place >= 0)

@@ -123,8 +123,7 @@ enum store_status pg_backend_get(struct store_session *session, struct store_rea
         return get_fresh(session, read, id, record, out);
     enum store_status status = look_for_replica(session);
     read->age_ms = pg_store_age_ms(&session->store->shared);
-    return status == STORE_OK ? documents_get(&session->reader, read, true, id, record, out)
-                              : status;
+    return status == STORE_OK ? documents_get(&session->reader, read, id, record, out) : status;
 }
 
 enum store_status pg_backend_each(struct store_session *session, struct store_read *read,

@@ -7,8 +7,15 @@
 #include "base/clock.h"
 #include "core/log.h"
 
+/* How much is received before it is written. */
+#define PIECE_BYTES (4 << 20)
+
+/* More than this is not fetched to catch up, for it is kept in memory: it is copied, in pieces. */
+#define CATCH_UP_BYTES "33554432"
+
 /* The first row is the replica's own revision if the histories are the same. A row has no document
- * if a later change modified it again; the document then comes with that later row. */
+ * if a later change modified it again; the document then comes with that later row. There is no row
+ * at all if it would be too much. */
 static const struct pg_statement select_changes = {
     "integration_changes",
     "SELECT c.revision, c.tag, c.id, c.sequence, d.revision,"
@@ -16,7 +23,10 @@ static const struct pg_statement select_changes = {
     " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
     " CASE WHEN d.revision = c.revision THEN d.document END"
     " FROM integration_changes c LEFT JOIN integration_documents d ON d.sequence = c.sequence"
-    " WHERE c.revision >= $1 ORDER BY c.revision"};
+    " WHERE c.revision >= $1 AND (SELECT coalesce(sum(octet_length(e.document::text)), 0)"
+    " FROM integration_changes b JOIN integration_documents e"
+    " ON e.sequence = b.sequence AND e.revision = b.revision WHERE b.revision > $1)"
+    " <= " CATCH_UP_BYTES " ORDER BY c.revision"};
 static const struct pg_statement select_mark = {"integration_mark",
                                                 "SELECT revision, tag FROM integration_store"};
 static const struct pg_statement select_documents = {
@@ -247,11 +257,80 @@ static enum pg_status query_mark(struct pg *pg, uint64_t deadline_ns, struct sto
     return there ? PG_OK : PG_REFUSED;
 }
 
-/* Receives the mark and all documents as of a single point in time. */
-static enum replica_status receive_all(struct pg *pg, struct store_version *mark,
-                                       struct buffer *rows, uint64_t row_ms)
+/* A copy on its way into the set that is not the replica's content. */
+struct copying {
+    struct pg *pg;
+    struct environment *environment;
+    uint64_t row_ms;             /* limit for each row, and for each turn to write */
+    struct store_version before; /* of the replica, when it began */
+    struct store_version mark;   /* of the database */
+    struct buffer rows;          /* received, but not written yet */
+};
+
+/* Begins a change of the other set. */
+static enum store_status begin_piece(const struct copying *copying, struct documents_change *to)
+{
+    enum store_status status =
+        documents_begin(copying->environment, clock_after_ms(copying->row_ms), to);
+    if (status == STORE_OK)
+        documents_turn_over(to);
+    return status;
+}
+
+/* Removes what is in the other set: the content before, or what a copy left that was ended. */
+static enum replica_status clear_other(const struct copying *copying)
+{
+    struct documents_change to;
+    enum store_status status = begin_piece(copying, &to);
+    return status == STORE_OK ? end(&to, documents_clear(&to)) : of_store(status);
+}
+
+/* Writes the rows that were received. */
+static enum replica_status write_piece(struct copying *copying)
+{
+    struct documents_change to;
+    struct replica_change change;
+    bool superseded;
+    struct str rest = buffer_str(&copying->rows);
+    if (copying->rows.failed) {
+        log_message(LOG_ERROR, "there is no memory to copy the database");
+        return REPLICA_UNWRITTEN;
+    }
+    if (rest.len == 0)
+        return REPLICA_CURRENT;
+    enum store_status status = begin_piece(copying, &to);
+    if (status != STORE_OK)
+        return of_store(status);
+    while (status == STORE_OK && next_row(&rest, &change, &superseded))
+        status = documents_put(&to, change.id, &change.record);
+    buffer_reset(&copying->rows, 2 * PIECE_BYTES);
+    return end(&to, status);
+}
+
+/* Receives all documents of the statement that was sent, and writes them in pieces. */
+static enum replica_status receive_pieces(struct copying *copying)
+{
+    PGresult *result;
+    enum pg_status status;
+    enum replica_status written = REPLICA_CURRENT;
+    while ((status = pg_next(copying->pg, clock_after_ms(copying->row_ms), &result)) == PG_ROW) {
+        if (written == REPLICA_CURRENT)
+            keep_row(&copying->rows, result);
+        PQclear(result);
+        if (copying->rows.failed || copying->rows.len >= PIECE_BYTES)
+            written = write_piece(copying);
+    }
+    if (status != PG_OK)
+        return of_status(status);
+    return written == REPLICA_CURRENT ? write_piece(copying) : written;
+}
+
+/* Writes all documents of the database, as of a single point in time, into the other set. */
+static enum replica_status copy_documents(struct copying *copying)
 {
     char sql[320];
+    uint64_t row_ms = copying->row_ms;
+    struct pg *pg = copying->pg;
     /* If this process hangs in the middle, it must not hold the tables for ever; but all may be on
      * its way for a while before it is read. */
     snprintf(sql, sizeof sql,
@@ -262,16 +341,14 @@ static enum replica_status receive_all(struct pg *pg, struct store_version *mark
              row_ms);
     enum pg_status status = pg_run(pg, sql, clock_after_ms(row_ms));
     if (status == PG_OK)
-        status = query_mark(pg, clock_after_ms(row_ms), mark);
+        status = query_mark(pg, clock_after_ms(row_ms), &copying->mark);
     if (status == PG_OK)
         status = pg_send(pg, &select_documents, NULL, 0, clock_after_ms(row_ms));
-    enum replica_status received =
-        status == PG_OK ? receive(pg, rows, row_ms, UINT64_MAX) : of_status(status);
-    if (received == REPLICA_LOST)
-        return received;
-    status =
-        pg_run(pg, received == REPLICA_CURRENT ? "COMMIT" : "ROLLBACK", clock_after_ms(row_ms));
-    return status == PG_OK ? received : of_status(status);
+    enum replica_status copied = status == PG_OK ? receive_pieces(copying) : of_status(status);
+    if (copied == REPLICA_LOST)
+        return copied;
+    status = pg_run(pg, copied == REPLICA_CURRENT ? "COMMIT" : "ROLLBACK", clock_after_ms(row_ms));
+    return status == PG_OK ? copied : of_status(status);
 }
 
 /* Whether the replica has moved on since `before`, up to the copy's mark or beyond. Then it is of
@@ -282,40 +359,33 @@ static bool is_overtaken(const struct store_version *now, const struct store_ver
     return now->tag != 0 && !store_version_equal(*now, *before) && now->revision >= mark->revision;
 }
 
-/* Replaces the whole content of the replica, which was at `before`, by the rows. */
-static enum replica_status replace_all(struct environment *environment,
-                                       const struct store_version *before,
-                                       const struct store_version *mark, struct str rows,
-                                       uint64_t deadline_ns)
+/* Makes the other set, now whole, the content of the replica. */
+static enum replica_status put_into_place(const struct copying *copying)
 {
     struct documents_change to;
-    struct replica_change change;
-    bool superseded;
-    enum store_status status = documents_begin(environment, deadline_ns, &to);
+    enum store_status status = begin_piece(copying, &to);
     if (status != STORE_OK)
         return of_store(status);
-    if (is_overtaken(&to.before, before, mark)) {
+    if (is_overtaken(&to.before, &copying->before, &copying->mark)) {
         documents_cancel(&to);
         return REPLICA_CURRENT;
     }
-    status = documents_clear(&to);
-    while (status == STORE_OK && next_row(&rows, &change, &superseded))
-        status = documents_put(&to, change.id, &change.record);
-    if (status == STORE_OK)
-        status = documents_set_version(&to, mark);
-    return end(&to, status);
+    return end(&to, documents_set_version(&to, &copying->mark));
 }
 
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader, uint64_t row_ms)
 {
-    struct store_version before = {0};
-    struct store_version mark;
-    struct buffer rows = {0};
-    (void)documents_get_version(reader, &before); /* stays 0 if there is no replica yet */
-    enum replica_status status = receive_all(pg, &mark, &rows, row_ms);
+    struct copying copying = {.pg = pg, .environment = reader->environment, .row_ms = row_ms};
+    (void)documents_get_version(reader, &copying.before); /* stays 0 if there is no replica yet */
+    enum replica_status status = clear_other(&copying);
     if (status == REPLICA_CURRENT)
-        status = replace_all(reader->environment, &before, &mark, buffer_str(&rows),
-                             clock_after_ms(row_ms));
-    buffer_release(&rows);
+        status = copy_documents(&copying);
+    if (status == REPLICA_CURRENT)
+        status = put_into_place(&copying);
+    buffer_release(&copying.rows);
+    if (status != REPLICA_LOST && status != REPLICA_BROKEN &&
+        clear_other(&copying) != REPLICA_CURRENT)
+        log_message(LOG_WARNING,
+                    "what an earlier copy of the database takes could not be freed yet");
     return status;
 }

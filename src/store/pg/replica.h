@@ -6,8 +6,8 @@
  * contains. The tag of each revision shows whether replica and database still share the same
  * history.
  *
- * Everything is received from the database before LMDB's write lock is taken, so the lock is never
- * held while waiting for the network. */
+ * LMDB's write lock is never held while waiting for the network: what is written has been received
+ * before, the changes that are missing as a whole, a copy piece by piece, out of sight. */
 #ifndef STORE_PG_REPLICA_H
 #define STORE_PG_REPLICA_H
 
@@ -17,7 +17,8 @@
 enum replica_status {
     REPLICA_CURRENT,   /* contains everything that the database had when asked */
     REPLICA_BEHIND,    /* (pg_replica_apply) earlier changes are missing */
-    REPLICA_DIVERGED,  /* has another history, or is too old: must be copied again */
+    REPLICA_DIVERGED,  /* has another history, is too old, or lacks too much to fetch it at once:
+                          must be copied again */
     REPLICA_FULL,      /* LMDB is full; this has been logged */
     REPLICA_UNWRITTEN, /* the turn to write did not come, or memory is lacking; this has been
                           logged */
@@ -45,8 +46,9 @@ enum replica_status pg_replica_catch_up(struct pg *pg, struct documents_reader *
 enum replica_status pg_replica_apply(struct documents_reader *reader,
                                      const struct replica_change *change, uint64_t deadline_ns);
 
-/* Copies the whole database as of a single point in time. The replica stays unchanged until the
- * copy is complete, and as it is if workers have meanwhile brought it as far. */
+/* Copies the whole database as of a single point in time, a few MiB at a time. The replica's
+ * content stays what it is until the copy is complete, and for good if workers have meanwhile
+ * brought it as far. Only one process of a host may copy at a time. */
 enum replica_status pg_replica_copy(struct pg *pg, struct documents_reader *reader,
                                     uint64_t row_ms);
 
