@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 """Runs the tests of the running service; a skipped test is a failed one. Arguments: names of tests
 or modules, else all modules but those that TEST_WITHOUT names, with commas between. Without
-arguments, as many classes run at once as TEST_PROCESSES says, or else one for each processor."""
+arguments, as many classes run at once as TEST_PROCESSES says, or else one more than there are
+processors, for they wait most of the time."""
 
 import concurrent.futures
 import os
@@ -11,6 +12,9 @@ import sys
 import time
 import unittest
 
+# Over two minutes each.
+LONG = ("test_postgres.Api", "test_postgres.Hosts", "test_hosting.Recorded", "test_memory.Memory",
+        "test_postgres.Load", "test_ui.Page", "test_database_faults.Faults")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -33,7 +37,7 @@ def cases_of(suite):
 
 
 def find_classes():
-    """The classes of the modules, those with many tests first, so that none of them comes last."""
+    """The classes of the modules, those that take long first, so that none of them comes last."""
     without = os.environ.get("TEST_WITHOUT", "").split(",")
     modules = sorted(name[:-3] for name in os.listdir(HERE)
                      if name.startswith("test_") and name.endswith(".py"))
@@ -45,7 +49,7 @@ def find_classes():
         name = (f"{type(case).__module__}.{type(case).__name__}"
                 if type(case).__module__ in modules else case.id().split(".")[-1])
         counts[name] = counts.get(name, 0) + 1
-    return sorted(counts, key=lambda name: -counts[name])
+    return sorted(counts, key=lambda name: (name not in LONG, -counts[name]))
 
 
 def run_class(name):
@@ -59,7 +63,7 @@ def run_class(name):
 
 
 def run_all():
-    processes = int(os.environ.get("TEST_PROCESSES", os.cpu_count()))
+    processes = int(os.environ.get("TEST_PROCESSES", os.cpu_count() + 1))
     names = find_classes()
     with concurrent.futures.ThreadPoolExecutor(processes) as pool:
         bad = [name for name, good in zip(names, pool.map(run_class, names)) if not good]

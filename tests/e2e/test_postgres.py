@@ -380,7 +380,7 @@ class Outages(unittest.TestCase):
             with open(os.path.join(service.state_dir, "database"), "r+b") as file:
                 size = file.seek(0, os.SEEK_END)
                 noted, later = [], struct.pack("=Q", int((time.time() + 3600) * 1e6))
-                for at in 8, size - 24:  # complete_us and complete_ns_of of struct pg_shared
+                for at in 8, size - 32:  # complete_us and complete_ns_of of struct pg_shared
                     file.seek(at)
                     noted.append(file.read(8))
                     file.seek(at)
