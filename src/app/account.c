@@ -93,18 +93,22 @@ void account_end(const struct account *account, struct metrics_slot *slot,
                           .bytes_in = request->body.len,
                           .bytes_out = bytes_out,
                       });
-    const struct log_field fields[] = {
+    struct log_field fields[10] = {
         LOG_STR("request_id", account->id),
         LOG_TEXT("method", http_method_names[request->method]),
         LOG_TEXT("route", endpoint_labels[endpoint]),
         LOG_NUMBER("status", response->status),
         LOG_NUMBER("us", duration_ns / 1000),
         LOG_NUMBER("bytes", bytes_out),
-        LOG_STR("trace_id", account->trace.trace_id),
-        LOG_STR("span_id", ((struct str){account->span_id, sizeof account->span_id})),
-        LOG_STR("parent_id", account->trace.parent_id),
     };
-    bool traced = account->trace.trace_id.len > 0;
-    log_fields(response->status >= 500 ? LOG_ERROR : LOG_INFO, "request", fields,
-               traced ? ARRAY_LEN(fields) : ARRAY_LEN(fields) - 3);
+    size_t len = 6;
+    if (account->key.len > 0)
+        fields[len++] = LOG_STR("key", account->key);
+    if (account->trace.trace_id.len > 0) {
+        fields[len++] = LOG_STR("trace_id", account->trace.trace_id);
+        fields[len++] =
+            LOG_STR("span_id", ((struct str){account->span_id, sizeof account->span_id}));
+        fields[len++] = LOG_STR("parent_id", account->trace.parent_id);
+    }
+    log_fields(response->status >= 500 ? LOG_ERROR : LOG_INFO, "request", fields, len);
 }

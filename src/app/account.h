@@ -13,6 +13,7 @@
 /* One per session; describes the current request. */
 struct account {
     struct str id;           /* the client's id, or a generated one */
+    struct str key;          /* the name of the caller's key; empty: it has none */
     struct http_trace trace; /* the client's trace context; empty if there is none */
     uint64_t seed;           /* random seed for generated ids */
     uint64_t count;

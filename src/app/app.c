@@ -46,11 +46,12 @@ static bool open_metrics(struct app *app, char *error, size_t error_size)
     return app->metrics != NULL;
 }
 
-bool app_open(struct app *app, const struct config *config, const struct store_backend *backend,
-              enum service_use use, uint64_t started_us, char *error, size_t error_size)
+bool app_open(struct app *app, const struct app_options *options, char *error, size_t error_size)
 {
-    *app = (struct app){.config = config, .started_us = started_us};
-    if (!service_open(&app->service, config, backend, use, error, error_size))
+    *app = (struct app){
+        .config = options->config, .keyring = options->keyring, .started_us = options->started_us};
+    if (!service_open(&app->service, options->config, options->backend, options->use, error,
+                      error_size))
         return false;
     if (service_seed(&app->service, error, error_size) && open_metrics(app, error, error_size))
         return true;
@@ -118,6 +119,7 @@ bool app_handle(struct app_session *session, const struct http_request *request,
     }
     check_memory(&call);
     response->without_body = request->method == HTTP_HEAD;
+    account->key = str_from(session->grant.name);
     account_tell(account, response);
     account_end(account, &session->slot, request, response, route->endpoint);
     return true;

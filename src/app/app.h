@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "access/keyring.h"
 #include "app/account.h"
 #include "base/arena.h"
 #include "base/base.h"
@@ -20,6 +21,7 @@
 
 struct app {
     const struct config *config;
+    struct keyring *keyring;
     struct service service;
     struct metrics *metrics;
     struct metrics_labels labels; /* the label names that the metrics were opened with */
@@ -42,6 +44,7 @@ struct app_session {
     struct str error;     /* the error text; its data is NULL if `faults` describes the error */
     struct faults faults; /* the error as a list of faults */
     struct account account;
+    struct key_grant grant;
     char revision_text[21]; /* storage for the values of response headers */
     char age_text[21];
     char tag_text[44];
@@ -72,12 +75,19 @@ MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
                                             struct metrics_labels *labels, char *error,
                                             size_t error_size);
 
-/* Opens the store and the metrics in config->state_dir. `config` must outlive the app, and the app
- * its sessions. On failure returns false with a message in `error`, and there is nothing to
- * close. */
-MUST_CHECK bool app_open(struct app *app, const struct config *config,
-                         const struct store_backend *backend, enum service_use use,
-                         uint64_t started_us, char *error, size_t error_size);
+/* What an app is made of; all of it must outlive the app. */
+struct app_options {
+    const struct config *config;
+    const struct store_backend *backend;
+    struct keyring *keyring;
+    enum service_use use;
+    uint64_t started_us;
+};
+
+/* Opens the store and the metrics in config->state_dir. The app must outlive its sessions. On
+ * failure returns false with a message in `error`, and there is nothing to close. */
+MUST_CHECK bool app_open(struct app *app, const struct app_options *options, char *error,
+                         size_t error_size);
 void app_close(struct app *app);
 
 /* Opens a session, to be used by a single thread; calls must not overlap with each other.

@@ -5,6 +5,7 @@
 #ifndef APP_ENDPOINTS_H
 #define APP_ENDPOINTS_H
 
+#include "access/keys.h"
 #include "app/call.h"
 
 typedef void handler(const struct call *call);
@@ -27,9 +28,20 @@ typedef uint64_t operation_wait(struct app_session *session, const struct http_r
 struct operation {
     handler *handle; /* NULL: the method is not allowed */
     enum operation_kind kind;
+    unsigned scopes;      /* that a key needs, all of them */
     bool takes_body;      /* bodies above the limit are rejected before the handler runs */
     operation_wait *wait; /* for OPERATION_WAIT */
 };
+
+/* Operations are written with these, so that none is without scopes by mistake. */
+#define OPERATION(handle_, kind_, scopes_)                                                         \
+    {                                                                                              \
+        .handle = (handle_), .kind = (kind_), .scopes = (scopes_)                                  \
+    }
+#define OPERATION_WITH_BODY(handle_, kind_, scopes_)                                               \
+    {                                                                                              \
+        .handle = (handle_), .kind = (kind_), .scopes = (scopes_), .takes_body = true              \
+    }
 
 struct endpoint {
     const char *template;               /* a segment in braces matches any one segment */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/gate.h"
 
+#include "app/admission.h"
 #include "app/answer.h"
 #include "app/cors.h"
 #include "app/cross_site.h"
@@ -39,6 +40,8 @@ static void pass(const struct call *call, const struct endpoint *endpoint)
     } else if (operation->handle == NULL) {
         answer_error(call, 405, STR("Method Not Allowed"));
         answer_allow(call, endpoint);
+    } else if (!admission_admit(call, operation)) {
+        return;
     } else if (operation->takes_body && is_encoded(request)) {
         http_response_header(&call->session->response, STR("Accept-Encoding"), STR("identity"));
         answer_error(call, 415, STR("the body has a Content-Encoding: send it without"));
@@ -51,6 +54,7 @@ static void pass(const struct call *call, const struct endpoint *endpoint)
 
 void gate_pass(struct call *call, const struct app_route *route)
 {
+    admission_identify(call);
     if (cors_is_preflight(call)) {
         cors_answer_preflight(call);
         return;
@@ -67,4 +71,6 @@ void gate_pass(struct call *call, const struct app_route *route)
     }
     answer_write_error(call);
     cors_add_headers(call);
+    if (route->endpoint != endpoints_len)
+        admission_add_headers(call, &endpoints[route->endpoint]);
 }

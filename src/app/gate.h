@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Checks that precede every handler: does the path exist, is the method allowed, is the body within
- * the limit. A handler sees only requests that passed. */
+ * Checks that precede every handler: does the path exist, is the method allowed, may the caller do
+ * that, is the body within the limit. A handler sees only requests that passed. */
 #ifndef APP_GATE_H
 #define APP_GATE_H
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdio.h>
+
 #include "app/answer.h"
 #include "app/handlers.h"
 #include "base/clock.h"
@@ -27,25 +29,47 @@ static bool is_stopping(const struct app *app)
            (app->service_stopping != NULL && atomic_load(app->service_stopping));
 }
 
+/* A file of keys that cannot be read is told where one looks, but takes no host out of service: the
+ * keys that it held before go on to count. */
+static void append_warning(const struct call *call, struct buffer *body)
+{
+    char fault[KEYS_FAULT_SIZE];
+    char warning[KEYS_FAULT_SIZE + sizeof "KEYS_FILE: "];
+    keyring_fault(call->session->app->keyring, fault);
+    if (fault[0] == '\0')
+        return;
+    snprintf(warning, sizeof warning, "KEYS_FILE: %s", fault);
+    buffer_append_str(body, STR(",\"warning\":"));
+    text_append_json(body, str_from(warning));
+}
+
+static void answer_ready(const struct call *call, struct str word)
+{
+    struct buffer *body = answer_json(call, 200);
+    buffer_append_str(body, STR("{\"status\":"));
+    text_append_json(body, word);
+    append_warning(call, body);
+    buffer_append_char(body, '}');
+}
+
 static void answer_readiness(const struct call *call, struct str ready)
 {
-    struct app_session *session = call->session;
-    if (is_stopping(session->app))
+    if (is_stopping(call->session->app))
         answer_error(call, 503, STR("not ready"));
     else if (!store_is_ready(call))
         answer_error(call, 503, STR("db not ready"));
     else
-        buffer_append_str(answer_json(call, 200), ready);
+        answer_ready(call, ready);
 }
 
 void handle_readiness(const struct call *call)
 {
-    answer_readiness(call, STR("{\"status\":\"ready\"}"));
+    answer_readiness(call, STR("ready"));
 }
 
 void handle_ready(const struct call *call)
 {
-    answer_readiness(call, STR("{\"status\":\"ok\"}"));
+    answer_readiness(call, STR("ok"));
 }
 
 /* Renders the store's statistics, and those of its database if it has one. */

@@ -5,27 +5,30 @@
 #include "app/handlers.h"
 
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_list, .kind = OPERATION_LIST},
-    [HTTP_POST] = {.handle = handle_create, .kind = OPERATION_CHANGE, .takes_body = true},
+    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_SECRETS),
+    [HTTP_POST] = OPERATION_WITH_BODY(handle_create, OPERATION_CHANGE, SCOPE_WRITE),
 };
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_get, .kind = OPERATION_READ},
-    [HTTP_PUT] = {.handle = handle_replace, .kind = OPERATION_CHANGE, .takes_body = true},
-    [HTTP_PATCH] = {.handle = handle_patch, .kind = OPERATION_CHANGE, .takes_body = true},
-    [HTTP_DELETE] = {.handle = handle_remove, .kind = OPERATION_CHANGE},
+    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_SECRETS),
+    [HTTP_PUT] = OPERATION_WITH_BODY(handle_replace, OPERATION_CHANGE, SCOPE_WRITE),
+    [HTTP_PATCH] = OPERATION_WITH_BODY(handle_patch, OPERATION_CHANGE, SCOPE_SECRETS | SCOPE_WRITE),
+    [HTTP_DELETE] = OPERATION(handle_remove, OPERATION_CHANGE, SCOPE_WRITE),
 };
 static const struct operation batch[HTTP_METHODS] = {
-    [HTTP_POST] = {.handle = handle_batch, .kind = OPERATION_CHANGE, .takes_body = true},
+    [HTTP_POST] = OPERATION_WITH_BODY(handle_batch, OPERATION_CHANGE, SCOPE_WRITE),
 };
-static const struct operation health[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_health}};
+static const struct operation health[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_health, OPERATION_PLAIN, SCOPE_NONE)};
 static const struct operation readiness[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_readiness, .kind = OPERATION_PROBE}};
+    [HTTP_GET] = OPERATION(handle_readiness, OPERATION_PROBE, SCOPE_NONE)};
 static const struct operation ready[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_ready, .kind = OPERATION_PROBE}};
+    [HTTP_GET] = OPERATION(handle_ready, OPERATION_PROBE, SCOPE_NONE)};
 static const struct operation metrics[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_metrics, .kind = OPERATION_SCRAPE}};
-static const struct operation openapi[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_openapi}};
-static const struct operation docs[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_docs}};
+    [HTTP_GET] = OPERATION(handle_metrics, OPERATION_SCRAPE, SCOPE_METRICS)};
+static const struct operation openapi[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_openapi, OPERATION_PLAIN, SCOPE_NONE)};
+static const struct operation docs[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_docs, OPERATION_PLAIN, SCOPE_NONE)};
 
 #define ENDPOINTS(ROW)                                                                             \
     ROW("/integrations/{id}", integration)                                                         \

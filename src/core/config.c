@@ -71,6 +71,9 @@ static const struct option options[] = {
      "where the nginx of `serve --with-nginx` keeps long bodies that are arriving, and long "
      "answers whose reader is slow (8 MiB each at most): on another disk, they cannot fill the "
      "store's; empty: `STATE_DIR/nginx`"},
+    {"KEYS_FILE", KIND_TEXT, AT(keys_file), "", 0, 0, NULL,
+     "file of the keys that callers need, as `integration-service key` writes it; empty: "
+     "`STATE_DIR/keys`. Where there is none, nobody needs a key"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,
@@ -361,6 +364,13 @@ void config_print_options(FILE *out)
         print_range(option, out);
         fprintf(out, " | %s |\n", option->help);
     }
+}
+
+bool config_keys_path(const struct config *config, char *path, size_t size)
+{
+    int length = config->keys_file[0] != '\0' ? snprintf(path, size, "%s", config->keys_file)
+                                              : snprintf(path, size, "%s/keys", config->state_dir);
+    return length > 0 && (size_t)length < size;
 }
 
 bool config_listen_address(const struct config *config, char *address, size_t size)

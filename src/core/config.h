@@ -22,6 +22,7 @@ struct config {
     const char *state_dir;
     const char *www_dir;   /* empty: the installed one */
     const char *spool_dir; /* empty: STATE_DIR/nginx */
+    const char *keys_file; /* empty: STATE_DIR/keys; see config_keys_path */
     uint64_t workers;      /* 0: one per CPU; see config_workers */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */
@@ -63,6 +64,10 @@ void config_print(const struct config *config, FILE *out);
 
 /* Prints a Markdown table of all options, as shown by --help and in the README. */
 void config_print_options(FILE *out);
+
+/* Stores the path of the file of keys: `keys_file`, or the default in `state_dir`. Returns false if
+ * it does not fit. */
+MUST_CHECK bool config_keys_path(const struct config *config, char *path, size_t size);
 
 /* Stores the FastCGI address in `address`: `listen`, or the default in `state_dir`. Returns false
  * if it does not fit. */

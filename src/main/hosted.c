@@ -109,13 +109,15 @@ static void prepare_signals(void)
         signal(signals[i], SIG_DFL);
 }
 
-static int serve(const struct config *config, const struct store_backend *backend)
+static int serve(const struct config *config, const struct store_backend *backend,
+                 struct keyring *keyring)
 {
     static atomic_bool stopping;
     static atomic_bool served;
     struct worker_options options = {
         .config = config,
         .backend = backend,
+        .keyring = keyring,
         .listen_fd = STDIN_FILENO,
         .ready_fd = -1,
         .started_us = clock_wall_us(),
@@ -149,7 +151,8 @@ int hosted_refuse(void)
     return EXIT_FAILURE;
 }
 
-int hosted_run(const struct config *config, const struct store_backend *backend)
+int hosted_run(const struct config *config, const struct store_backend *backend,
+               struct keyring *keyring)
 {
     const char *directory = getenv("STATE_DIR");
     char error[512];
@@ -161,7 +164,8 @@ int hosted_run(const struct config *config, const struct store_backend *backend)
     } else if (!directory_prepare(config->state_dir, "STATE_DIR", error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
-        return hosted_by_cgi() ? oneshot_serve(config, backend) : serve(config, backend);
+        return hosted_by_cgi() ? oneshot_serve(config, backend, keyring)
+                               : serve(config, backend, keyring);
     }
     return hosted_refuse();
 }

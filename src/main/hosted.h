@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "access/keyring.h"
 #include "core/config.h"
 #include "store/store.h"
 
@@ -18,7 +19,8 @@ bool hosted_by_cgi(void);
 
 /* Serves until the web server ends the process (FastCGI), or answers one request (CGI); returns the
  * program's exit status. */
-int hosted_run(const struct config *config, const struct store_backend *backend);
+int hosted_run(const struct config *config, const struct store_backend *backend,
+               struct keyring *keyring);
 
 /* For when the service cannot start, and has said why: answers CGI's request with 503. Returns the
  * program's exit status. */

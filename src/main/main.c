@@ -14,6 +14,7 @@
 #include "main/listener.h"
 #include "main/supervisor/supervisor.h"
 #include "service/service.h"
+#include "tools/key.h"
 #include "tools/probe.h"
 #include "tools/transfer.h"
 
@@ -32,6 +33,7 @@ static const char usage[] =
     "       integration-service import [FILE]          read them from JSON lines, all or none\n"
     "       integration-service backup [FILE]          the same as export\n"
     "       integration-service restore [FILE]         hold what a backup holds, nothing else\n"
+    "       integration-service key new|list|rotate|revoke …   the keys that callers need\n"
     "       integration-service --version | --help\n";
 
 static int print_help(const char *argument)
@@ -98,13 +100,27 @@ static bool check_listen(const struct config *config)
     return wrong == NULL;
 }
 
+/* Reads the keys; reports what is wrong. */
+static bool open_keyring(const struct config *config, struct keyring *keyring)
+{
+    char path[512];
+    char error[1024] = "KEYS_FILE: the path is too long";
+    if (config_keys_path(config, path, sizeof path) &&
+        keyring_open(keyring, path, config->keys_file[0] != '\0', error, sizeof error))
+        return true;
+    fprintf(stderr, "%s\n", error);
+    return false;
+}
+
 static int check_config(const char *argument)
 {
     (void)argument;
     struct config config;
+    struct keyring keyring;
     bool loaded = load(&config);
-    if (!loaded || !check_listen(&config))
+    if (!loaded || !check_listen(&config) || !open_keyring(&config, &keyring))
         return EXIT_FAILURE;
+    keyring_close(&keyring);
     config_print(&config, stdout);
     return EXIT_SUCCESS;
 }
@@ -113,10 +129,13 @@ static int check_config(const char *argument)
 static int serve(const char *option)
 {
     struct config config;
-    if (!load(&config))
+    struct keyring keyring;
+    if (!load(&config) || !open_keyring(&config, &keyring))
         return EXIT_FAILURE;
-    return supervisor_run(
-        &(struct supervisor_options){&config, service_backend(&config), option != NULL});
+    int status = supervisor_run(
+        &(struct supervisor_options){&config, service_backend(&config), &keyring, option != NULL});
+    keyring_close(&keyring);
+    return status;
 }
 
 static int migrate(const char *argument)
@@ -200,6 +219,22 @@ static int probe(const char *option)
     return load(&config) ? probe_run(&config, option != NULL) : EXIT_FAILURE;
 }
 
+static int change_keys(int argc, char **argv)
+{
+    struct config config;
+    char path[512];
+    if (!load(&config))
+        return EXIT_FAILURE;
+    if (!config_keys_path(&config, path, sizeof path))
+        return complain("KEYS_FILE: the path is too long");
+    enum key_command_end end = key_command(path, argc, argv);
+    if (end == KEY_COMMAND_USAGE)
+        fputs(key_command_usage, stderr);
+    return end == KEY_COMMAND_DONE    ? EXIT_SUCCESS
+           : end == KEY_COMMAND_USAGE ? EXIT_USAGE
+                                      : EXIT_FAILURE;
+}
+
 static int print_version(const char *argument)
 {
     (void)argument;
@@ -234,9 +269,12 @@ static bool is_meant(const struct command *command, int argc, char **argv)
 static int serve_hosted(void)
 {
     struct config config;
-    if (load(&config))
-        return hosted_run(&config, service_backend(&config));
-    return hosted_refuse();
+    struct keyring keyring;
+    if (!load(&config) || !open_keyring(&config, &keyring))
+        return hosted_refuse();
+    int status = hosted_run(&config, service_backend(&config), &keyring);
+    keyring_close(&keyring);
+    return status;
 }
 
 int main(int argc, char **argv)
@@ -246,6 +284,8 @@ int main(int argc, char **argv)
     /* In CGI the arguments are a client's: words of the query (RFC 3875, section 4.4). */
     if (hosted_by_cgi() || (argc == 1 && hosted_by_fastcgi()))
         return serve_hosted();
+    if (argc > 1 && strcmp(argv[1], "key") == 0)
+        return change_keys(argc - 2, argv + 2);
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
         if (is_meant(&commands[i], argc, argv))
             return commands[i].run(argc == 3 ? argv[2] : NULL);

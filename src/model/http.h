@@ -45,6 +45,8 @@ const char *http_status_reason(unsigned status);
  * against this table). Other web servers pass all headers. */
 #define HTTP_REQUEST_HEADERS(HEADER)                                                               \
     HEADER(accept, "Accept", "HTTP_ACCEPT")                                                        \
+    HEADER(api_key, "X-API-Key", "HTTP_X_API_KEY")                                                 \
+    HEADER(authorization, "Authorization", "HTTP_AUTHORIZATION")                                   \
     HEADER(cache_control, "Cache-Control", "HTTP_CACHE_CONTROL")                                   \
     HEADER(content_encoding, "Content-Encoding", "HTTP_CONTENT_ENCODING")                          \
     HEADER(content_type, "Content-Type", "CONTENT_TYPE")                                           \

@@ -125,12 +125,18 @@ void oneshot_refuse(void)
           stdout);
 }
 
-int oneshot_serve(const struct config *config, const struct store_backend *backend)
+int oneshot_serve(const struct config *config, const struct store_backend *backend,
+                  struct keyring *keyring)
 {
+    const struct app_options options = {.config = config,
+                                        .backend = backend,
+                                        .keyring = keyring,
+                                        .use = SERVICE_ALONE,
+                                        .started_us = clock_wall_us()};
     struct app app;
     struct app_session session;
     char error[512] = "no memory";
-    if (app_open(&app, config, backend, SERVICE_ALONE, clock_wall_us(), error, sizeof error)) {
+    if (app_open(&app, &options, error, sizeof error)) {
         if (app_session_open(&app, &session, SIZE_MAX)) {
             bool answered = answer(&session, config);
             app_session_close(&session);

@@ -4,12 +4,14 @@
 #ifndef SERVER_ONESHOT_H
 #define SERVER_ONESHOT_H
 
+#include "access/keyring.h"
 #include "core/config.h"
 #include "store/store.h"
 
 /* Answers the request given by the environment and standard input on standard output; returns the
  * exit status of the program. */
-int oneshot_serve(const struct config *config, const struct store_backend *backend);
+int oneshot_serve(const struct config *config, const struct store_backend *backend,
+                  struct keyring *keyring);
 
 /* Answers that the service cannot start. */
 void oneshot_refuse(void);

@@ -230,14 +230,16 @@ static void count_cpu(struct worker *worker, uint64_t now_ns)
     metrics_count_cpu(&worker->poller.session.slot);
 }
 
-/* Looks whether the store is what it was: a file can be shortened, removed or replaced under us. */
-static void watch_store(struct worker *worker, uint64_t now_ns)
+/* Looks whether the store is what it was (a file can be shortened, removed or replaced under us),
+ * and whether the keys are. */
+static void watch_files(struct worker *worker, uint64_t now_ns)
 {
     struct store_stats stats;
     if (now_ns - worker->store_seen_ns < STORE_WATCH_MS * NS_PER_MS)
         return;
     worker->store_seen_ns = now_ns;
     (void)service_stats(&worker->poller.session.service, &stats); /* marks a broken store */
+    keyring_look(worker->options->keyring);
 }
 
 static void drain_if_broken(struct worker *worker)
@@ -258,7 +260,7 @@ void poller_run(struct worker *worker)
         int len = epoll_wait(worker->epoll_fd, events, EVENTS, wait_ms(worker));
         now_ns = clock_steady_ns();
         count_cpu(worker, now_ns);
-        watch_store(worker, now_ns);
+        watch_files(worker, now_ns);
         log_hold();
         for (int i = 0; i < len; i++)
             handle_event(worker, &events[i]);

@@ -47,9 +47,12 @@ static int open_and_run(struct worker *worker)
 {
     const struct worker_options *options = worker->options;
     char error[512];
-    if (!app_open(&worker->app, options->config, options->backend,
-                  options->hosted ? SERVICE_HOSTED : SERVICE_POOL, options->started_us, error,
-                  sizeof error)) {
+    const struct app_options app = {.config = options->config,
+                                    .backend = options->backend,
+                                    .keyring = options->keyring,
+                                    .use = options->hosted ? SERVICE_HOSTED : SERVICE_POOL,
+                                    .started_us = options->started_us};
+    if (!app_open(&worker->app, &app, error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
         return WORKER_UNUSABLE;
     }

@@ -112,7 +112,7 @@ class Apache(Site):
     fcgid = True
     settings = ""
     modules = ["mpm_event", "authn_core", "authz_core", "authz_host", "mime", "rewrite", "alias",
-               "env", "headers", "userdir"]
+               "env", "headers", "setenvif", "userdir"]
 
     def spawn(self):
         self.upload()

@@ -10,6 +10,7 @@ import unittest
 from browser import Browser
 from selenium.webdriver.common.keys import Keys
 from service import PROGRAM, Service, integration, wait_for
+from test_access import bearer, in_force, key
 
 PICTURES = os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "pictures")
 BIG = "123456789012345678901234567890"
@@ -109,6 +110,53 @@ class Page(unittest.TestCase):
                 self.click("#cancel")
                 self.editor_is_closed()
         self.nothing_went_wrong()
+
+    def key_dialog(self, shown=True):
+        self.browser.wait("the dialog", lambda: self.browser.find("#key").is_displayed() == shown)
+
+    def type_key(self, text):
+        self.key_dialog()
+        self.browser.find("#f-key").send_keys(text, Keys.ENTER)
+
+    def test_a_key_is_asked_for(self):
+        reads = key(self.service.state_dir, "new", "reads", "--scopes", "secrets")
+        all_ = key(self.service.state_dir, "new", "all", "--scopes", "secrets,write")
+        in_force(self.service)
+        for width in 360, 1280:
+            for scheme in "light", "dark":
+                self.browser.show(width, scheme=scheme)
+                self.browser.get(self.url + "/ui/")
+                self.key_dialog()
+                self.looks_right(f"key-{scheme}", width)
+        self.assertEqual(self.ids(), [])
+        self.type_key(reads[:-1] + ("0" if reads[-1] != "0" else "1"))
+        self.expect_text("#key-trouble", "the key is unknown")
+        self.looks_right("key-unknown", 1280)
+        self.type_key(reads)
+        self.key_dialog(shown=False)
+        self.browser.wait("the list", lambda: self.ids() == ["facebook", "chat_widget"])
+        self.looks_right("keyed", 1280)
+        self.row("chat_widget", ".switch").click()
+        self.expect_text("#message-text", "Your key may not do this: lacks a scope: write")
+        self.assertTrue(self.browser.run("return document.cookie === '' && !localStorage.length"))
+        self.click("#forget")
+        self.key_dialog()
+        self.browser.find("#f-key").send_keys(Keys.ESCAPE)  # no key, and no dialog again and again
+        self.expect_text("#trouble", "asks for a key")
+        time.sleep(4)
+        self.key_dialog(shown=False)
+        self.browser.get(self.url + "/ui/")
+        self.type_key(all_)
+        self.browser.wait("the list", lambda: self.ids())
+        self.row("chat_widget", ".switch").click()
+        self.expect_text("#message-text", "off")
+        self.service.stop()
+        self.service.start()
+        self.browser.wait("what is stored", lambda: self.service.request(
+            "GET", "/integrations/chat_widget", headers=bearer(all_)).json["status"] is False)
+        self.assertEqual(self.browser.run("return Object.keys(sessionStorage)"),
+                         ["integration-service key"])
+        self.browser.run("sessionStorage.clear()")
 
     def test_it_is_small_and_quick(self):
         self.browser.requests()

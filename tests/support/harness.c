@@ -49,9 +49,15 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     variables = environment;
     cr_assert(config_load(&harness->config, look_up, stderr) == 0);
     harness->config.state_dir = harness->state_dir;
-    cr_assert(app_open(&harness->app, &harness->config, backend, SERVICE_POOL, clock_wall_us(),
-                       error, sizeof error),
-              "%s", error);
+    char keys[80];
+    snprintf(keys, sizeof keys, "%s/keys", harness->state_dir);
+    cr_assert(keyring_open(&harness->keyring, keys, false, error, sizeof error), "%s", error);
+    const struct app_options options = {.config = &harness->config,
+                                        .backend = backend,
+                                        .keyring = &harness->keyring,
+                                        .use = SERVICE_POOL,
+                                        .started_us = clock_wall_us()};
+    cr_assert(app_open(&harness->app, &options, error, sizeof error), "%s", error);
     cr_assert(app_session_open(&harness->app, &harness->session, SIZE_MAX));
 }
 
@@ -59,6 +65,7 @@ void harness_close(struct harness *harness)
 {
     app_session_close(&harness->session);
     app_close(&harness->app);
+    keyring_close(&harness->keyring);
     directory_remove(harness->state_dir);
 }
 

@@ -8,6 +8,7 @@
 
 struct harness {
     struct config config;
+    struct keyring keyring;
     struct app app;
     struct app_session session;
     char state_dir[64];

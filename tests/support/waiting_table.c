@@ -42,16 +42,18 @@ static void handle_wait(const struct call *call)
     buffer_append_char(body, '}');
 }
 
-static const struct operation waiting[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_wait, .kind = OPERATION_WAIT, .wait = wait_for_revision}};
+static const struct operation waiting[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_wait,
+                                                                     .kind = OPERATION_WAIT,
+                                                                     .scopes = SCOPE_SECRETS,
+                                                                     .wait = wait_for_revision}};
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_list, .kind = OPERATION_LIST},
-    [HTTP_POST] = {.handle = handle_create, .kind = OPERATION_CHANGE, .takes_body = true}};
+    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_SECRETS),
+    [HTTP_POST] = OPERATION_WITH_BODY(handle_create, OPERATION_CHANGE, SCOPE_WRITE)};
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_get, .kind = OPERATION_READ},
-    [HTTP_PUT] = {.handle = handle_replace, .kind = OPERATION_CHANGE, .takes_body = true}};
+    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_SECRETS),
+    [HTTP_PUT] = OPERATION_WITH_BODY(handle_replace, OPERATION_CHANGE, SCOPE_WRITE)};
 static const struct operation metrics[HTTP_METHODS] = {
-    [HTTP_GET] = {.handle = handle_metrics, .kind = OPERATION_SCRAPE}};
+    [HTTP_GET] = OPERATION(handle_metrics, OPERATION_SCRAPE, SCOPE_METRICS)};
 
 const struct endpoint endpoints[] = {{"/wait", waiting},
                                      {"/integrations/{id}", integration},

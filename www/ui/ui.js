@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The admin page. It keeps nothing in the browser, and shows settings only when asked. What it changes is
+// The admin page. It keeps nothing in the browser but a key, for this tab only, and shows settings only when asked. What it changes is
 // guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
 
 const API = "../integrations";
@@ -27,7 +27,7 @@ function explain(status, detail) {
   const words = {
     400: detail === "integration id already exists" ? "There is an integration with this id already." : detail,
     401: "You are not let in: sign in, and try again.",
-    403: "You are not let in.",
+    403: detail.startsWith("the key lacks") ? `Your key may not do this: ${detail.slice(8)}.` : "You are not let in.",
     404: "There is no such integration any more: somebody has deleted it.",
     412: "Somebody else has changed this integration meanwhile.",
     413: "This is too large.",
@@ -53,18 +53,75 @@ function faultsOf(detail) {
 const textOf = (response) => response.text().catch(() => { throw new Trouble(UNREACHABLE); });
 const jsonOf = async (response) => JSON.parse(await textOf(response));
 
+// ---- the key ----
+
+const KEY = "integration-service key"; // in sessionStorage: for this tab, until it is closed
+const DECLINED = "This service asks for a key. Reload the page to give one.";
+let key = null; // the promise of one, while the dialog is open
+let declined = false;
+
+function showWhetherKeyed() {
+  $("forget").hidden = sessionStorage.getItem(KEY) === null;
+}
+
+/** Has a person type a key; rejects if there is none to be had. All that wait are given the same. */
+function askForKey(why) {
+  if (declined) return Promise.reject(new Trouble(DECLINED, { status: 401 }));
+  key ??= new Promise((resolve, reject) => {
+    $("key-trouble").textContent = why;
+    $("key-trouble").hidden = !why;
+    $("key-form").onsubmit = (event) => {
+      event.preventDefault();
+      const typed = $("f-key").value.trim();
+      if (!typed) return;
+      sessionStorage.setItem(KEY, typed);
+      showWhetherKeyed();
+      $("key").close("given");
+    };
+    $("key").onclose = () => {
+      $("f-key").value = "";
+      key = null;
+      declined = $("key").returnValue !== "given";
+      $("key").returnValue = "";
+      if (declined) reject(new Trouble(DECLINED, { status: 401 }));
+      else resolve();
+    };
+    $("key").showModal();
+    $("f-key").focus();
+  });
+  return key;
+}
+
+/** Whether the answer asks for a key; a server in front may ask for something else. */
+const wantsKey = (response) =>
+  response.status === 401 && /^Bearer realm="integrations"/.test(response.headers.get("WWW-Authenticate") ?? "");
+
+/** Sends a request with the key, asking for one as long as there is none that counts. */
+async function sendWithKey(path, options) {
+  for (;;) {
+    const used = sessionStorage.getItem(KEY);
+    const headers = { ...options.headers };
+    if (used !== null) headers["X-API-Key"] = used;
+    let response;
+    try {
+      response = await fetch(API + path, { ...options, headers, cache: "no-store", signal: AbortSignal.timeout(30000) });
+    } catch {
+      throw new Trouble(UNREACHABLE);
+    }
+    if (!wantsKey(response)) return response;
+    if (sessionStorage.getItem(KEY) !== used) continue; // another was typed meanwhile
+    const { detail } = await response.json().catch(() => ({ detail: "" }));
+    await askForKey(used === null ? "" : `Not let in: ${detail}.`);
+  }
+}
+
 /** Asks the service; the answer is a success, or 304. */
 async function ask(method, path, { body, tag, known, type = "application/json" } = {}) {
   const headers = {};
   if (body !== undefined) headers["Content-Type"] = type;
   if (tag) headers["If-Match"] = tag;
   if (known) headers["If-None-Match"] = known;
-  let response;
-  try {
-    response = await fetch(API + path, { method, headers, body, cache: "no-store", signal: AbortSignal.timeout(30000) });
-  } catch {
-    throw new Trouble(UNREACHABLE);
-  }
+  const response = await sendWithKey(path, { method, headers, body });
   if (response.ok || response.status === 304) return response;
   const detail = await response.json().then((json) => json.detail, () => "");
   throw new Trouble(explain(response.status, typeof detail === "string" ? detail : ""), {
@@ -548,6 +605,13 @@ $("save-mine").addEventListener("click", () => {
 });
 
 // ---- starting ----
+
+$("forget").addEventListener("click", () => {
+  sessionStorage.removeItem(KEY);
+  location.reload(); // nothing that it let be seen stays
+});
+$("key-cancel").addEventListener("click", () => $("key").close());
+showWhetherKeyed();
 
 let typing = 0;
 $("q").addEventListener("input", () => {

@@ -20,7 +20,10 @@
 #include "main/supervisor/workers.h"
 #include "server/worker.h"
 
-enum { LOOK_MS = 50 }; /* how often to look while something is due that no descriptor tells of */
+enum {
+    LOOK_MS = 50, /* how often to look while something is due that no descriptor tells of */
+    KEYS_LOOK_MS = 1000
+};
 
 /* ---- signals ---- */
 
@@ -137,7 +140,9 @@ static int wait_ms(const struct supervisor *supervisor, bool any_stopped)
         supervisor->upgrade.rehearsal > 0 || supervisor->workers.fork_not_before_ns > now_ns ||
         follower_is_missing(supervisor))
         return LOOK_MS;
-    return supervisor->watchdog.period_ms == 0 ? -1 : clock_ms_until(supervisor->watchdog.next_ns);
+    int wait =
+        supervisor->watchdog.period_ms == 0 ? -1 : clock_ms_until(supervisor->watchdog.next_ns);
+    return wait < 0 || wait > KEYS_LOOK_MS ? KEYS_LOOK_MS : wait;
 }
 
 static void wait_for_events(struct supervisor *supervisor, bool any_stopped)
@@ -189,6 +194,7 @@ int events_run(struct supervisor *supervisor)
            children_count(supervisor) > 0) {
         give_sign_of_life(&supervisor->watchdog);
         metrics_count_cpu(&supervisor->slot);
+        keyring_look(supervisor->options->keyring); /* new workers begin with what we know */
         workers_reload(supervisor);
         upgrade_rehearse(supervisor);
         follower_fork_missing(supervisor);

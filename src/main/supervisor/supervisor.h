@@ -15,12 +15,14 @@
 
 #include <stdbool.h>
 
+#include "access/keyring.h"
 #include "core/config.h"
 #include "store/store.h"
 
 struct supervisor_options {
     const struct config *config;
     const struct store_backend *backend;
+    struct keyring *keyring;
     bool with_nginx;
 };
 

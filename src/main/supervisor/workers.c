@@ -56,6 +56,7 @@ static int be_worker(struct supervisor *supervisor, const struct child *child, i
     struct worker_options options = {
         .config = supervisor->options->config,
         .backend = supervisor->options->backend,
+        .keyring = supervisor->options->keyring,
         .listen_fd = supervisor->listener.fd,
         .ready_fd = ready_fd,
         .started_us = supervisor->started_us,

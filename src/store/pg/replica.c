@@ -303,7 +303,7 @@ static enum replica_status write_piece(struct copying *copying)
         return of_store(status);
     while (status == STORE_OK && next_row(&rest, &change, &superseded))
         status = documents_put(&to, change.id, &change.record);
-    buffer_reset(&copying->rows, 2 * PIECE_BYTES);
+    buffer_reset(&copying->rows, (size_t)2 * PIECE_BYTES);
     return end(&to, status);
 }
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+#include "access/keyring.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+
+#define US_PER_S 1000000ULL
+#define NS_PER_US 1000ULL
+#define TICK_US 20000ULL
+
+static void look_at(const char *path, struct stat *file)
+{
+    if (stat(path, file) != 0)
+        *file = (struct stat){0};
+}
+
+bool keyring_open(struct keyring *keyring, const char *path, bool required, char *error,
+                  size_t error_size)
+{
+    char fault[KEYS_FAULT_SIZE];
+    *keyring = (struct keyring){0};
+    int length = snprintf(keyring->path, sizeof keyring->path, "%s", path);
+    if (length < 0 || (size_t)length >= sizeof keyring->path) {
+        snprintf(error, error_size, "KEYS_FILE: the path is too long");
+        return false;
+    }
+    /* Before it is read: if it is changed in between, it is read again. */
+    look_at(path, &keyring->seen);
+    bool loaded = keys_load(path, &keyring->keys, &keyring->closed, fault);
+    if (loaded && required && !keyring->closed) {
+        loaded = false;
+        snprintf(fault, sizeof fault, "%s", strerror(ENOENT));
+    }
+    if (!loaded) {
+        snprintf(error, error_size, "KEYS_FILE: %s: %s", path, fault);
+        keys_release(&keyring->keys);
+        return false;
+    }
+    pthread_rwlock_init(&keyring->lock, NULL);
+    return true;
+}
+
+void keyring_close(struct keyring *keyring)
+{
+    keys_release(&keyring->keys);
+    pthread_rwlock_destroy(&keyring->lock);
+}
+
+/* ---- changes of the file ---- */
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mode == b->st_mode && a->st_mtim.tv_sec == b->st_mtim.tv_sec &&
+           a->st_mtim.tv_nsec == b->st_mtim.tv_nsec && a->st_ctim.tv_sec == b->st_ctim.tv_sec &&
+           a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+/* Whether the file may still change without looking changed: its times are those of the last tick
+ * of the kernel's clock. */
+static bool is_recent(const struct stat *file)
+{
+    uint64_t changed_us =
+        (uint64_t)file->st_mtim.tv_sec * US_PER_S + (uint64_t)file->st_mtim.tv_nsec / NS_PER_US;
+    return clock_wall_us() < changed_us + TICK_US;
+}
+
+/* Takes over what was read, or else its fault. */
+static void take_over(struct keyring *keyring, const struct keys *keys, const char *fault)
+{
+    struct keys old = {0};
+    pthread_rwlock_wrlock(&keyring->lock);
+    keyring->closed = true; /* also with a file that has never been without fault */
+    if (fault[0] == '\0') {
+        old = keyring->keys;
+        keyring->keys = *keys;
+    }
+    snprintf(keyring->fault, sizeof keyring->fault, "%s", fault);
+    pthread_rwlock_unlock(&keyring->lock);
+    keys_release(&old);
+}
+
+void keyring_look(struct keyring *keyring)
+{
+    struct stat before;
+    struct stat after;
+    struct keys keys;
+    bool found;
+    char fault[KEYS_FAULT_SIZE] = "";
+    look_at(keyring->path, &before);
+    if (is_same(&before, &keyring->seen))
+        return;
+    bool loaded = keys_load(keyring->path, &keys, &found, fault);
+    look_at(keyring->path, &after);
+    if (!is_same(&before, &after) || is_recent(&after)) { /* somebody is still writing it */
+        keys_release(&keys);
+        return;
+    }
+    keyring->seen = after;
+    if (!loaded || !found) {
+        if (!found && !keyring->closed)
+            return; /* it came and went */
+        if (!found)
+            snprintf(fault, sizeof fault, "it is gone");
+        LOG(LOG_ERROR, "KEYS_FILE: the keys that it held before go on to count",
+            LOG_TEXT("file", keyring->path), LOG_TEXT("error", fault));
+    } else {
+        LOG(LOG_INFO, "KEYS_FILE was read", LOG_NUMBER("keys", (int64_t)keys.len));
+    }
+    take_over(keyring, &keys, fault);
+}
+
+void keyring_fault(struct keyring *keyring, char fault[KEYS_FAULT_SIZE])
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    memcpy(fault, keyring->fault, KEYS_FAULT_SIZE);
+    pthread_rwlock_unlock(&keyring->lock);
+}
+
+/* ---- judging ---- */
+
+/* Looks for a key of the right form. */
+static void look_up(const struct keyring *keyring, struct str text, struct key_grant *grant)
+{
+    uint8_t digest[KEY_DIGEST_LEN];
+    key_digest(text, digest);
+    const struct key_entry *entry = keys_find(&keyring->keys, digest);
+    if (entry == NULL)
+        return;
+    memcpy(grant->name, entry->name, sizeof grant->name);
+    if (entry->expires_s != 0 && clock_wall_us() / US_PER_S >= entry->expires_s) {
+        grant->verdict = KEY_EXPIRED;
+        return;
+    }
+    grant->verdict = KEY_VALID;
+    grant->scopes = entry->scopes;
+}
+
+void keyring_judge(struct keyring *keyring, struct str text, struct key_grant *grant)
+{
+    *grant = (struct key_grant){.verdict = text.len == 0 ? KEY_MISSING : KEY_UNKNOWN};
+    pthread_rwlock_rdlock(&keyring->lock);
+    if (!keyring->closed)
+        *grant = (struct key_grant){.verdict = KEY_NOT_NEEDED, .scopes = SCOPES_ALL};
+    else if (key_has_form(text))
+        look_up(keyring, text, grant);
+    pthread_rwlock_unlock(&keyring->lock);
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The keys that a process lets in: what its file said last. A changed file counts when it is looked
+ * at again; one with a fault, or one that is gone, changes nothing, but is reported.
+ *
+ * A keyring may be opened before a fork: the child goes on with what the parent knew. */
+#ifndef ACCESS_KEYRING_H
+#define ACCESS_KEYRING_H
+
+#include <pthread.h>
+#include <sys/stat.h>
+
+#include "access/keys.h"
+
+struct keyring {
+    char path[512];
+    pthread_rwlock_t lock; /* of the members below */
+    struct keys keys;
+    bool closed; /* there is a file: a key is needed */
+    struct stat seen;
+    char fault[KEYS_FAULT_SIZE]; /* of the file as it is now; empty: none */
+};
+
+/* `required`: there must be a file. On failure returns false with a message in `error`, and there
+ * is nothing to close. */
+MUST_CHECK bool keyring_open(struct keyring *keyring, const char *path, bool required, char *error,
+                             size_t error_size);
+void keyring_close(struct keyring *keyring);
+
+/* Reads the file again if it has changed; logs a fault of it, once. */
+void keyring_look(struct keyring *keyring);
+
+/* Copies the fault of the file, or an empty text. */
+void keyring_fault(struct keyring *keyring, char fault[KEYS_FAULT_SIZE]);
+
+enum key_verdict {
+    KEY_NOT_NEEDED, /* there is no file of keys */
+    KEY_MISSING,    /* one is needed, and none was given */
+    KEY_UNKNOWN,
+    KEY_EXPIRED,
+    KEY_VALID
+};
+
+/* What is known of a caller. */
+struct key_grant {
+    enum key_verdict verdict;
+    unsigned scopes; /* SCOPES_ALL if no key is needed */
+    char name[KEYS_NAME_MAX + 1];
+};
+
+/* Judges a key; `text` empty: none was given. Makes no system call. */
+void keyring_judge(struct keyring *keyring, struct str text, struct key_grant *grant);
+
+#endif

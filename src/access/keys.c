@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+#include "access/keys.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <sodium.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FILE_MAX_BYTES = 4 << 20, TIME_SIZE = 32 };
+
+#define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
+
+const char *const scope_names[] = {"secrets", "write", "metrics", NULL};
+
+/* ---- words ---- */
+
+bool scopes_from(struct str text, unsigned *scopes)
+{
+    struct str word;
+    *scopes = 0;
+    while (str_split(&text, ',', &word)) {
+        size_t i = 0;
+        while (scope_names[i] != NULL && !str_equal(word, str_from(scope_names[i])))
+            i++;
+        if (scope_names[i] == NULL)
+            return false;
+        *scopes |= 1U << i;
+    }
+    return *scopes != 0;
+}
+
+void scopes_write(unsigned scopes, FILE *out)
+{
+    const char *separator = "";
+    for (size_t i = 0; scope_names[i] != NULL; i++) {
+        if ((scopes & 1U << i) == 0)
+            continue;
+        fprintf(out, "%s%s", separator, scope_names[i]);
+        separator = ",";
+    }
+}
+
+static bool is_letter_or_digit(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+bool keys_is_name(struct str name)
+{
+    if (name.len == 0 || name.len > KEYS_NAME_MAX || !is_letter_or_digit(name.data[0]))
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (!is_letter_or_digit(name.data[i]) && name.data[i] != '.' && name.data[i] != '_' &&
+            name.data[i] != '-')
+            return false;
+    return true;
+}
+
+bool keys_read_time(struct str text, uint64_t *s)
+{
+    char copy[TIME_SIZE];
+    char again[TIME_SIZE];
+    struct tm parts = {0};
+    if (text.len >= sizeof copy)
+        return false;
+    snprintf(copy, sizeof copy, "%.*s", (int)text.len, text.data);
+    const char *end = strptime(copy, TIME_FORMAT, &parts);
+    if (end == NULL || *end != '\0')
+        return false;
+    time_t time = timegm(&parts);
+    /* "2026-02-31" becomes a day in March, and a year of three digits one of four. */
+    if (time <= 0 || gmtime_r(&time, &parts) == NULL ||
+        strftime(again, sizeof again, TIME_FORMAT, &parts) == 0 || strcmp(copy, again) != 0)
+        return false;
+    *s = (uint64_t)time;
+    return true;
+}
+
+void keys_write_time(uint64_t s, FILE *out)
+{
+    char text[TIME_SIZE];
+    time_t time = (time_t)s;
+    struct tm parts;
+    if (gmtime_r(&time, &parts) != NULL && strftime(text, sizeof text, TIME_FORMAT, &parts) > 0)
+        fputs(text, out);
+}
+
+void keys_write_entry(const struct key_entry *entry, FILE *out)
+{
+    char hex[2 * KEY_DIGEST_LEN + 1];
+    sodium_bin2hex(hex, sizeof hex, entry->digest, sizeof entry->digest);
+    fprintf(out, "%s ", entry->name);
+    scopes_write(entry->scopes, out);
+    fprintf(out, " %s", hex);
+    if (entry->expires_s != 0) {
+        fputs(" expires=", out);
+        keys_write_time(entry->expires_s, out);
+    }
+    fputc('\n', out);
+}
+
+/* ---- parsing ---- */
+
+/* Extracts the next word, which blanks separate from others. */
+static bool next_word(struct str *rest, struct str *word)
+{
+    while (str_split(rest, ' ', word))
+        if (word->len > 0)
+            return true;
+    return false;
+}
+
+static bool read_digest(struct str text, uint8_t digest[KEY_DIGEST_LEN])
+{
+    size_t len;
+    return text.len == (size_t)2 * KEY_DIGEST_LEN &&
+           sodium_hex2bin(digest, KEY_DIGEST_LEN, text.data, text.len, NULL, &len, NULL) == 0 &&
+           len == KEY_DIGEST_LEN;
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *parse_option(struct str word, struct key_entry *entry)
+{
+    struct str name;
+    if (!str_split(&word, '=', &name) || !str_equal(name, STR("expires")) || word.data == NULL)
+        return "after the SHA-256 only expires=… may follow";
+    return keys_read_time(word, &entry->expires_s)
+               ? NULL
+               : "expires= is not a time in UTC like 2027-01-31T00:00:00Z";
+}
+
+/* Parses a line that is no comment. Returns NULL, or what is wrong. */
+static const char *parse_line(struct str line, struct key_entry *entry)
+{
+    struct str name;
+    struct str scopes;
+    struct str digest;
+    struct str option;
+    const char *wrong = NULL;
+    *entry = (struct key_entry){0};
+    if (!next_word(&line, &name) || !next_word(&line, &scopes) || !next_word(&line, &digest))
+        return "a line is NAME SCOPES SHA256 [expires=TIME]";
+    if (!keys_is_name(name))
+        return "the name is not 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
+    if (!scopes_from(scopes, &entry->scopes))
+        return "the scopes are not some of secrets, write and metrics, with commas between";
+    if (!read_digest(digest, entry->digest))
+        return "the SHA-256 of the key is not 64 hexadecimal digits";
+    memcpy(entry->name, name.data, name.len);
+    while (wrong == NULL && next_word(&line, &option))
+        wrong = parse_option(option, entry);
+    return wrong;
+}
+
+static int compare_entries(const void *a, const void *b)
+{
+    return memcmp(((const struct key_entry *)a)->digest, ((const struct key_entry *)b)->digest,
+                  KEY_DIGEST_LEN);
+}
+
+/* Returns NULL, or what is wrong. */
+static const char *add_line(struct str line, struct keys *keys)
+{
+    line = str_trim(line);
+    if (line.len == 0 || line.data[0] == '#')
+        return NULL;
+    if (keys->len == KEYS_MAX)
+        return "there are more than 10,000 keys";
+    return parse_line(line, &keys->entries[keys->len++]);
+}
+
+static size_t count_lines(struct str text)
+{
+    size_t lines = 1;
+    for (size_t i = 0; i < text.len; i++)
+        lines += text.data[i] == '\n';
+    return lines;
+}
+
+bool keys_parse(struct str text, struct keys *keys, char fault[KEYS_FAULT_SIZE])
+{
+    struct str line;
+    const char *wrong = NULL;
+    size_t number = 0;
+    size_t most = count_lines(text);
+    *keys = (struct keys){0};
+    keys->entries = calloc(most < KEYS_MAX ? most : KEYS_MAX, sizeof *keys->entries);
+    if (keys->entries == NULL) {
+        snprintf(fault, KEYS_FAULT_SIZE, "no memory for it");
+        return false;
+    }
+    while (wrong == NULL && str_split(&text, '\n', &line)) {
+        number++;
+        wrong = add_line(line, keys);
+    }
+    if (wrong != NULL) {
+        snprintf(fault, KEYS_FAULT_SIZE, "line %zu: %s", number, wrong);
+        keys_release(keys);
+        return false;
+    }
+    qsort(keys->entries, keys->len, sizeof *keys->entries, compare_entries);
+    return true;
+}
+
+void keys_release(struct keys *keys)
+{
+    free(keys->entries);
+    *keys = (struct keys){0};
+}
+
+/* ---- the file ---- */
+
+/* Reads an open file. Returns NULL, or what is wrong. */
+static const char *read_file(int fd, struct buffer *text)
+{
+    struct stat status;
+    ssize_t got = 1;
+    if (fstat(fd, &status) != 0)
+        return strerror(errno);
+    if (!S_ISREG(status.st_mode))
+        return "it is not a file";
+    if ((status.st_mode & S_IWOTH) != 0)
+        return "everybody may write to it: chmod o-w";
+    while (got > 0 && text->len <= FILE_MAX_BYTES) {
+        char *room = buffer_reserve(text, 4096);
+        if (room == NULL)
+            return "no memory for it";
+        got = read(fd, room, 4096);
+        text->len += got > 0 ? (size_t)got : 0;
+    }
+    if (got < 0)
+        return strerror(errno);
+    return text->len > FILE_MAX_BYTES ? "it is longer than 4 MiB" : NULL;
+}
+
+bool keys_read(const char *path, struct buffer *text, bool *found, char fault[KEYS_FAULT_SIZE])
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* even a FIFO makes nobody wait */
+    *found = fd >= 0 || errno != ENOENT;
+    if (!*found)
+        return true;
+    const char *wrong = fd < 0 ? strerror(errno) : read_file(fd, text);
+    if (fd >= 0)
+        close(fd);
+    if (wrong != NULL)
+        snprintf(fault, KEYS_FAULT_SIZE, "%s", wrong);
+    return wrong == NULL;
+}
+
+bool keys_load(const char *path, struct keys *keys, bool *found, char fault[KEYS_FAULT_SIZE])
+{
+    struct buffer text = {0};
+    *keys = (struct keys){0};
+    bool loaded = keys_read(path, &text, found, fault) &&
+                  (!*found || keys_parse(buffer_str(&text), keys, fault));
+    buffer_release(&text);
+    return loaded;
+}
+
+/* ---- finding ---- */
+
+/* Digests of what a client chose cannot be aimed at those in the table, so where the search ends
+ * says nothing of use; the comparison that decides takes the same time for all. */
+const struct key_entry *keys_find(const struct keys *keys, const uint8_t digest[KEY_DIGEST_LEN])
+{
+    size_t first = 0;
+    size_t last = keys->len;
+    while (first < last) {
+        size_t middle = first + (last - first) / 2;
+        if (memcmp(keys->entries[middle].digest, digest, KEY_DIGEST_LEN) < 0)
+            first = middle + 1;
+        else
+            last = middle;
+    }
+    return first < keys->len &&
+                   sodium_memcmp(keys->entries[first].digest, digest, KEY_DIGEST_LEN) == 0
+               ? &keys->entries[first]
+               : NULL;
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/admission.h"
+
+#include "app/answer.h"
+
+/* What WWW-Authenticate says after the scheme (RFC 6750, section 3). */
+#define REALM "Bearer realm=\"integrations\""
+
+/* The key that the request carries, or an empty text. Another scheme of Authorization is for a
+ * server in front of us. */
+static struct str find_key(const struct http_request *request)
+{
+    struct str rest = str_trim(request->authorization);
+    struct str scheme;
+    if (str_split(&rest, ' ', &scheme) && str_equal_ignore_case(scheme, STR("Bearer")))
+        return str_trim(rest);
+    return str_trim(request->api_key);
+}
+
+void admission_identify(const struct call *call)
+{
+    struct app_session *session = call->session;
+    keyring_judge(session->app->keyring, find_key(call->request), &session->grant);
+}
+
+/* Refuses who has no valid key. */
+static void answer_unauthorized(const struct call *call, enum key_verdict verdict)
+{
+    struct str challenge = STR(REALM);
+    struct str detail =
+        STR("a key is needed, as \"Authorization: Bearer KEY\" or \"X-API-Key: KEY\"");
+    if (verdict == KEY_UNKNOWN) {
+        challenge =
+            STR(REALM ", error=\"invalid_token\", error_description=\"the key is unknown\"");
+        detail = STR("the key is unknown");
+    } else if (verdict == KEY_EXPIRED) {
+        challenge =
+            STR(REALM ", error=\"invalid_token\", error_description=\"the key has expired\"");
+        detail = STR("the key has expired");
+    }
+    http_response_header(&call->session->response, STR("WWW-Authenticate"), challenge);
+    answer_error(call, 401, detail);
+}
+
+static void append_scopes(struct buffer *buffer, unsigned scopes)
+{
+    const char *separator = "";
+    for (size_t i = 0; scope_names[i] != NULL; i++) {
+        if ((scopes & 1U << i) == 0)
+            continue;
+        buffer_printf(buffer, "%s%s", separator, scope_names[i]);
+        separator = " ";
+    }
+}
+
+/* Refuses a key that may do other things. */
+static void answer_forbidden(const struct call *call, unsigned needed)
+{
+    struct app_session *session = call->session;
+    struct buffer challenge = {0};
+    struct buffer detail = {0};
+    buffer_append_str(&challenge, STR(REALM ", error=\"insufficient_scope\", scope=\""));
+    append_scopes(&challenge, needed);
+    buffer_append_char(&challenge, '"');
+    buffer_append_str(&detail, STR("the key lacks a scope: "));
+    append_scopes(&detail, needed & ~session->grant.scopes);
+    answer_header(call, STR("WWW-Authenticate"), &challenge);
+    struct str text = arena_copy(&session->arena, buffer_str(&detail));
+    session->arena.failed |= detail.failed;
+    buffer_release(&detail);
+    answer_error(call, 403, text);
+}
+
+bool admission_admit(const struct call *call, const struct operation *operation)
+{
+    const struct key_grant *grant = &call->session->grant;
+    if (grant->verdict == KEY_NOT_NEEDED || operation->scopes == SCOPE_NONE)
+        return true;
+    if (grant->verdict != KEY_VALID)
+        answer_unauthorized(call, grant->verdict);
+    else if ((operation->scopes & ~grant->scopes) != 0)
+        answer_forbidden(call, operation->scopes);
+    else
+        return true;
+    return false;
+}
+
+void admission_add_headers(const struct call *call, const struct endpoint *endpoint)
+{
+    const struct operation *operation = endpoint_operation(endpoint, call->request->method);
+    if (call->session->grant.verdict != KEY_NOT_NEEDED && operation->scopes != SCOPE_NONE)
+        http_response_header(&call->session->response, STR("Vary"),
+                             STR("Authorization, X-API-Key"));
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Whether a caller may do what it asks for: its key (RFC 6750, or X-API-Key) against the scopes
+ * that the table of endpoints names. */
+#ifndef APP_ADMISSION_H
+#define APP_ADMISSION_H
+
+#include "app/call.h"
+#include "app/endpoints.h"
+
+/* Finds out who calls, for session->grant. */
+void admission_identify(const struct call *call);
+
+/* Whether the caller has the operation's scopes; if not, answers with 401 or 403. */
+bool admission_admit(const struct call *call, const struct operation *operation);
+
+/* Adds a header that says that the answer depends on the key. */
+void admission_add_headers(const struct call *call, const struct endpoint *endpoint);
+
+#endif
