@@ -147,4 +147,6 @@ void keyring_judge(struct keyring *keyring, struct str text, struct key_grant *g
     else if (key_has_form(text))
         look_up(keyring, text, grant);
     pthread_rwlock_unlock(&keyring->lock);
+    if ((grant->scopes & SCOPE_SECRETS) != 0)
+        grant->scopes |= SCOPE_READ;
 }

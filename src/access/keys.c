@@ -14,7 +14,7 @@ enum { FILE_MAX_BYTES = 4 << 20, TIME_SIZE = 32 };
 
 #define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
 
-const char *const scope_names[] = {"secrets", "write", "metrics", NULL};
+const char *const scope_names[] = {"read", "secrets", "write", "metrics", NULL};
 
 /* ---- words ---- */
 
@@ -147,7 +147,7 @@ static const char *parse_line(struct str line, struct key_entry *entry)
     if (!keys_is_name(name))
         return "the name is not 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
     if (!scopes_from(scopes, &entry->scopes))
-        return "the scopes are not some of secrets, write and metrics, with commas between";
+        return "the scopes are not some of read, secrets, write and metrics, with commas between";
     if (!read_digest(digest, entry->digest))
         return "the SHA-256 of the key is not 64 hexadecimal digits";
     memcpy(entry->name, name.data, name.len);
@@ -240,7 +240,7 @@ static const char *read_file(int fd, struct buffer *text)
 bool keys_read(const char *path, struct buffer *text, bool *found, char fault[KEYS_FAULT_SIZE])
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* even a FIFO makes nobody wait */
-    *found = fd >= 0 || errno != ENOENT;
+    *found = fd >= 0 || (errno != ENOENT && errno != ENOTDIR);
     if (!*found)
         return true;
     const char *wrong = fd < 0 ? strerror(errno) : read_file(fd, text);

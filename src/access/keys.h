@@ -22,10 +22,11 @@ enum { KEYS_MAX = 10000, KEYS_NAME_MAX = 64, KEYS_FAULT_SIZE = 256 };
 /* What a key may do; a bit set. */
 enum scope {
     SCOPE_NONE = 0,
-    SCOPE_SECRETS = 1, /* read integrations, with all that is in their settings */
-    SCOPE_WRITE = 2,   /* change integrations */
-    SCOPE_METRICS = 4, /* read the metrics */
-    SCOPES_ALL = 7
+    SCOPE_READ = 1,    /* read integrations, the texts in their settings masked (access/mask.h) */
+    SCOPE_SECRETS = 2, /* read them as they are; whoever has it has SCOPE_READ, too */
+    SCOPE_WRITE = 4,   /* change integrations */
+    SCOPE_METRICS = 8, /* read the metrics */
+    SCOPES_ALL = 15
 };
 
 /* Their names, those of the bits in order; NULL-terminated. */

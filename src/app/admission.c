@@ -17,10 +17,12 @@ static struct str find_key(const struct http_request *request)
     return str_trim(request->api_key);
 }
 
-void admission_identify(const struct call *call)
+void admission_identify(struct call *call)
 {
     struct app_session *session = call->session;
     keyring_judge(session->app->keyring, find_key(call->request), &session->grant);
+    call->caller.keyed = session->grant.verdict != KEY_NOT_NEEDED;
+    call->caller.masked = (session->grant.scopes & SCOPE_SECRETS) == 0;
 }
 
 /* Refuses who has no valid key. */

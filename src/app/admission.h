@@ -8,8 +8,8 @@
 #include "app/call.h"
 #include "app/endpoints.h"
 
-/* Finds out who calls, for session->grant. */
-void admission_identify(const struct call *call);
+/* Finds out who calls, for session->grant and call->caller. */
+void admission_identify(struct call *call);
 
 /* Whether the caller has the operation's scopes; if not, answers with 401 or 403. */
 bool admission_admit(const struct call *call, const struct operation *operation);

@@ -40,7 +40,7 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
         return earlier->operation == STORE_REMOVE ? STORE_NOT_FOUND : STORE_OK;
     }
     enum store_status status =
-        call_get_to_change(batch->call, operation->id, fresh, &record, document);
+        call_get_to_change(batch->call, batch->changes[at].id, fresh, &record, document);
     if (status != STORE_OK)
         return status;
     bool any = operation->if_version.revision == 0;
@@ -48,6 +48,30 @@ static enum store_status find_document(struct batch *batch, size_t at, bool fres
     operation->guarded = !fresh || any; /* the document may be outdated */
     batch->changes[at].if_version = version;
     return any || store_version_equal(operation->if_version, version) ? STORE_OK : STORE_CHANGED;
+}
+
+/* Puts a document into a change, stored texts in the place of their masks. */
+static void unmask(struct batch *batch, size_t at, struct str stored, const char *member,
+                   struct str document)
+{
+    const struct call *call = batch->call;
+    struct str wrong = {NULL, 0};
+    batch_set_place(batch, at);
+    switch (service_unmask(&call->session->service, &call->caller, stored, &batch->patched,
+                           &document, &wrong)) {
+    case SERVICE_UNMASKED:
+        batch->changes[at].document = document;
+        if (document.len > call->session->app->config->max_body_bytes)
+            batch_add_member_fault(batch, member, "the integration would become too large",
+                                   "value_error.too_large");
+        break;
+    case SERVICE_MASK_WRONG:
+        batch_add_member_fault(batch, member, call_mask_fault, "value_error.mask");
+        break;
+    case SERVICE_UNMASKING_FAILED:
+        batch->arena->failed = true;
+        break;
+    }
 }
 
 static void apply_patch(struct batch *batch, size_t at, struct str document)
@@ -65,23 +89,45 @@ static void apply_patch(struct batch *batch, size_t at, struct str document)
     integration.document = arena_copy(&batch->patched, integration.document);
     batch_take_outcome(batch, outcome, &integration, change);
     arena_release(&scratch);
+    if (outcome == INTEGRATION_OK)
+        unmask(batch, at, document, "patch", change->document);
     batch->patched_len += change->document.len;
     if (change->document.len > most || batch->patched_len > PATCHED_MAX * most)
         batch_add_member_fault(batch, "patch", "the integrations would become too large",
                                "value_error.too_large");
 }
 
-/* Replaces patches by the resulting documents. On failure, *failed is the operation at fault. */
+/* Whether what an operation stores depends on what is stored. */
+static bool is_derived(const struct batch *batch, const struct batch_operation *operation)
+{
+    return operation->kind == BATCH_PATCH ||
+           (operation->kind == BATCH_PUT &&
+            service_has_masks(&batch->call->caller, operation->given));
+}
+
+/* Puts what an operation stores into its change. */
+static void derive(struct batch *batch, size_t at, struct str document)
+{
+    if (batch->operations[at].kind == BATCH_PATCH)
+        apply_patch(batch, at, document);
+    else
+        unmask(batch, at, document, "integration", batch->operations[at].given);
+}
+
+/* Replaces patches, and documents with masks, by the resulting documents. On failure, *failed is
+ * the operation at fault. */
 static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *failed)
 {
     for (size_t i = 0; i < batch->len; i++) {
         struct buffer document = {0};
-        if (batch->operations[i].kind != BATCH_PATCH)
+        if (batch->operations[i].kind == BATCH_CREATE)
+            unmask(batch, i, (struct str){NULL, 0}, "integration", batch->operations[i].given);
+        if (!is_derived(batch, &batch->operations[i]))
             continue;
         *failed = i;
         enum store_status status = find_document(batch, i, fresh, &document);
         if (status == STORE_OK && document.len > 0) /* else an earlier patch had faults */
-            apply_patch(batch, i, buffer_str(&document));
+            derive(batch, i, buffer_str(&document));
         batch->arena->failed |= document.failed | batch->patched.failed;
         buffer_release(&document);
         if (status != STORE_OK)

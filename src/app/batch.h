@@ -13,6 +13,7 @@ struct batch_operation {
     enum batch_kind kind;
     struct str id;
     struct str patch;
+    struct str given;                /* BATCH_CREATE, BATCH_PUT: the document, perhaps with masks */
     struct store_version if_version; /* required by the client; all zeros: any */
     bool guarded; /* the change's if_version is that of the document that was patched */
 };

@@ -98,7 +98,7 @@ struct integration_rules batch_rules_at(const struct batch *batch, const char *m
 }
 
 static void read_integration(struct batch *batch, const struct json_member *member,
-                             const struct batch_operation *operation, struct store_change *change)
+                             struct batch_operation *operation, struct store_change *change)
 {
     struct integration_rules rules = batch_rules_at(batch, "integration", operation->id);
     struct integration integration;
@@ -110,6 +110,7 @@ static void read_integration(struct batch *batch, const struct json_member *memb
         batch,
         integration_parse(batch->arena, member->value.text, &rules, &integration, batch->faults),
         &integration, change);
+    operation->given = change->document;
     if (change->document.len > batch->call->session->app->config->max_body_bytes)
         batch_add_fault(batch, "the integration would become too large", "value_error.too_large");
 }

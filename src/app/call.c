@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/call.h"
 
+const char call_mask_fault[] =
+    "a mask stands for no value that is stored here: send the value, or the mask as it was read";
+
 struct store_read call_read(const struct call *call)
 {
     return (struct store_read){.fresh = http_wants_fresh(call->request->cache_control)};

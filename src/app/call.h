@@ -14,6 +14,9 @@ struct call {
     struct service_caller caller;
 };
 
+/* What is wrong with a mask that stands for nothing stored in its place. */
+extern const char call_mask_fault[];
+
 /* Returns a read with the freshness that the request asks for. */
 struct store_read call_read(const struct call *call);
 

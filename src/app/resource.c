@@ -90,10 +90,11 @@ static enum store_status write(const struct call *call, const struct store_chang
     /* Build the answer first: after the commit, running out of memory must not fail the request. */
     struct buffer *body = answer_json(call, creates ? 201 : 200);
     buffer_reset(body, SIZE_MAX);
-    buffer_append_str(body, change->document);
-    if (body->failed)
+    enum store_status status =
+        service_mask(&call->session->service, &call->caller, change->document, body);
+    if (status != STORE_OK || body->failed)
         return STORE_AWAY;
-    enum store_status status = make_change(call, change, if_store);
+    status = make_change(call, change, if_store);
     if (status == STORE_OK && creates)
         tell_location(call, change->id);
     return status;
@@ -133,12 +134,37 @@ static bool read_integration(const struct call *call, struct integration *integr
            has_room(call, integration);
 }
 
+/* Puts stored texts in the place of their masks; `stored` empty: nothing is stored. If that cannot
+ * be done, answers with the error. */
+static bool unmask(const struct call *call, struct str stored, struct arena *arena,
+                   struct integration *integration)
+{
+    struct app_session *session = call->session;
+    struct str member = {NULL, 0};
+    enum service_unmasking unmasking = service_unmask(&session->service, &call->caller, stored,
+                                                      arena, &integration->document, &member);
+    if (unmasking == SERVICE_UNMASKED)
+        return has_room(call, integration);
+    if (unmasking == SERVICE_UNMASKING_FAILED) {
+        answer_failure(call, STORE_AWAY);
+        return false;
+    }
+    const struct fault_place body = {.root = "body"};
+    struct fault_place settings = fault_place_member(&body, STR("settings"));
+    struct fault_place place = fault_place_member(&settings, arena_copy(&session->arena, member));
+    faults_add(&session->faults, &place, str_from(call_mask_fault), "value_error.mask");
+    answer_faults(call, 422);
+    return false;
+}
+
 void handle_create(const struct call *call)
 {
     struct integration integration;
     struct store_version version;
     const struct store_version *if_store;
-    if (!read_integration(call, &integration) || !conditions_read_list(call, &version, &if_store))
+    if (!read_integration(call, &integration) ||
+        !unmask(call, (struct str){NULL, 0}, &call->session->arena, &integration) ||
+        !conditions_read_list(call, &version, &if_store))
         return;
     struct store_change change = {STORE_CREATE, integration.id, integration.document, {0}};
     enum store_status status = write(call, &change, if_store);
@@ -146,11 +172,111 @@ void handle_create(const struct call *call)
         answer_unmade(call, status);
 }
 
+/* ---- changes of what is stored ---- */
+
+/* Makes of the body, and of what is stored, what is to be stored. If the body is at fault, answers
+ * with the error. */
+static bool derive(const struct call *call, struct arena *scratch, struct str stored,
+                   struct integration *integration)
+{
+    struct faults *faults = &call->session->faults;
+    struct str body = call->request->body;
+    struct integration_rules rules = rules_of(call);
+    enum integration_outcome outcome =
+        call->request->method == HTTP_PATCH
+            ? integration_patch(scratch, stored, body, &rules, integration, faults)
+            : integration_parse(scratch, body, &rules, integration, faults);
+    return answer_outcome(call, outcome) && has_room(call, integration) &&
+           unmask(call, stored, scratch, integration);
+}
+
+/* Applies the body to the stored document, and writes the result unless the document has changed in
+ * between (STORE_CHANGED). If the body is at fault, answers with the error and sets *answered. */
+static enum store_status change_once(const struct call *call, struct arena *scratch, bool fresh,
+                                     struct store_version if_version, bool *answered)
+{
+    struct app_session *session = call->session;
+    struct buffer *body = &session->response.body;
+    struct integration integration;
+    struct store_record record;
+    buffer_reset(body, SIZE_MAX); /* discard what an earlier attempt left */
+    enum store_status status = call_get_to_change(call, call->id, fresh, &record, body);
+    if (status != STORE_OK)
+        return status;
+    struct str document = arena_copy(scratch, buffer_str(body));
+    buffer_reset(body, SIZE_MAX);
+    if (document.data == NULL)
+        return STORE_AWAY;
+    struct store_version version = store_record_version(&record);
+    if (if_version.revision != 0 && !store_version_equal(if_version, version)) {
+        conditions_tell(call, version, 0);
+        return STORE_CHANGED;
+    }
+    *answered = !derive(call, scratch, document, &integration);
+    if (*answered)
+        return STORE_OK;
+    struct store_change change = {STORE_REPLACE, integration.id, integration.document, version};
+    return write(call, &change, NULL);
+}
+
+/* Changes what is stored as the body says. */
+static void change_stored(const struct call *call)
+{
+    struct http_response *response = &call->session->response;
+    struct store_change change = {.id = call->id};
+    bool answered = false;
+    bool fresh = false;
+    struct arena scratch = {0}; /* reset for each attempt */
+    enum store_status status = STORE_NOT_FOUND;
+    bool exists = integration_id_is_valid(call->id);
+    if (exists && !conditions_read(call, &change))
+        return;
+    while (exists) {
+        response->headers_len = 0;
+        arena_reset(&scratch);
+        status = change_once(call, &scratch, fresh, change.if_version, &answered);
+        /* The first attempt may have read from a replica older than the client's condition. If a
+         * fresh read does not satisfy the condition either, only the client can resolve the
+         * conflict. */
+        if (status != STORE_CHANGED || (fresh && change.if_version.revision != 0))
+            break;
+        if (clock_steady_ns() > call->caller.deadline_ns) {
+            status = STORE_AWAY;
+            break;
+        }
+        fresh = true;
+    }
+    arena_release(&scratch);
+    if (!answered && status != STORE_OK)
+        answer_unmade(call, status);
+}
+
+static bool is_patch(struct str content_type)
+{
+    return content_type.len == 0 ||
+           http_content_type_is(content_type, STR("application/merge-patch+json")) ||
+           http_content_type_is(content_type, STR("application/json"));
+}
+
+void handle_patch(const struct call *call)
+{
+    if (is_patch(call->request->content_type)) {
+        change_stored(call);
+        return;
+    }
+    http_response_header(&call->session->response, STR("Accept-Patch"), answer_patch_types);
+    answer_error(call, 415, STR("Unsupported Media Type"));
+}
+
 void handle_replace(const struct call *call)
 {
     struct integration integration;
     if (!read_integration(call, &integration))
         return;
+    if (service_has_masks(&call->caller, integration.document)) {
+        change_stored(call); /* what they stand for must be looked up */
+        return;
+    }
     struct store_change change = {STORE_REPLACE, integration.id, integration.document, {0}};
     if (!conditions_read(call, &change))
         return;
@@ -171,84 +297,5 @@ void handle_remove(const struct call *call)
     if (status == STORE_OK)
         call->session->response.status = 204;
     else
-        answer_unmade(call, status);
-}
-
-/* ---- partial changes ---- */
-
-static bool is_patch(struct str content_type)
-{
-    return content_type.len == 0 ||
-           http_content_type_is(content_type, STR("application/merge-patch+json")) ||
-           http_content_type_is(content_type, STR("application/json"));
-}
-
-/* Applies the body to the stored document, and writes the result unless the document has changed in
- * between (STORE_CHANGED). If the body is at fault, answers with the error and sets *answered. */
-static enum store_status patch_once(const struct call *call, struct arena *scratch, bool fresh,
-                                    struct store_version if_version, bool *answered)
-{
-    struct app_session *session = call->session;
-    struct buffer *body = &session->response.body;
-    struct integration_rules rules = rules_of(call);
-    struct integration integration;
-    struct store_record record;
-    buffer_reset(body, SIZE_MAX); /* discard what an earlier attempt left */
-    enum store_status status = call_get_to_change(call, call->id, fresh, &record, body);
-    if (status != STORE_OK)
-        return status;
-    struct str document = arena_copy(scratch, buffer_str(body));
-    buffer_reset(body, SIZE_MAX);
-    if (document.data == NULL)
-        return STORE_AWAY;
-    struct store_version version = store_record_version(&record);
-    if (if_version.revision != 0 && !store_version_equal(if_version, version)) {
-        conditions_tell(call, version, 0);
-        return STORE_CHANGED;
-    }
-    *answered = !answer_outcome(call, integration_patch(scratch, document, call->request->body,
-                                                        &rules, &integration, &session->faults));
-    if (*answered)
-        return STORE_OK;
-    *answered = !has_room(call, &integration);
-    if (*answered)
-        return STORE_OK;
-    struct store_change change = {STORE_REPLACE, integration.id, integration.document, version};
-    return write(call, &change, NULL);
-}
-
-void handle_patch(const struct call *call)
-{
-    struct http_response *response = &call->session->response;
-    struct store_change change = {.id = call->id};
-    bool answered = false;
-    bool fresh = false;
-    struct arena scratch = {0}; /* reset for each attempt */
-    enum store_status status = STORE_NOT_FOUND;
-    if (!is_patch(call->request->content_type)) {
-        http_response_header(response, STR("Accept-Patch"), answer_patch_types);
-        answer_error(call, 415, STR("Unsupported Media Type"));
-        return;
-    }
-    bool exists = integration_id_is_valid(call->id);
-    if (exists && !conditions_read(call, &change))
-        return;
-    while (exists) {
-        response->headers_len = 0;
-        arena_reset(&scratch);
-        status = patch_once(call, &scratch, fresh, change.if_version, &answered);
-        /* The first attempt may have read from a replica older than the client's condition. If a
-         * fresh read does not satisfy the condition either, only the client can resolve the
-         * conflict. */
-        if (status != STORE_CHANGED || (fresh && change.if_version.revision != 0))
-            break;
-        if (clock_steady_ns() > call->caller.deadline_ns) {
-            status = STORE_AWAY;
-            break;
-        }
-        fresh = true;
-    }
-    arena_release(&scratch);
-    if (!answered && status != STORE_OK)
         answer_unmade(call, status);
 }

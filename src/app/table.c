@@ -5,13 +5,13 @@
 #include "app/handlers.h"
 
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_SECRETS),
+    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_READ),
     [HTTP_POST] = OPERATION_WITH_BODY(handle_create, OPERATION_CHANGE, SCOPE_WRITE),
 };
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_SECRETS),
+    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_READ),
     [HTTP_PUT] = OPERATION_WITH_BODY(handle_replace, OPERATION_CHANGE, SCOPE_WRITE),
-    [HTTP_PATCH] = OPERATION_WITH_BODY(handle_patch, OPERATION_CHANGE, SCOPE_SECRETS | SCOPE_WRITE),
+    [HTTP_PATCH] = OPERATION_WITH_BODY(handle_patch, OPERATION_CHANGE, SCOPE_WRITE),
     [HTTP_DELETE] = OPERATION(handle_remove, OPERATION_CHANGE, SCOPE_WRITE),
 };
 static const struct operation batch[HTTP_METHODS] = {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The operations on a store, each in one place. */
-#include "service/service.h"
+#include "service/internal.h"
 
 #include "base/clock.h"
 
@@ -31,9 +31,10 @@ static enum store_status finish(const struct service_session *session,
     return status;
 }
 
-enum store_status service_get(struct service_session *session, const struct service_caller *caller,
-                              struct str id, struct store_read *read, struct store_record *record,
-                              struct buffer *out)
+/* Reads a document as it is stored. */
+static enum store_status get(struct service_session *session, const struct service_caller *caller,
+                             struct str id, struct store_read *read, struct store_record *record,
+                             struct buffer *out)
 {
     uint64_t started_ns = clock_steady_ns();
     read->deadline_ns = caller->deadline_ns;
@@ -41,26 +42,78 @@ enum store_status service_get(struct service_session *session, const struct serv
                   session->service->backend->get(session->store, read, id, record, out));
 }
 
+enum store_status service_get(struct service_session *session, const struct service_caller *caller,
+                              struct str id, struct store_read *read, struct store_record *record,
+                              struct buffer *out)
+{
+    struct buffer document = {0};
+    if (!caller->masked)
+        return get(session, caller, id, read, record, out);
+    enum store_status status = get(session, caller, id, read, record, &document);
+    out->failed |= document.failed;
+    if (status == STORE_OK && document.len > 0) /* else the caller has it */
+        status = service_mask(session, caller, buffer_str(&document), out);
+    buffer_release(&document);
+    return status;
+}
+
 enum store_status service_get_to_change(struct service_session *session,
                                         const struct service_caller *caller, struct str id,
                                         struct store_read *read, struct store_record *record,
                                         struct buffer *out)
 {
-    enum store_status status = service_get(session, caller, id, read, record, out);
+    enum store_status status = get(session, caller, id, read, record, out);
     if (status != STORE_NOT_FOUND || read->fresh || !service_replicates(session->service))
         return status;
     read->fresh = true;
-    return service_get(session, caller, id, read, record, out);
+    return get(session, caller, id, read, record, out);
+}
+
+/* ---- lists ---- */
+
+struct masked_visit {
+    struct masking masking;
+    struct buffer document;
+    store_visit *visit;
+    void *context;
+    enum store_status status;
+};
+
+/* One that is no integration, which an administrator may have put into the database, is left out.
+ */
+static bool visit_masked(void *context, const struct store_record *record)
+{
+    struct masked_visit *masked = context;
+    struct store_record shown = *record;
+    buffer_reset(&masked->document, SIZE_MAX);
+    masked->status = masking_append(&masked->masking, record->document, &masked->document);
+    if (masked->status == STORE_DAMAGED) {
+        masked->status = STORE_OK;
+        return true;
+    }
+    shown.document = buffer_str(&masked->document);
+    return masked->status == STORE_OK && masked->visit(masked->context, &shown);
 }
 
 enum store_status service_list(struct service_session *session, const struct service_caller *caller,
                                struct store_read *read, store_visit *visit, void *context)
 {
     uint64_t started_ns = clock_steady_ns();
+    struct masked_visit masked = {.visit = visit, .context = context};
     read->deadline_ns = caller->deadline_ns;
-    return finish(session, SERVICE_LIST, started_ns,
-                  session->service->backend->each(session->store, read, visit, context));
+    enum store_status status = masking_open(&masked.masking, session, caller);
+    if (status == STORE_OK)
+        status = caller->masked
+                     ? session->service->backend->each(session->store, read, visit_masked, &masked)
+                     : session->service->backend->each(session->store, read, visit, context);
+    if (status == STORE_OK)
+        status = masked.status;
+    masking_close(&masked.masking);
+    buffer_release(&masked.document);
+    return finish(session, SERVICE_LIST, started_ns, status);
 }
+
+/* ---- the others ---- */
 
 enum store_status service_change(struct service_session *session,
                                  const struct service_caller *caller, struct store_batch *batch)

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/base.h"
 #include "core/config.h"
 #include "core/metrics.h"
@@ -55,6 +56,8 @@ struct service_session {
 struct service_caller {
     struct store_author author;
     uint64_t deadline_ns; /* steady clock; UINT64_MAX: no deadline */
+    bool keyed;           /* keys are in use: what looks like a mask stands for a stored text */
+    bool masked;          /* it may not see secrets: what it reads has masks in their place */
 };
 
 /* Returns the back-end selected by the configuration. */
@@ -115,9 +118,30 @@ enum store_status service_list(struct service_session *session, const struct ser
 enum store_status service_change(struct service_session *session,
                                  const struct service_caller *caller, struct store_batch *batch);
 
-/* Reads the document that a change will be based on, using the request's `read`. It may come from a
- * lagging replica unless read->fresh is set; a document missing from the replica is looked up in
- * the database. */
+/* Appends a document as the caller may see it. If it fails, nothing is appended. */
+enum store_status service_mask(struct service_session *session, const struct service_caller *caller,
+                               struct str document, struct buffer *out);
+
+/* Whether a document may hold texts that look like masks, which service_unmask must look at. */
+bool service_has_masks(const struct service_caller *caller, struct str document);
+
+enum service_unmasking {
+    SERVICE_UNMASKED,        /* no text of the document looks like a mask */
+    SERVICE_MASK_WRONG,      /* a mask stands for no stored text of its place */
+    SERVICE_UNMASKING_FAILED /* try again later */
+};
+
+/* Replaces masks in *document by the texts of the stored document that they stand for; `stored`
+ * empty: there is none. The new document is in `arena`, and so is *member, the outermost member of
+ * the settings that a wrong mask is in. */
+MUST_CHECK enum service_unmasking service_unmask(struct service_session *session,
+                                                 const struct service_caller *caller,
+                                                 struct str stored, struct arena *arena,
+                                                 struct str *document, struct str *member);
+
+/* Reads the document that a change will be based on, unmasked, using the request's `read`. It may
+ * come from a lagging replica unless read->fresh is set; a document missing from the replica is
+ * looked up in the database. */
 enum store_status service_get_to_change(struct service_session *session,
                                         const struct service_caller *caller, struct str id,
                                         struct store_read *read, struct store_record *record,

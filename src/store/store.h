@@ -62,6 +62,10 @@ struct store_options {
 };
 
 enum {
+    STORE_MASK_KEY_LEN = 32 /* bytes of the key that masks are made with */
+};
+
+enum {
     STORE_IDS_MAX = 100 /* ids that one read may name */
 };
 
@@ -224,6 +228,9 @@ struct store_backend {
     /* Whether changes can be made now: STORE_OK, STORE_AWAY. */
     enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);
+    /* Reads the store's random key for masks, the same on all hosts: STORE_OK, STORE_AWAY. */
+    enum store_status (*mask_key)(struct store_session *session, uint64_t deadline_ns,
+                                  uint8_t key[STORE_MASK_KEY_LEN]);
 
     /* Returns the event signalled after a commit by any process on this host. It lives as long as
      * the store. */

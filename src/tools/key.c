@@ -18,7 +18,7 @@ const char key_command_usage[] =
     "       integration-service key rotate NAME [--overlap TIME] [--expires TIME]\n"
     "       integration-service key revoke NAME\n"
     "       integration-service key list\n"
-    "SCOPE: secrets (read integrations, with their settings), write, metrics\n"
+    "SCOPE: read (integrations, with secrets masked), secrets (in clear), write, metrics\n"
     "TIME:  from now on, such as 90d, 12h or 30m\n";
 
 /* The words of a command. */

@@ -13,7 +13,7 @@ enum key_command_end {
 
 extern const char key_command_usage[];
 
-/* Runs the command that the words make: "new NAME --scopes secrets,write" and so on. `path` is the
+/* Runs the command that the words make: "new NAME --scopes read,write" and so on. `path` is the
  * file's. A new key is printed on standard output, once. */
 enum key_command_end key_command(const char *path, int argc, char **argv);
 

@@ -2,7 +2,9 @@
 """Keys: who is let in, to what, and how that is changed."""
 
 import itertools
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,11 +13,13 @@ import threading
 import time
 import unittest
 
+import openapi
+import test_golden
 from postgres import Postgres
-from service import PATIENCE, PROGRAM, Service, integration, wait_for
+from service import PATIENCE, PROGRAM, Client, Service, integration, wait_for
 from test_hosting import Apache, ApacheCgi, ApacheProxy, Lighttpd
 
-SCOPES = "secrets", "write", "metrics"
+SCOPES = "read", "secrets", "write", "metrics"
 METHODS = "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
 
 
@@ -112,7 +116,7 @@ class Commands(unittest.TestCase):
         digest = "0" * 64
         for text, said in (
                 ("bot write", "line 1: a line is NAME SCOPES SHA256"),
-                (f"# x\nbot read+write {digest}", "line 2: the scopes"),
+                (f"# x\nbot reed,write {digest}", "line 2: the scopes"),
                 (f"b/t write {digest}", "line 1: the name"),
                 ("bot write isk_planted", "line 1: the SHA-256"),
                 (f"bot write {digest} ids=a", "line 1: after the SHA-256"),
@@ -155,24 +159,26 @@ class Gate(unittest.TestCase):
     def check_matrix(self, site, keys):
         """Every operation of the service's own document with every key."""
         document = site.request("GET", "/openapi.json").json
+        described = openapi.Document(document)
         client = site.client()
         for path, item in document["paths"].items():
             for method in METHODS:
                 operation = item.get("get" if method == "HEAD" else method.lower())
                 if operation is None:
                     continue
-                needed = {scope for choice in operation.get("security", [])
-                          for scopes in choice.values() for scope in scopes}
+                needed = set(operation.get("x-scopes", []))
                 for name, text in {"none": None, **keys}.items():
                     for headers in ([{}] if text is None else [bearer(text), {"X-API-Key": text}]):
                         answer = client.request(method, path.replace("{id}", "nothing"),
                                                 "[]" if method in ("POST", "PUT", "PATCH") else None,
                                                 headers)
                         with self.subTest(method=method, path=path, key=name, headers=headers):
-                            self.check_answer(answer, method, needed, name)
+                            self.check_answer(answer, needed, name)
+                            if answer.status in (401, 403) and method != "HEAD":
+                                self.assertEqual(described.faults_of_answer(operation, answer), [])
         client.close()
 
-    def check_answer(self, answer, method, needed, name):
+    def check_answer(self, answer, needed, name):
         challenge = answer.headers["WWW-Authenticate"] or ""
         if not needed:
             self.assertNotIn(answer.status, (401, 403))
@@ -184,7 +190,7 @@ class Gate(unittest.TestCase):
             self.assertTrue(challenge.startswith("Bearer "), challenge)
             self.assertEqual("invalid_token" in challenge, name != "none")
             self.assertEqual("expired" in challenge, name == "expired")
-        elif needed <= set(name.split("+")):
+        elif needed <= set(name.replace("secrets", "secrets+read").split("+")):
             self.assertIn(answer.status, (200, 400, 404, 422))
         else:
             self.assertEqual(answer.status, 403)
@@ -353,3 +359,235 @@ class Changes(unittest.TestCase):
             self.assertEqual(service.request("GET", "/integrations/a",
                                              headers=bearer(made)).status, 200)
             server.start()
+
+
+SECRETS = {
+    "page_access_token": "planted-1", "nested": {"deep": {"er": "planted-2"}, "": "planted-3"},
+    "list": ["planted-4", {"in": "planted-5"}, ["planted-6"], "planted-4"],
+    "escaped": "planted-7 \u00e9\n\"[{,:]}\\", "na/me~\u00e9\"": "planted-8",
+    "number": 7, "switch": True, "nothing": None, "empty": "", "none": {}, "no": []}
+MASK = re.compile(r"\[secret:[0-9a-f]{12}\]")
+
+
+class Masks(unittest.TestCase):
+    environment = {}
+
+    def setUp(self):
+        self.service = self.enterContext(Service(**self.environment))
+        self.admin = self.new("admin", *SCOPES)
+        self.reader = self.new("reader", "read", "metrics")
+        self.writer = self.new("writer", "read", "write")
+        in_force(self.service)
+
+    def new(self, name, *scopes):
+        return {"X-API-Key": key(self.service.state_dir, "new", name, "--scopes", ",".join(scopes))}
+
+    def ask(self, who, method, path, body=None, status=None, **headers):
+        answer = self.service.request(method, path, body, {**who, **headers})
+        if status is not None:
+            self.assertEqual(answer.status, status, answer.body)
+        return answer
+
+    def create(self, identity, settings=None):
+        return self.ask(self.admin, "POST", "/integrations", integration(
+            identity, settings=SECRETS if settings is None else settings), 201)
+
+    def stored(self, identity):
+        return self.ask(self.admin, "GET", f"/integrations/{identity}", status=200).body
+
+    def test_secrets_are_seen_by_no_read_key(self):
+        for n in range(3):
+            self.create(f"i{n}")
+        masked = self.ask(self.reader, "GET", "/integrations/i0", status=200).json["settings"]
+        self.assertEqual({name: masked[name] for name in (
+            "number", "switch", "nothing", "empty", "none", "no")}, {
+                "number": 7, "switch": True, "nothing": None, "empty": "", "none": {}, "no": []})
+        self.assertEqual(len(MASK.findall(json.dumps(masked))), 9)
+        for path in ("/integrations", "/integrations/i0", "/integrations/i0?fields=settings",
+                     "/integrations?fields=settings,etag", "/integrations?limit=1",
+                     "/integrations?q=planted", "/integrations?status=false", "/integrations?id=i1",
+                     "/admin/integrations", "/admin/integrations/i2", "/integrations/planted-1",
+                     "/integrations?q=planted-1", "/metrics", "/openapi.json", "/readiness"):
+            for headers in {}, {"Cache-Control": "no-cache"}, {"Accept": "application/problem+json"}:
+                answer = self.ask(self.reader, "GET", path, **headers)
+                self.assertNotIn("planted", answer.body.decode().replace(
+                    "planted-1%", ""), path)
+                self.assertNotIn("planted", str(answer.headers).replace(path, ""), path)
+        for body in ({"name": "new"}, {"settings": {"page_access_token": None}}, {}):
+            answer = self.ask(self.writer, "PATCH", "/integrations/i1", body, 200)
+            self.assertNotIn("planted", answer.body.decode())
+        answer = self.ask(self.writer, "PUT", "/integrations/i1", integration(
+            "i1", settings={"a": "planted-9"}), 200)
+        self.assertRegex(answer.json["settings"]["a"], MASK)
+        answer = self.ask(self.writer, "POST", "/integrations", integration(
+            "i9", settings={"a": "planted-9"}), 201)
+        self.assertRegex(answer.json["settings"]["a"], MASK)
+        self.assertNotIn("planted", self.service.stderr())
+
+    def test_masks_tell_equal_from_unequal_and_nothing_more(self):
+        self.create("a", {"x": "same", "y": "same", "z": ["same", "same", "other"]})
+        self.create("b", {"x": "same"})
+        one = self.ask(self.reader, "GET", "/integrations/a").json["settings"]
+        other = self.ask(self.reader, "GET", "/integrations/b").json["settings"]
+        self.assertEqual(one["z"][0], one["z"][1])
+        self.assertEqual(len({one["x"], one["y"], *one["z"], other["x"]}), 5)
+        self.service.stop()
+        self.service.start()
+        self.assertEqual(self.ask(self.reader, "GET", "/integrations/a").json["settings"], one)
+        self.ask(self.admin, "PATCH", "/integrations/a", {"settings": {"x": "new"}}, 200)
+        changed = self.ask(self.reader, "GET", "/integrations/a").json["settings"]
+        self.assertNotEqual(changed.pop("x"), one.pop("x"))
+        self.assertEqual(changed, one)
+
+    def test_what_was_masked_is_sent_back(self):
+        """As an admin page does, that knows nothing of masks: what is stored stays, byte for byte."""
+        self.create("a")
+        settings = self.ask(self.admin, "GET", "/integrations/a?fields=settings").body
+        for n in range(200):
+            path = ("/integrations/a", "/admin/integrations/a")[n % 2]
+            document = self.ask(self.writer, "GET", path, status=200).json
+            document.update(name=f"name {n}", status=n % 2 == 0)
+            answer = self.ask(self.writer, "PUT", path, document, 200)
+            self.assertEqual(answer.json, document)
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a?fields=settings").body, settings)
+        masked = self.ask(self.writer, "GET", "/integrations/a").json
+        answer = self.ask(self.writer, "PATCH", "/integrations/a", {
+            "settings": {name: value for name, value in [*masked["settings"].items(), (
+                "new", "planted-9")] if value is not None}}, 200)  # null would remove it
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["settings"],
+                         {**SECRETS, "new": "planted-9"})
+        self.ask(self.writer, "PATCH", "/integrations/a", {"settings": {"new": None}}, 200)
+        self.ask(self.writer, "POST", "/integrations:batch", {"operations": [
+            {"op": "put", "integration": {**masked, "name": "one"}},
+            {"op": "patch", "id": "a", "patch": {"settings": {
+                "list": masked["settings"]["list"][::-1]}}}]}, 200)
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["settings"],
+                         {**SECRETS, "list": SECRETS["list"][::-1]})
+        self.ask(self.admin, "PUT", "/integrations/a", masked, 200)  # who may see them, likewise
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a?fields=settings").body, settings)
+
+    def wrong(self):
+        """Settings of "a" that hold masks which stand for nothing there."""
+        masked = self.ask(self.reader, "GET", "/integrations/a").json["settings"]
+        other = self.ask(self.reader, "GET", "/integrations/b").json["settings"]
+        token = masked["page_access_token"]
+        return [
+            {"page_access_token": other["page_access_token"]}, {"other": token},
+            {"page_access_token": masked["nested"]["deep"]["er"]}, {"nested": {"": token}},
+            {"page_access_token": token + " "}, {"page_access_token": "x" + token},
+            {"page_access_token": token + token}, {"page_access_token": [token]},
+            {"list": [masked["list"][1]["in"]]}, {"list": [[masked["list"][0]]]},
+            {"page_access_token": "[secret:0123456789ab]"}, {"x": {"y": ["[secret:0123456789ab]"]}},
+            {"page_access_token": token, "escaped": token}]
+
+    def test_wrong_masks_are_refused(self):
+        self.create("a")
+        self.create("b")
+        before = self.stored("a")
+        for who in self.writer, self.admin:
+            for settings in self.wrong():
+                for raw in False, True:
+                    text = json.dumps(settings)
+                    if raw:  # "[" and "s" as escapes: the same to who reads it
+                        text = text.replace("[secret", "\\u005b\\u0073ecret")
+                    body = f'{{"id":"a","name":"n","description":"","settings":{text}}}'
+                    kind = {"Content-Type": "application/json"}
+                    for method, path, sent in (
+                            ("PUT", "/integrations/a", body),
+                            ("PATCH", "/integrations/a", f'{{"settings":{text}}}'),
+                            ("POST", "/integrations", body.replace('"id":"a"', '"id":"c"')),
+                            ("POST", "/integrations:batch",
+                             f'{{"operations":[{{"op":"delete","id":"b"}},'
+                             f'{{"op":"put","integration":{body}}}]}}'),
+                            ("POST", "/integrations:batch",
+                             f'{{"operations":[{{"op":"create","integration":'
+                             f'{body.replace(chr(34) + "a" + chr(34), chr(34) + "c" + chr(34), 1)}}}]}}'),
+                            ("POST", "/integrations:batch",
+                             f'{{"operations":[{{"op":"patch","id":"a","patch":{{"settings":{text}}}}}]}}')):
+                        answer = self.ask(who, method, path, sent, **kind)
+                        with self.subTest(method=method, path=path, sent=sent):
+                            self.assertEqual(answer.status, 422, answer.body)
+                            self.assertEqual(answer.json["detail"][0]["type"], "value_error.mask")
+                    self.assertEqual(self.stored("a"), before)
+        self.ask(self.admin, "GET", "/integrations/c", status=404)
+        self.ask(self.admin, "GET", "/integrations/b", status=200)
+        self.ask(self.writer, "PUT", "/integrations/none", integration(
+            "none", settings={"a": "[secret:0123456789ab]"}), 404)
+        self.ask(self.writer, "PUT", "/integrations/a", integration(
+            "a", settings={"a": "[secret:0123456789a]", "b": "[secret:0123456789AB]",
+                           "c": "secret:0123456789ab]"}), 200)  # which look like none
+
+    def test_conditions_hold(self):
+        self.create("a")
+        document = self.ask(self.writer, "GET", "/integrations/a")
+        tag = document.headers["ETag"]
+        self.ask(self.admin, "PATCH", "/integrations/a", {"name": "theirs"}, 200)
+        self.ask(self.writer, "PUT", "/integrations/a", document.json, 412, **{"If-Match": tag})
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["name"], "theirs")
+        self.ask(self.writer, "PUT", "/integrations/a", document.json, 200)
+
+    def test_a_secret_that_changes_meanwhile(self):
+        """A mask never brings back a value that is no longer there, nor is stored itself."""
+        self.create("a", {"token": "t0"})
+        stop, statuses = threading.Event(), []
+
+        def send_back():
+            client = self.service.client()
+            while not stop.is_set():
+                document = client.request("GET", "/integrations/a", headers=self.writer).json
+                statuses.append(client.request("PUT", "/integrations/a", document,
+                                               self.writer).status)
+            client.close()
+
+        threads = [threading.Thread(target=send_back) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for n in range(1, 150):
+            self.ask(self.admin, "PATCH", "/integrations/a", {"settings": {"token": f"t{n}"}}, 200)
+            self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["settings"],
+                             {"token": f"t{n}"})
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertLessEqual(set(statuses), {200, 422})
+        self.assertIn(200, statuses)
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["settings"],
+                         {"token": "t149"})
+
+    def test_the_recorded_answers_with_a_key(self):
+        service, admin = self.service, self.admin
+
+        class KeyedClient(Client):
+            def request(self, method, path, body=None, headers=None):
+                return super().request(method, path, body, {**admin, **(headers or {})})
+
+        client = KeyedClient(service.port)
+        test_golden.replay_all(self, client)
+        client.close()
+
+
+class MasksWithDatabase(Masks):
+    def setUp(self):
+        self.server = self.enterContext(Postgres(fsync="off"))
+        self.environment = {"DATABASE_URL": self.server.url}
+        super().setUp()
+
+    def test_all_hosts_make_the_same(self):
+        self.create("a")
+        masked = self.ask(self.reader, "GET", "/integrations/a").json
+        with Service(DATABASE_URL=self.server.url) as other:
+            shutil.copy(os.path.join(self.service.state_dir, "keys"), other.state_dir)
+            in_force(other)
+            for headers in {}, {"Cache-Control": "no-cache"}:
+                self.assertEqual(other.request("GET", "/integrations/a", headers={
+                    **self.reader, **headers}).json, masked)
+            self.assertEqual(other.request("PUT", "/integrations/a", masked, self.writer).status, 200)
+            self.server.stop()
+            self.assertEqual(other.request("GET", "/integrations/a", headers=self.reader).json, masked)
+            self.server.start()
+        site = ApacheCgi(DATABASE_URL=self.server.url)  # which has no replica
+        os.makedirs(site.state_dir, exist_ok=True)
+        shutil.copy(os.path.join(self.service.state_dir, "keys"), site.state_dir)
+        with site:
+            self.assertEqual(site.request("GET", "/integrations/a", headers=self.reader).json, masked)
+        self.assertEqual(self.ask(self.admin, "GET", "/integrations/a").json["settings"], SECRETS)

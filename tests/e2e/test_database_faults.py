@@ -361,11 +361,11 @@ class Faults(unittest.TestCase):
                 peak = anonymous_memory_peak(service.follower_pid, lambda: len(
                     service.log("the replica is a new copy of the database")) == 2)
                 self.assertLess(peak, 40 << 20)
-                os.kill(service.follower_pid(), signal.SIGSTOP)
+                service.stop()
                 for n in range(400):
                     other.request("PUT", f"/integrations/i{1000 + n}", integration(
                         f"i{1000 + n}", settings={"pad": "x" * 100000}))
-                os.kill(service.follower_pid(), signal.SIGCONT)
+                service.spawn()
                 peak = anonymous_memory_peak(service.follower_pid, lambda: len(
                     service.log("the replica is a new copy of the database")) == 3)
                 self.assertLess(peak, 40 << 20)

@@ -69,9 +69,9 @@ STATUSES = [
     (200, "GET", "/docs", None, {}),
     (200, "GET", "/redoc", None, {}),
 ]
-# These are nginx's, or tell that something is broken: tests of nginx, and of each failure of a store,
-# have them.
-ELSEWHERE = {"403", "500", "503", "507"}
+# These are nginx's, or for keys, or tell that something is broken: tests of nginx, of access, and of
+# each failure of a store, have them.
+ELSEWHERE = {"401", "403", "500", "503", "507"}
 
 
 class Documented(unittest.TestCase):
@@ -186,6 +186,10 @@ class Build(unittest.TestCase):
         self.assertIn("there is no GET /ready", result.stderr)
         result = self.check(lambda table: table.replace("[HTTP_PATCH]", "[HTTP_OTHER]"))
         self.assertIn("there is no PATCH /integrations/{id}", result.stderr)
+        result = self.check(lambda table: table.replace("SCOPE_WRITE", "SCOPE_NONE"))
+        self.assertIn("POST /integrations must say {}", result.stderr)
+        result = self.check(lambda table: table.replace("SCOPE_NONE", "SCOPE_READ"))
+        self.assertIn("GET /health must say {'security'", result.stderr)
         self.assertEqual(self.check(lambda table: table + "/* as it is */\n").returncode, 0)
 
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Any bytes as a request's body: what is taken is a document that is taken again, as it is, and
- * what is refused is refused in JSON. */
+ * what is refused is refused in JSON; what is masked can be restored. */
 #include <stdlib.h>
 
+#include "access/mask.h"
 #include "model/integration.h"
 #include "model/json.h"
 
@@ -25,6 +26,33 @@ static void check_patch(struct arena *arena, struct str patch)
         abort();
 }
 
+/* Masked settings are JSON in which no text is left as it was, and they can be restored. */
+static void check_masks(struct arena *arena, const struct integration *integration)
+{
+    static const uint8_t key[MASK_KEY_LEN] = {1};
+    const struct mask_source source = {key, integration->id};
+    struct str values[INTEGRATION_FIELDS];
+    struct buffer masked = {0};
+    struct buffer restored = {0};
+    struct json_value root;
+    struct json_error error;
+    struct str member;
+    if (!integration_split(arena, integration->document, values))
+        abort();
+    struct str plain = values[INTEGRATION_SETTINGS];
+    if (!mask_append(&source, plain, arena, &masked))
+        abort();
+    struct str shown = arena_copy(arena, buffer_str(&masked)); /* NUL-terminated, for json_scan */
+    enum mask_outcome outcome = mask_restore(&source, shown, plain, arena, &restored, &member);
+    if (json_scan(arena, shown, &root, NULL, 0, &error) != JSON_OK || root.kind != JSON_OBJECT ||
+        (outcome == MASK_NONE && !str_equal(shown, plain)) ||
+        (outcome == MASK_RESTORED && !str_equal(buffer_str(&restored), plain)) ||
+        outcome == MASK_WRONG || outcome == MASK_FAILED)
+        abort();
+    buffer_release(&masked);
+    buffer_release(&restored);
+}
+
 static void check(struct arena *arena, struct str body)
 {
     struct integration_rules rules = {.is_json = true};
@@ -40,6 +68,7 @@ static void check(struct arena *arena, struct str body)
             integration_parse(arena, first.document, &rules, &second, &faults) != INTEGRATION_OK ||
             !str_equal(first.document, second.document) || !str_equal(first.id, second.id))
             abort();
+        check_masks(arena, &first);
         break;
     case INTEGRATION_INVALID:
         faults_append_json(&detail, &faults);

@@ -214,6 +214,15 @@ static struct event *memory_commits(struct store *store)
     return &commits;
 }
 
+static enum store_status memory_mask_key(struct store_session *session, uint64_t deadline_ns,
+                                         uint8_t key[STORE_MASK_KEY_LEN])
+{
+    (void)session;
+    (void)deadline_ns;
+    memset(key, 1, STORE_MASK_KEY_LEN);
+    return STORE_OK;
+}
+
 const struct store_backend store_memory = {
     .name = "memory",
     .open = memory_open,
@@ -225,5 +234,6 @@ const struct store_backend store_memory = {
     .change = memory_change,
     .ready = memory_ready,
     .stats = memory_stats,
+    .mask_key = memory_mask_key,
     .commits = memory_commits,
 };

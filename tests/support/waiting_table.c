@@ -44,13 +44,13 @@ static void handle_wait(const struct call *call)
 
 static const struct operation waiting[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_wait,
                                                                      .kind = OPERATION_WAIT,
-                                                                     .scopes = SCOPE_SECRETS,
+                                                                     .scopes = SCOPE_READ,
                                                                      .wait = wait_for_revision}};
 static const struct operation integrations[HTTP_METHODS] = {
-    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_SECRETS),
+    [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_READ),
     [HTTP_POST] = OPERATION_WITH_BODY(handle_create, OPERATION_CHANGE, SCOPE_WRITE)};
 static const struct operation integration[HTTP_METHODS] = {
-    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_SECRETS),
+    [HTTP_GET] = OPERATION(handle_get, OPERATION_READ, SCOPE_READ),
     [HTTP_PUT] = OPERATION_WITH_BODY(handle_replace, OPERATION_CHANGE, SCOPE_WRITE)};
 static const struct operation metrics[HTTP_METHODS] = {
     [HTTP_GET] = OPERATION(handle_metrics, OPERATION_SCRAPE, SCOPE_METRICS)};

@@ -205,6 +205,13 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     return documents_end(&change, status);
 }
 
+static enum store_status lmdb_mask_key(struct store_session *session, uint64_t deadline_ns,
+                                       uint8_t key[STORE_MASK_KEY_LEN])
+{
+    (void)deadline_ns;
+    return documents_get_masks(&session->reader, key);
+}
+
 const struct store_backend store_lmdb = {
     .name = "lmdb",
     .open = lmdb_open,
@@ -217,5 +224,6 @@ const struct store_backend store_lmdb = {
     .change = lmdb_change,
     .ready = lmdb_ready,
     .stats = lmdb_stats,
+    .mask_key = lmdb_mask_key,
     .commits = lmdb_commits,
 };

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/lmdb/databases.h"
 
+#include <errno.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "base/clock.h"
 
@@ -11,6 +13,7 @@ const char databases_other_program[] = "it is an LMDB environment of another pro
 const char databases_newer_format[] = "it was written by a newer version of integration-service";
 
 static const struct str meta_key = STR_INIT("store");
+static const struct str masks_key = STR_INIT("masks");
 
 /* ---- what they say of the store ---- */
 
@@ -74,6 +77,44 @@ int environment_write_version(struct environment *environment, MDB_txn *txn,
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
+int environment_read_masks(const struct environment *environment, MDB_txn *txn,
+                           uint8_t key[STORE_MASK_KEY_LEN])
+{
+    MDB_val name = environment_value(masks_key.data, masks_key.len);
+    MDB_val value;
+    int code = mdb_get(txn, environment->meta, &name, &value);
+    if (code == MDB_SUCCESS && value.mv_size != STORE_MASK_KEY_LEN)
+        return MDB_INVALID;
+    if (code == MDB_SUCCESS)
+        memcpy(key, value.mv_data, STORE_MASK_KEY_LEN);
+    return code;
+}
+
+int environment_write_masks(const struct environment *environment, MDB_txn *txn,
+                            const uint8_t key[STORE_MASK_KEY_LEN])
+{
+    MDB_val name = environment_value(masks_key.data, masks_key.len);
+    MDB_val value = environment_value(key, STORE_MASK_KEY_LEN);
+    return mdb_put(txn, environment->meta, &name, &value, 0);
+}
+
+/* Whether the key is there that the environment must have. A replica gets it from the database. */
+static bool has_masks(const struct environment *environment, MDB_txn *txn)
+{
+    uint8_t key[STORE_MASK_KEY_LEN];
+    return environment->replica || environment_read_masks(environment, txn, key) != MDB_NOTFOUND;
+}
+
+static int make_masks(const struct environment *environment, MDB_txn *txn)
+{
+    uint8_t key[STORE_MASK_KEY_LEN];
+    if (has_masks(environment, txn))
+        return MDB_SUCCESS;
+    if (getrandom(key, sizeof key, 0) != (ssize_t)sizeof key)
+        return errno;
+    return environment_write_masks(environment, txn, key);
+}
+
 /* ---- opening ---- */
 
 /* Whether an environment without our "meta" database contains data of another program. */
@@ -122,6 +163,8 @@ const char *databases_create(struct environment *environment, MDB_txn *txn)
         if (code == MDB_SUCCESS && !environment->replica)
             code = environment_write_version(environment, txn,
                                              &(struct store_version){0, clock_wall_us()});
+        if (code == MDB_SUCCESS)
+            code = make_masks(environment, txn);
         return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
     }
     if (code == MDB_SUCCESS)
@@ -132,6 +175,8 @@ const char *databases_create(struct environment *environment, MDB_txn *txn)
         return databases_newer_format;
     if (code == MDB_SUCCESS)
         code = open_all(environment, txn, MDB_CREATE);
+    if (code == MDB_SUCCESS)
+        code = make_masks(environment, txn);
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
 }
 
@@ -144,7 +189,7 @@ bool databases_open(struct environment *environment, int *code)
         return false;
     bool opened = open_all(environment, txn, 0) == MDB_SUCCESS &&
                   environment_read_meta(environment, txn, &meta) == MDB_SUCCESS &&
-                  meta.format == FORMAT;
+                  meta.format == FORMAT && has_masks(environment, txn);
     if (opened)
         return mdb_txn_commit(txn) == MDB_SUCCESS; /* keeps the database handles */
     mdb_txn_abort(txn);

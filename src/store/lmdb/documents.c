@@ -256,6 +256,17 @@ enum store_status documents_get_version(struct documents_reader *reader,
     return environment_status(reader->environment, code, "reading the version of the store");
 }
 
+enum store_status documents_get_masks(struct documents_reader *reader,
+                                      uint8_t key[STORE_MASK_KEY_LEN])
+{
+    int code = environment_begin_read(reader->environment, reader->txn);
+    if (code == MDB_SUCCESS) {
+        code = environment_read_masks(reader->environment, reader->txn, key);
+        environment_end_read(reader->environment, reader->txn);
+    }
+    return environment_status(reader->environment, code, "reading the key of masks");
+}
+
 /* ---- changes ---- */
 
 static int read_state(struct documents_change *change)
@@ -407,4 +418,12 @@ enum store_status documents_set_version(struct documents_change *change,
     return environment_status(change->environment,
                               environment_write_version(change->environment, change->txn, version),
                               "writing the version of the store");
+}
+
+enum store_status documents_set_masks(struct documents_change *change,
+                                      const uint8_t key[STORE_MASK_KEY_LEN])
+{
+    return environment_status(change->environment,
+                              environment_write_masks(change->environment, change->txn, key),
+                              "writing the key of masks");
 }

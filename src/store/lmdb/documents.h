@@ -41,6 +41,10 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
 enum store_status documents_get_version(struct documents_reader *reader,
                                         struct store_version *version);
 
+/* Reads the key that masks are made with. STORE_NOT_FOUND: a replica has not got it yet. */
+enum store_status documents_get_masks(struct documents_reader *reader,
+                                      uint8_t key[STORE_MASK_KEY_LEN]);
+
 /* Waits for the turn to write, until `deadline_ns` (steady clock): nobody else changes anything
  * until the change ends. Returns STORE_AWAY, logged, if the turn did not come in time. */
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
@@ -50,6 +54,10 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
 enum store_status documents_end(struct documents_change *change, enum store_status status);
 
 void documents_cancel(struct documents_change *change);
+
+/* Sets the key that masks are made with. */
+enum store_status documents_set_masks(struct documents_change *change,
+                                      const uint8_t key[STORE_MASK_KEY_LEN]);
 
 /* Looks up an id and its record. record->document is valid until the next modification. */
 enum store_status documents_find(struct documents_change *change, struct str id,

@@ -8,6 +8,8 @@
  *              in microseconds; of another revision if a program that does not know it made the
  *              last change. Not in a replica:
  *              "replica" -> the tag of the revision in the database
+ *              In both:
+ *              "masks" -> the random key that masks are made with (store/store.h)
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan
  *   sums       sequence number -> a checksum of that (store/lmdb/sums.h)
@@ -110,6 +112,12 @@ MUST_CHECK int environment_read_version(const struct environment *environment, M
                                         struct store_version *version);
 MUST_CHECK int environment_write_version(struct environment *environment, MDB_txn *txn,
                                          const struct store_version *version);
+
+/* The key that masks are made with. environment_read_masks: MDB_NOTFOUND if there is none yet. */
+MUST_CHECK int environment_read_masks(const struct environment *environment, MDB_txn *txn,
+                                      uint8_t key[STORE_MASK_KEY_LEN]);
+MUST_CHECK int environment_write_masks(const struct environment *environment, MDB_txn *txn,
+                                       const uint8_t key[STORE_MASK_KEY_LEN]);
 
 /* Converts an LMDB error code to a store status. Logs failures together with `doing`, what was
  * being done. A replica whose content is wrong is forgotten: when it is opened again, it is made

@@ -148,5 +148,6 @@ const struct store_backend store_pg = {
     .change = pg_backend_change,
     .ready = pg_backend_ready,
     .stats = pg_stats,
+    .mask_key = pg_backend_mask_key,
     .commits = pg_commits,
 };

@@ -35,6 +35,8 @@ enum store_status pg_backend_get(struct store_session *session, struct store_rea
 enum store_status pg_backend_each(struct store_session *session, struct store_read *read,
                                   store_visit *visit, void *context);
 enum store_status pg_backend_ready(struct store_session *session, uint64_t deadline_ns);
+enum store_status pg_backend_mask_key(struct store_session *session, uint64_t deadline_ns,
+                                      uint8_t key[STORE_MASK_KEY_LEN]);
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch);
 
 #endif

@@ -316,12 +316,23 @@ static enum attempt prepare(struct follower *follower)
     return ATTEMPT_GOES_ON;
 }
 
+/* Takes over the key for masks. What keeps the replica from holding it is logged, and told when it
+ * lacks more. */
+static bool take_masks(struct follower *follower)
+{
+    enum replica_status status =
+        pg_replica_take_masks(&follower->pg, &follower->reader, deadline(follower));
+    if (status == REPLICA_LOST || status == REPLICA_REFUSED)
+        note(follower, "the key for masks could not be read");
+    return status != REPLICA_LOST && status != REPLICA_REFUSED;
+}
+
 static enum attempt follow_connected(struct follower *follower)
 {
     enum attempt prepared = prepare(follower);
     if (prepared != ATTEMPT_GOES_ON)
         return prepared;
-    if (!catch_up(follower))
+    if (!take_masks(follower) || !catch_up(follower))
         return ATTEMPT_AWAY;
     follower->back_off_ms = BACK_OFF_FIRST_MS;
     follower->connected = true;

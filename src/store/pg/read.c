@@ -3,6 +3,7 @@
  * Reads, from the replica or, if asked for, from the database itself. */
 #include "base/text.h"
 #include "store/pg/backend.h"
+#include "store/pg/replica.h"
 
 static const struct pg_statement select_one = {
     "integration_one",
@@ -155,4 +156,22 @@ enum store_status pg_backend_ready(struct store_session *session, uint64_t deadl
         (void)pg_backend_failure(session, &pooled->pg, asked);
     pg_backend_give(session, pooled);
     return ready ? STORE_OK : STORE_AWAY;
+}
+
+/* The replica of a host whose follower has just been upgraded, or which has none, does not have it
+ * yet. */
+enum store_status pg_backend_mask_key(struct store_session *session, uint64_t deadline_ns,
+                                      uint8_t key[STORE_MASK_KEY_LEN])
+{
+    enum store_status status = documents_get_masks(&session->reader, key);
+    if (status != STORE_NOT_FOUND)
+        return status;
+    struct pg_pooled *pooled = pg_backend_take(session, deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    memset(key, 0, STORE_MASK_KEY_LEN);
+    enum pg_status asked = pg_replica_ask_masks(&pooled->pg, deadline_ns, key);
+    status = asked == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, asked);
+    pg_backend_give(session, pooled);
+    return status;
 }

@@ -50,6 +50,59 @@ static enum replica_status of_store(enum store_status status)
     return status == STORE_AWAY ? REPLICA_UNWRITTEN : REPLICA_BROKEN;
 }
 
+/* ---- masks ---- */
+
+static bool read_hex(struct str text, uint8_t *bytes, size_t len)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (text.len != 2 * len)
+        return false;
+    for (size_t i = 0; i < text.len; i++) {
+        const char *digit = memchr(digits, text.data[i], sizeof digits - 1);
+        if (digit == NULL)
+            return false;
+        bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | (digit - digits));
+    }
+    return true;
+}
+
+enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,
+                                    uint8_t key[STORE_MASK_KEY_LEN])
+{
+    static const struct pg_statement select_key = {
+        "integration_masks", "SELECT encode(mask_key, 'hex') FROM integration_store"};
+    PGresult *result;
+    enum pg_status status = pg_query(pg, &select_key, NULL, 0, deadline_ns, &result);
+    if (status != PG_OK)
+        return status;
+    bool read =
+        PQntuples(result) == 1 && read_hex(pg_get_text(result, 0, 0), key, STORE_MASK_KEY_LEN);
+    if (!read)
+        log_message(LOG_ERROR,
+                    "integration_store has no mask_key of 32 bytes: restore the database");
+    PQclear(result);
+    return read ? PG_OK : PG_REFUSED;
+}
+
+enum replica_status pg_replica_take_masks(struct pg *pg, struct documents_reader *reader,
+                                          uint64_t deadline_ns)
+{
+    uint8_t key[STORE_MASK_KEY_LEN] = {0};
+    uint8_t known[STORE_MASK_KEY_LEN];
+    struct documents_change to;
+    enum pg_status asked = pg_replica_ask_masks(pg, deadline_ns, key);
+    if (asked != PG_OK)
+        return of_status(asked);
+    enum store_status status = documents_get_masks(reader, known);
+    if (status == STORE_OK && memcmp(key, known, sizeof key) == 0)
+        return REPLICA_CURRENT;
+    if (status == STORE_OK || status == STORE_NOT_FOUND)
+        status = documents_begin(reader->environment, deadline_ns, &to);
+    if (status != STORE_OK)
+        return of_store(status);
+    return of_store(documents_end(&to, documents_set_masks(&to, key)));
+}
+
 /* ---- received rows ---- */
 
 /* Header in front of the id and the document of a row. */

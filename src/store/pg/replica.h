@@ -27,6 +27,14 @@ enum replica_status {
     REPLICA_LOST       /* the connection is lost */
 };
 
+/* Reads the database's key for masks. */
+enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,
+                                    uint8_t key[STORE_MASK_KEY_LEN]);
+
+/* Gives the replica the database's key for masks, if it has another. */
+enum replica_status pg_replica_take_masks(struct pg *pg, struct documents_reader *reader,
+                                          uint64_t deadline_ns);
+
 /* A change of one document, as made in the database. */
 struct replica_change {
     uint64_t revision;
