@@ -3,7 +3,8 @@
 app/admin/integrations/store.py, which this file takes the place of. Its routes, its command line and
 its channel handlers need no change.
 
-INTEGRATION_SERVICE_URL says where the service is; http://127.0.0.1:8000 if it is not set. Needs
+INTEGRATION_SERVICE_URL says where the service is; http://127.0.0.1:8000 if it is not set.
+INTEGRATION_SERVICE_KEY is its key, with the scopes "secrets" and "write", if it needs one. Needs
 httpx."""
 
 import os
@@ -14,9 +15,13 @@ import httpx
 
 from .schemas import Integration, IntegrationUpdate
 
+_key = os.environ.get("INTEGRATION_SERVICE_KEY")
+
 # One for the process: its connections are kept.
 _client = httpx.AsyncClient(
-    base_url=os.environ.get("INTEGRATION_SERVICE_URL", "http://127.0.0.1:8000"), timeout=5.0
+    base_url=os.environ.get("INTEGRATION_SERVICE_URL", "http://127.0.0.1:8000"),
+    headers={"X-API-Key": _key} if _key else {},
+    timeout=5.0,
 )
 _TRIES = 10
 

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "access/keyring.h"
 
-#include <errno.h>
-
 #include "base/clock.h"
 #include "core/log.h"
 
@@ -31,7 +29,9 @@ bool keyring_open(struct keyring *keyring, const char *path, bool required, char
     bool loaded = keys_load(path, &keyring->keys, &keyring->closed, fault);
     if (loaded && required && !keyring->closed) {
         loaded = false;
-        snprintf(fault, sizeof fault, "%s", strerror(ENOENT));
+        snprintf(fault, sizeof fault,
+                 "there is no such file: make a key with `integration-service "
+                 "key new NAME --scopes secrets,write`");
     }
     if (!loaded) {
         snprintf(error, error_size, "KEYS_FILE: %s: %s", path, fault);
@@ -110,6 +110,14 @@ void keyring_look(struct keyring *keyring)
         LOG(LOG_INFO, "KEYS_FILE was read", LOG_NUMBER("keys", (int64_t)keys.len));
     }
     take_over(keyring, &keys, fault);
+}
+
+bool keyring_is_closed(struct keyring *keyring)
+{
+    pthread_rwlock_rdlock(&keyring->lock);
+    bool closed = keyring->closed;
+    pthread_rwlock_unlock(&keyring->lock);
+    return closed;
 }
 
 void keyring_fault(struct keyring *keyring, char fault[KEYS_FAULT_SIZE])

@@ -30,6 +30,9 @@ void keyring_close(struct keyring *keyring);
 /* Reads the file again if it has changed; logs a fault of it, once. */
 void keyring_look(struct keyring *keyring);
 
+/* Whether a key is needed. */
+bool keyring_is_closed(struct keyring *keyring);
+
 /* Copies the fault of the file, or an empty text. */
 void keyring_fault(struct keyring *keyring, char fault[KEYS_FAULT_SIZE]);
 

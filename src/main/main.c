@@ -12,6 +12,7 @@
 #include "core/log.h"
 #include "main/hosted.h"
 #include "main/listener.h"
+#include "main/nginx.h"
 #include "main/supervisor/supervisor.h"
 #include "service/service.h"
 #include "tools/key.h"
@@ -125,6 +126,18 @@ static int check_config(const char *argument)
     return EXIT_SUCCESS;
 }
 
+/* Whether other machines would be let in without a key, and nobody said that this is meant. */
+static bool is_open_to_others(const struct config *config, struct keyring *keyring)
+{
+    if (config->allow_anonymous || keyring_is_closed(keyring) || !nginx_is_public(config))
+        return false;
+    fprintf(stderr,
+            "HOST: whoever reaches %s could read all tokens: make a key with `integration-service "
+            "key new NAME --scopes secrets,write`, or set ALLOW_ANONYMOUS=on\n",
+            config->host);
+    return true;
+}
+
 /* `option` NULL: without --with-nginx. */
 static int serve(const char *option)
 {
@@ -132,6 +145,10 @@ static int serve(const char *option)
     struct keyring keyring;
     if (!load(&config) || !open_keyring(&config, &keyring))
         return EXIT_FAILURE;
+    if (option != NULL && is_open_to_others(&config, &keyring)) {
+        keyring_close(&keyring);
+        return EXIT_FAILURE;
+    }
     int status = supervisor_run(
         &(struct supervisor_options){&config, service_backend(&config), &keyring, option != NULL});
     keyring_close(&keyring);

@@ -261,6 +261,24 @@ static bool check_address(const struct config *config, char *error, size_t error
     return reason == 0;
 }
 
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(
+            &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr);
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+    return ntohl(v4->sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+}
+
+bool nginx_is_public(const struct config *config)
+{
+    struct addrinfo *found = look_up(config);
+    bool public = found != NULL && !is_loopback(found->ai_addr);
+    if (found != NULL)
+        freeaddrinfo(found);
+    return public;
+}
+
 bool nginx_answers(const struct config *config)
 {
     struct addrinfo *found = look_up(config);

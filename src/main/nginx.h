@@ -35,4 +35,7 @@ bool nginx_answers(const struct config *config);
 /* Writes "http://HOST:PORT" into `url`. */
 void nginx_url(const struct config *config, char *url, size_t size);
 
+/* Whether HOST is reached from other machines; false also if it is no address. */
+bool nginx_is_public(const struct config *config);
+
 #endif

@@ -2,6 +2,7 @@
 """The chatbot framework's store of examples/, against the running service."""
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -10,6 +11,7 @@ import unittest
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "e2e"))
 
+from keys import key  # noqa: E402
 from service import Service  # noqa: E402
 
 STORE = os.path.join(HERE, "..", "..", "examples", "ai-chatbot-framework", "store.py")
@@ -73,10 +75,16 @@ class Framework(unittest.TestCase):
             for path, text in (package + "/schemas.py", SCHEMAS), (directory + "/main.py", SCRIPT):
                 with open(path, "w", encoding="utf-8") as file:
                     file.write(text)
-            result = subprocess.run(
-                ["/usr/bin/python3", "-B", directory + "/main.py"], capture_output=True, text=True,
-                env={"INTEGRATION_SERVICE_URL": f"http://127.0.0.1:{service.port}"})
-            self.assertEqual((result.returncode, result.stderr), (0, ""))
+            environment = {"INTEGRATION_SERVICE_URL": f"http://127.0.0.1:{service.port}"}
+            for _ in range(2):
+                result = subprocess.run(["/usr/bin/python3", "-B", directory + "/main.py"],
+                                        capture_output=True, text=True, env=environment)
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+                service.stop()
+                shutil.rmtree(service.state_dir)
+                environment["INTEGRATION_SERVICE_KEY"] = key(
+                    service.state_dir, "new", "framework", "--scopes", "secrets,write")
+                service.start()
 
 
 if __name__ == "__main__":

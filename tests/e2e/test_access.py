@@ -15,32 +15,13 @@ import unittest
 
 import openapi
 import test_golden
+from keys import bearer, in_force, key
 from postgres import Postgres
 from service import PATIENCE, PROGRAM, Client, Service, integration, wait_for
 from test_hosting import Apache, ApacheCgi, ApacheProxy, Lighttpd
 
 SCOPES = "read", "secrets", "write", "metrics"
 METHODS = "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"
-
-
-def key(state_dir, *words, status=0, **environment):
-    """Runs `integration-service key`; returns what it printed."""
-    result = subprocess.run([PROGRAM, "key", *words], capture_output=True, text=True, timeout=30,
-                            env={"PATH": "/usr/bin:/bin", "STATE_DIR": state_dir, **environment})
-    if result.returncode != status:
-        raise AssertionError(result)
-    return (result.stdout if status == 0 else result.stderr).rstrip("\n")
-
-
-def in_force(service):
-    """Waits until every process must know the keys as they are now."""
-    time.sleep(1.2 + (PATIENCE - 1) / 4)
-    if service.request("GET", "/integrations").status != 401:
-        raise AssertionError("no key is needed")
-
-
-def bearer(text):
-    return {"Authorization": f"Bearer {text}"}
 
 
 class Commands(unittest.TestCase):
@@ -139,7 +120,7 @@ class Commands(unittest.TestCase):
         result = subprocess.run([PROGRAM, "check-config"], capture_output=True, text=True,
                                 env={"STATE_DIR": self.directory, "KEYS_FILE": self.file})
         self.assertEqual(result.returncode, 1)
-        self.assertIn("No such file", result.stderr)
+        self.assertIn("there is no such file: make a key", result.stderr)
 
 
 class Gate(unittest.TestCase):
@@ -247,6 +228,30 @@ class Gate(unittest.TestCase):
             problem = service.request("GET", "/integrations",
                                       headers={"Accept": "application/problem+json"})
             self.assertEqual((problem.json["status"], problem.json["title"]), (401, "Unauthorized"))
+
+
+class Open(unittest.TestCase):
+    """Where nobody needs a key."""
+
+    def test_other_machines_are_not_let_in_without_a_key(self):
+        with tempfile.TemporaryDirectory() as directory:
+            for host in "0.0.0.0", "::":
+                result = subprocess.run(
+                    [PROGRAM, "serve", "--with-nginx"], capture_output=True, text=True, timeout=30,
+                    env={"PATH": "/usr/bin:/bin", "STATE_DIR": directory, "HOST": host})
+                self.assertEqual((result.returncode, result.stdout), (1, ""))
+                self.assertRegex(result.stderr, r"^HOST: .*`integration-service key new .*"
+                                 r"ALLOW_ANONYMOUS=on\n$")
+        for host in "127.0.0.1", "127.0.0.2", "localhost", "::1":
+            with Service(HOST=host):
+                pass
+        with Service(HOST="0.0.0.0", ALLOW_ANONYMOUS="on") as service:
+            self.assertEqual(service.request("GET", "/integrations").status, 200)
+            service.stop()
+            del service.environment["ALLOW_ANONYMOUS"]
+            key(service.state_dir, "new", "a", "--scopes", "secrets")
+            service.start()
+            self.assertEqual(service.request("GET", "/integrations").status, 401)
 
 
 class Changes(unittest.TestCase):

@@ -86,7 +86,7 @@ class FaultsAtTheStart(unittest.TestCase):
         self.assertIn("PORT: another program listens on 127.0.0.1:", error)
 
     def test_a_host_that_is_not_here(self):
-        self.assertIn("HOST", self.refused("--with-nginx", HOST="203.0.113.1",
+        self.assertIn("HOST", self.refused("--with-nginx", ALLOW_ANONYMOUS="on", HOST="203.0.113.1",
                                            PORT=str(free_port())))
         self.assertIn("HOST", self.refused("--with-nginx", HOST="a b", PORT=str(free_port())))
 
@@ -418,7 +418,7 @@ class Lifetime(unittest.TestCase):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
             probe.connect(("192.0.2.1", 9))  # sends nothing, and tells our own address
             address = probe.getsockname()[0]
-        with Service(HOST="0.0.0.0", ROOT_PATH="/api") as service:
+        with Service(HOST="0.0.0.0", ALLOW_ANONYMOUS="on", ROOT_PATH="/api") as service:
             service.request("POST", "/api/integrations", integration("metrics"))
             for path, status in ("/metrics", 403), ("/api/metrics", 403), ("/api/metrics/?x", 403), \
                     ("/api//metrics", 403), ("/api/%6detrics", 403), ("/api/integrations", 200), \
@@ -429,7 +429,7 @@ class Lifetime(unittest.TestCase):
                 client.close()
             for path in "/metrics", "/api/metrics":
                 self.assertEqual(service.request("GET", path).status, 200)
-        with Service(HOST="0.0.0.0", ROOT_PATH="/integrations/api") as service:
+        with Service(HOST="0.0.0.0", ALLOW_ANONYMOUS="on", ROOT_PATH="/integrations/api") as service:
             root = "/integrations/api"
             for identity in "metrics", "a/metrics":
                 service.request("POST", f"{root}/integrations", integration(identity))

@@ -8,9 +8,9 @@ import time
 import unittest
 
 from browser import Browser
+from keys import bearer, in_force, key
 from selenium.webdriver.common.keys import Keys
 from service import PROGRAM, Service, integration, wait_for
-from test_access import bearer, in_force, key
 
 PICTURES = os.path.join(os.path.dirname(os.path.abspath(PROGRAM)), "pictures")
 BIG = "123456789012345678901234567890"
