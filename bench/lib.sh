@@ -12,20 +12,24 @@ free_port() {
     python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
 }
 
-# fill PORT: makes 1,000 integrations.
+# fill PORT [KEY]: makes 1,000 integrations, each with three tokens as Facebook's has.
 fill() {
-    python3 - "$1" <<'PYTHON'
+    python3 - "$1" "${2-}" <<'PYTHON'
 import http.client, json, sys
 connection = http.client.HTTPConnection("127.0.0.1", int(sys.argv[1]))
 for i in range(1000):
-    body = {"id": f"i{i}", "name": "n", "description": "d", "settings": {"pad": "x" * 100}}
-    connection.request("POST", "/integrations", json.dumps(body), {"Content-Type": "application/json"})
+    body = {"id": f"i{i}", "name": "n", "description": "d", "settings": {
+        "verify": "x" * 20, "secret": "x" * 32, "page_access_token": "x" * 180}}
+    connection.request("POST", "/integrations", json.dumps(body),
+                       {"Content-Type": "application/json", "X-API-Key": sys.argv[2]})
     assert connection.getresponse().read()
 PYTHON
 }
 
 cat >"$directory/get.lua" <<'LUA'
 local n = 0
+local key = os.getenv("KEY")
+if key then wrk.headers["X-API-Key"] = key end
 request = function() n = (n * 7 + 1) % 1000; return wrk.format("GET", "/integrations/i" .. n) end
 LUA
 

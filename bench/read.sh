@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# What a read costs: GET of one of 1,000 integrations through nginx, beside nginx answering by itself
-# (`return 200`), in alternated rounds of one run. CPU microseconds a request, user and system, of the
+# What a read costs: GET of one of 1,000 integrations through nginx, without keys, with one that sees
+# secrets, and with one for which three are masked, beside nginx answering by itself (`return 200`), in
+# alternated rounds of one run. CPU microseconds a request, user and system, of the
 # processes named; the ratio is what counts, machines differ.
 #   bench/read.sh [ROUNDS] [SECONDS] [CLIENTS]
 # Needs a build (./dev build), wrk, curl and python3.
@@ -10,8 +11,8 @@ cd "$(dirname "$0")/.."
 rounds=${1:-3} seconds=${2:-5} clients=${3:-32}
 . bench/lib.sh
 port=$(free_port)
+keyed_port=$(free_port)
 peer_port=$(free_port)
-url=http://127.0.0.1:$port
 peer_url=http://127.0.0.1:$peer_port
 
 cat >"$directory/peer.conf" <<CONF
@@ -28,21 +29,45 @@ http {
 }
 CONF
 
-STATE_DIR=$directory/state PORT=$port "$program" serve --with-nginx \
-    >"$directory/out" 2>"$directory/log" &
+secrets=$(STATE_DIR=$directory/keyed "$program" key new a --scopes secrets,write 2>/dev/null)
+masked=$(STATE_DIR=$directory/keyed "$program" key new b --scopes read)
+STATE_DIR=$directory/state PORT=$port "$program" serve --with-nginx >"$directory/out" 2>"$directory/log" &
 service=$!
+STATE_DIR=$directory/keyed PORT=$keyed_port "$program" serve --with-nginx \
+    >"$directory/keyed.out" 2>"$directory/keyed.log" &
+keyed=$!
 nginx -e stderr -p "$directory" -c "$directory/peer.conf" &
 peer=$!
-trap 'kill $service $peer; wait $service $peer || true; rm -rf "$directory"' EXIT
-until grep -q ready "$directory/out" && curl -s -o /dev/null "$peer_url"; do sleep 0.1; done
+trap 'kill $service $keyed $peer; wait $service $keyed $peer || true; rm -rf "$directory"' EXIT
+until grep -q ready "$directory/out" && grep -q ready "$directory/keyed.out" &&
+    curl -s -o /dev/null "$peer_url"; do sleep 0.1; done
 
 fill "$port"
+fill "$keyed_port" "$secrets"
 
-workers= nginx=
-for pid in $(children $service); do
-    if grep -q nginx "/proc/$pid/comm"; then nginx=$(children "$pid"); else workers="$workers $pid"; fi
-done
+# of PID NAME: the processes of a service, those of its nginx or the others.
+of() {
+    for pid in $(children "$1"); do
+        if grep -q nginx "/proc/$pid/comm"; then
+            [ "$2" = workers ] || children "$pid"
+        elif [ "$2" = workers ]; then
+            echo "$pid"
+        fi
+    done
+}
 peers=$(children $peer)
+
+# row ROUND NAME SERVICE PORT BASE: loads a service, and says what it cost.
+row() {
+    # shellcheck disable=SC2046
+    { w0=$(cpu $(of "$3" workers)); n0=$(cpu $(of "$3" nginx)); }
+    loaded=$(load "http://127.0.0.1:$4/" "$clients" "$seconds" "$directory/get.lua")
+    # shellcheck disable=SC2046
+    { w1=$(cpu $(of "$3" workers)); n1=$(cpu $(of "$3" nginx)); }
+    echo "$w0 $w1 $n0 $n1 $loaded $ticks $5" | awk -v round="$1" -v name="$2" '{
+        w = ($2 - $1) * 1e6 / $7 / $5; n = ($4 - $3) * 1e6 / $7 / $5
+        printf "| %d | %s | %d | %.2f | %.2f | %.2f | %.2f |\n", round, name, $6, w, n, w + n, (w + n) / $8 }'
+}
 
 echo "| round | | requests/s | worker µs | nginx µs | together µs | × return 200 |"
 echo "| ---: | --- | ---: | ---: | ---: | ---: | ---: |"
@@ -55,13 +80,9 @@ while [ $round -le "$rounds" ]; do
     after=$(cpu $peers)
     base=$(echo "$before $after $1 $ticks" | awk '{ printf "%.2f", ($2 - $1) * 1e6 / $4 / $3 }')
     echo "| $round | nginx, \`return 200\` | ${2%.*} | – | $base | $base | 1.00 |"
-    # shellcheck disable=SC2086
-    { w0=$(cpu $workers); n0=$(cpu $nginx); }
-    set -- $(load "$url/" "$clients" "$seconds" "$directory/get.lua")
-    # shellcheck disable=SC2086
-    { w1=$(cpu $workers); n1=$(cpu $nginx); }
-    echo "$w0 $w1 $n0 $n1 $1 $ticks $base ${2%.*} $round" | awk '{
-        w = ($2 - $1) * 1e6 / $6 / $5; n = ($4 - $3) * 1e6 / $6 / $5
-        printf "| %d | GET one | %d | %.2f | %.2f | %.2f | %.2f |\n", $9, $8, w, n, w + n, (w + n) / $7 }'
+    row "$round" "GET one" "$service" "$port" "$base"
+    export KEY="$secrets"; row "$round" "GET one, with a key" "$keyed" "$keyed_port" "$base"
+    export KEY="$masked"; row "$round" "GET one, masked" "$keyed" "$keyed_port" "$base"
+    unset KEY
     round=$((round + 1))
 done
