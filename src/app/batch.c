@@ -252,7 +252,9 @@ void handle_batch(const struct call *call)
         return;
     }
     bool again = false;
-    enum store_status status = make_changes(&batch, false, &made, &again);
+    /* A replica may not know yet what a mask stands for that was read elsewhere. */
+    bool fresh = service_has_masks(&call->caller, call->request->body);
+    enum store_status status = make_changes(&batch, fresh, &made, &again);
     while (again)
         status = make_changes(&batch, true, &made, &again);
     answer_made(&batch, status, &made);

@@ -225,7 +225,8 @@ static void change_stored(const struct call *call)
     struct http_response *response = &call->session->response;
     struct store_change change = {.id = call->id};
     bool answered = false;
-    bool fresh = false;
+    /* A replica may not know yet what a mask stands for that was read elsewhere. */
+    bool fresh = service_has_masks(&call->caller, call->request->body);
     struct arena scratch = {0}; /* reset for each attempt */
     enum store_status status = STORE_NOT_FOUND;
     bool exists = integration_id_is_valid(call->id);

@@ -587,6 +587,24 @@ class MasksWithDatabase(Masks):
                 self.assertEqual(other.request("GET", "/integrations/a", headers={
                     **self.reader, **headers}).json, masked)
             self.assertEqual(other.request("PUT", "/integrations/a", masked, self.writer).status, 200)
+            self.create("b", {"token": "t0"})
+            wait_for("it", lambda: other.request("GET", "/integrations/b",
+                                                 headers=self.reader).status == 200)
+            os.kill(other.follower_pid(), signal.SIGSTOP)  # its replica stays behind
+            self.ask(self.admin, "PATCH", "/integrations/b", {"settings": {"token": "t1"}}, 200)
+            newer = self.ask(self.reader, "GET", "/integrations/b").json
+            for n, change in enumerate((
+                    ("PUT", "/integrations/b", {**newer, "name": "one"}),
+                    ("POST", "/integrations:batch", {"operations": [
+                        {"op": "put", "integration": {**newer, "name": "two"}}]}),
+                    ("PATCH", "/integrations/b", {"settings": newer["settings"]}))):
+                if n > 0:
+                    self.ask(self.admin, "PATCH", "/integrations/b", {"description": f"{n}"}, 200)
+                answer = other.request(*change, self.writer)
+                self.assertEqual(answer.status, 200, answer.body)
+            os.kill(other.follower_pid(), signal.SIGCONT)
+            self.assertEqual(self.ask(self.admin, "GET", "/integrations/b").json["settings"],
+                             {"token": "t1"})
             self.server.stop()
             self.assertEqual(other.request("GET", "/integrations/a", headers=self.reader).json, masked)
             self.server.start()

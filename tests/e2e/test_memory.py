@@ -10,6 +10,7 @@ import unittest
 
 import service as running
 import test_golden
+from keys import bearer, in_force, key
 from postgres import Postgres
 from service import Service, integration, wait_for
 
@@ -36,6 +37,21 @@ class Memory(unittest.TestCase):
         self.assertEqual(client.request("POST", "/integrations", "x" * 1048576).status, 422)
         client.close()
 
+    def exercise_keys(self, service):
+        """From then on, everybody needs one."""
+        client = service.client()
+        made = key(service.state_dir, "new", "a", "--scopes", "read,write")
+        in_force(service)
+        document = integration("masked", settings={"a": "b", "c": ["d", {"e": "f"}]})
+        self.assertEqual(client.request("POST", "/integrations", document, bearer(made)).status, 201)
+        masked = client.request("GET", "/integrations/masked", headers=bearer(made)).json
+        for method, body in ("PUT", masked), ("PATCH", {"settings": masked["settings"]}):
+            answer = client.request(method, "/integrations/masked", body, bearer(made))
+            self.assertEqual((answer.status, answer.json), (200, masked))
+        self.assertEqual(client.request("GET", "/integrations", headers=bearer(made)).status, 200)
+        key(service.state_dir, "revoke", "a")
+        client.close()
+
     def service(self, **environment):
         wrapper = ["valgrind", "--quiet", "--leak-check=full", "--show-leak-kinds=all",
                    "--errors-for-leak-kinds=all", "--error-exitcode=99", "--track-fds=yes",
@@ -59,6 +75,7 @@ class Memory(unittest.TestCase):
     def test_nothing_is_left(self):
         with self.service() as service:
             self.exercise(service)
+            self.exercise_keys(service)
         self.nothing_is_left(3)  # the supervisor and two workers
 
     def test_nothing_is_left_with_a_database(self):
@@ -82,6 +99,7 @@ class Memory(unittest.TestCase):
                 wait_for("a copy", lambda: "the replica is a new copy" in service.stderr()
                          and service.metrics()["integration_replica_copies_total"] == 2)
                 client.close()
+                self.exercise_keys(service)
         self.nothing_is_left(4)
 
 

@@ -20,6 +20,7 @@ static int be_follower(struct supervisor *supervisor, const struct child *child,
         .ready_fd = ready_fd,
     };
     close(supervisor->listener.fd);
+    keyring_close(supervisor->options->keyring);
     return follower_run(&options);
 }
 

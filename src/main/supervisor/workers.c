@@ -63,7 +63,9 @@ static int be_worker(struct supervisor *supervisor, const struct child *child, i
         .stopping = &supervisor->shared->stopping,
         .served = served_by(supervisor, child),
     };
-    return worker_run(&options);
+    int status = worker_run(&options);
+    keyring_close(options.keyring);
+    return status;
 }
 
 static bool fork_worker(struct supervisor *supervisor)
