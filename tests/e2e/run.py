@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Runs the tests of the running service; a skipped test is a failed one. Arguments: names of tests
 or modules, else all modules but those that TEST_WITHOUT names, with commas between. Without
-arguments, as many classes run at once as TEST_PROCESSES says, or else one more than there are
-processors, for they wait most of the time."""
+arguments, each class has a process of its own: those that need the machine for themselves run one
+after the other, then as many of the others at once as TEST_PROCESSES says, or else one for each
+processor, for they wait most of the time."""
 
 import concurrent.futures
 import os
@@ -12,9 +13,13 @@ import sys
 import time
 import unittest
 
-# Over two minutes each.
-LONG = ("test_postgres.Api", "test_postgres.Hosts", "test_hosting.Recorded", "test_memory.Memory",
-        "test_postgres.Load", "test_ui.Page", "test_database_faults.Faults")
+# They load the machine, or say how long something may take.
+ALONE = ("test_access.Changes", "test_campaign.Faults", "test_database_faults.Faults",
+         "test_load.Load", "test_postgres.Hosts", "test_postgres.Load", "test_postgres.Outages",
+         "test_postgres.Slowness")
+# Of the others, those that take longest.
+LONG = ("test_postgres.Api", "test_hosting.Recorded", "test_memory.Memory", "test_ui.Page",
+        "test_access.MasksWithDatabase")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -62,11 +67,17 @@ def run_class(name):
     return result.returncode == 0
 
 
-def run_all():
-    processes = int(os.environ.get("TEST_PROCESSES", os.cpu_count() + 1))
-    names = find_classes()
+def run_classes(names, processes):
+    """Returns those that failed."""
     with concurrent.futures.ThreadPoolExecutor(processes) as pool:
-        bad = [name for name, good in zip(names, pool.map(run_class, names)) if not good]
+        return [name for name, good in zip(names, pool.map(run_class, names)) if not good]
+
+
+def run_all():
+    names = find_classes()
+    bad = run_classes([name for name in names if name in ALONE], 1)
+    bad += run_classes([name for name in names if name not in ALONE],
+                       int(os.environ.get("TEST_PROCESSES", os.cpu_count())))
     print(f"{len(names) - len(bad)} classes passed, {len(bad)} failed{': ' if bad else ''}"
           f"{', '.join(bad)}")
     return not bad and names != []
