@@ -14,11 +14,12 @@ import time
 import unittest
 
 # They load the machine, or say how long something may take.
-ALONE = ("test_access.Changes", "test_campaign.Faults", "test_database_faults.Faults",
-         "test_load.Load", "test_postgres.Hosts", "test_postgres.Load", "test_postgres.Outages",
+ALONE = ("test_access.Changes", "test_api.Api", "test_campaign.Faults",
+         "test_database_faults.Faults", "test_load.Load", "test_metrics.Seen", "test_postgres.Api",
+         "test_postgres.Hosts", "test_postgres.Load", "test_postgres.Outages",
          "test_postgres.Slowness")
 # Of the others, those that take longest.
-LONG = ("test_postgres.Api", "test_hosting.Recorded", "test_memory.Memory", "test_ui.Page",
+LONG = ("test_hosting.Recorded", "test_memory.Memory", "test_ui.Page",
         "test_access.MasksWithDatabase")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
