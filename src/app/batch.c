@@ -61,9 +61,6 @@ static void unmask(struct batch *batch, size_t at, struct str stored, const char
                            &document, &wrong)) {
     case SERVICE_UNMASKED:
         batch->changes[at].document = document;
-        if (document.len > call->session->app->config->max_body_bytes)
-            batch_add_member_fault(batch, member, "the integration would become too large",
-                                   "value_error.too_large");
         break;
     case SERVICE_MASK_WRONG:
         batch_add_member_fault(batch, member, call_mask_fault, "value_error.mask");
@@ -108,10 +105,14 @@ static bool is_derived(const struct batch *batch, const struct batch_operation *
 /* Puts what an operation stores into its change. */
 static void derive(struct batch *batch, size_t at, struct str document)
 {
-    if (batch->operations[at].kind == BATCH_PATCH)
+    if (batch->operations[at].kind == BATCH_PATCH) {
         apply_patch(batch, at, document);
-    else
-        unmask(batch, at, document, "integration", batch->operations[at].given);
+        return;
+    }
+    unmask(batch, at, document, "integration", batch->operations[at].given);
+    if (batch->changes[at].document.len > batch->call->session->app->config->max_body_bytes)
+        batch_add_member_fault(batch, "integration", "the integration would become too large",
+                               "value_error.too_large");
 }
 
 /* Replaces patches, and documents with masks, by the resulting documents. On failure, *failed is
