@@ -4,7 +4,6 @@
 #include "base/clock.h"
 #include "core/log.h"
 
-#define US_PER_S 1000000ULL
 #define NS_PER_US 1000ULL
 #define TICK_US 20000ULL
 
@@ -138,7 +137,7 @@ static void look_up(const struct keyring *keyring, struct str text, struct key_g
     if (entry == NULL)
         return;
     memcpy(grant->name, entry->name, sizeof grant->name);
-    if (entry->expires_s != 0 && clock_wall_us() / US_PER_S >= entry->expires_s) {
+    if (keys_has_expired(entry)) {
         grant->verdict = KEY_EXPIRED;
         return;
     }

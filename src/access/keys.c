@@ -10,6 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
+
 enum { FILE_MAX_BYTES = 4 << 20, TIME_SIZE = 32 };
 
 #define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
@@ -33,15 +35,30 @@ bool scopes_from(struct str text, unsigned *scopes)
     return *scopes != 0;
 }
 
-void scopes_write(unsigned scopes, FILE *out)
+void scopes_append(struct buffer *buffer, unsigned scopes, char separator)
 {
-    const char *separator = "";
+    bool first = true;
     for (size_t i = 0; scope_names[i] != NULL; i++) {
         if ((scopes & 1U << i) == 0)
             continue;
-        fprintf(out, "%s%s", separator, scope_names[i]);
-        separator = ",";
+        if (!first)
+            buffer_append_char(buffer, separator);
+        buffer_append_str(buffer, str_from(scope_names[i]));
+        first = false;
     }
+}
+
+void scopes_write(unsigned scopes, FILE *out)
+{
+    char storage[64];
+    struct buffer text = buffer_on(storage, sizeof storage);
+    scopes_append(&text, scopes, ',');
+    fwrite(text.data, 1, text.len, out);
+}
+
+bool keys_has_expired(const struct key_entry *entry)
+{
+    return entry->expires_s != 0 && clock_wall_us() / US_PER_S >= entry->expires_s;
 }
 
 static bool is_letter_or_digit(char c)

@@ -34,7 +34,9 @@ extern const char *const scope_names[];
 
 /* Reads scopes with commas between. Returns false if one is unknown, or there is none. */
 MUST_CHECK bool scopes_from(struct str text, unsigned *scopes);
-/* Writes them likewise. */
+/* scopes_append: appends them, with this character between. scopes_write: writes them with commas.
+ */
+void scopes_append(struct buffer *buffer, unsigned scopes, char separator);
 void scopes_write(unsigned scopes, FILE *out);
 
 struct key_entry {
@@ -48,6 +50,9 @@ struct keys {
     struct key_entry *entries; /* by digest */
     size_t len;
 };
+
+/* Whether the time of an entry is over. */
+bool keys_has_expired(const struct key_entry *entry);
 
 /* Whether a key can be called so: letters, digits, ".", "_" and "-", beginning with one of the
  * first two. */

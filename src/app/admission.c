@@ -44,17 +44,6 @@ static void answer_unauthorized(const struct call *call, enum key_verdict verdic
     answer_error(call, 401, detail);
 }
 
-static void append_scopes(struct buffer *buffer, unsigned scopes)
-{
-    const char *separator = "";
-    for (size_t i = 0; scope_names[i] != NULL; i++) {
-        if ((scopes & 1U << i) == 0)
-            continue;
-        buffer_printf(buffer, "%s%s", separator, scope_names[i]);
-        separator = " ";
-    }
-}
-
 /* Refuses a key that may do other things. */
 static void answer_forbidden(const struct call *call, unsigned needed)
 {
@@ -62,10 +51,10 @@ static void answer_forbidden(const struct call *call, unsigned needed)
     struct buffer challenge = {0};
     struct buffer detail = {0};
     buffer_append_str(&challenge, STR(REALM ", error=\"insufficient_scope\", scope=\""));
-    append_scopes(&challenge, needed);
+    scopes_append(&challenge, needed, ' ');
     buffer_append_char(&challenge, '"');
     buffer_append_str(&detail, STR("the key lacks a scope: "));
-    append_scopes(&detail, needed & ~session->grant.scopes);
+    scopes_append(&detail, needed & ~session->grant.scopes, ' ');
     answer_header(call, STR("WWW-Authenticate"), &challenge);
     struct str text = arena_copy(&session->arena, buffer_str(&detail));
     session->arena.failed |= detail.failed;

@@ -137,7 +137,7 @@ void handle_metrics(const struct call *call)
                                       &session->response.body};
     const struct metrics_sample samples[] = {
         {"process_start_time_seconds", NULL, "Start of the service, in seconds since 1970.",
-         app->started_us / 1000000},
+         app->started_us / US_PER_S},
         {"integration_build_info", "version=\"" PACKAGE_VERSION "\"",
          "The program's version, as a label.", 1},
         {"integration_store_up", NULL, "Whether the store answers.", store_up},

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { US_PER_S = 1000000, NS_PER_US = 1000, LONGEST_WAIT_MS = 3600000 };
+enum { NS_PER_US = 1000, LONGEST_WAIT_MS = 3600000 };
 
 static uint64_t read_us(clockid_t clock)
 {

@@ -76,8 +76,7 @@ static const struct option options[] = {
      "`STATE_DIR/keys`. Where there is none, nobody needs a key"},
     {"ALLOW_ANONYMOUS", KIND_CHOICE, AT(allow_anonymous), "off", 0, 0, off_on,
      "`on`: `serve --with-nginx` starts although nobody needs a key and `HOST` is reached from "
-     "other "
-     "machines, so whoever reaches it reads all tokens"},
+     "other machines, so whoever reaches it reads all tokens"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

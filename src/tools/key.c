@@ -11,8 +11,6 @@
 #include "base/clock.h"
 #include "tools/key_file.h"
 
-#define US_PER_S 1000000
-
 const char key_command_usage[] =
     "usage: integration-service key new NAME --scopes SCOPE[,SCOPE…] [--expires TIME]\n"
     "       integration-service key rotate NAME [--overlap TIME] [--expires TIME]\n"
@@ -101,8 +99,7 @@ static const struct key_entry *find_entry(const struct keys *keys, struct str na
     const struct key_entry *best = NULL;
     for (size_t i = 0; i < keys->len; i++) {
         const struct key_entry *entry = &keys->entries[i];
-        bool lives = entry->expires_s == 0 || entry->expires_s > now_s();
-        if (!is_called(entry, name) || !lives)
+        if (!is_called(entry, name) || keys_has_expired(entry))
             continue;
         if (best == NULL || entry->expires_s == 0 ||
             (best->expires_s != 0 && entry->expires_s > best->expires_s))
@@ -135,7 +132,8 @@ static enum key_command_end finish(struct key_file *file)
     return key_file_end(file) ? KEY_COMMAND_DONE : KEY_COMMAND_FAILED;
 }
 
-/* Keeps a line, but for those of the name: what becomes of these, `change` says. */
+/* Keeps the lines but for those of the name: what becomes of these, `change` says; NULL: they are
+ * left out. */
 static void copy_lines(const struct key_file *file, struct str name,
                        void (*change)(const struct key_entry *entry, const struct wish *wish,
                                       FILE *out),
@@ -150,9 +148,10 @@ static void copy_lines(const struct key_file *file, struct str name,
             break; /* what follows the last line's end */
         if (!keys_parse(line, &one, fault))
             continue; /* cannot be: the whole file was parsed */
-        if (one.len == 1 && is_called(&one.entries[0], name))
+        bool named = one.len == 1 && is_called(&one.entries[0], name);
+        if (named && change != NULL)
             change(&one.entries[0], wish, file->out);
-        else
+        else if (!named)
             fprintf(file->out, "%.*s\n", (int)line.len, line.data);
         keys_release(&one);
     }
@@ -166,15 +165,8 @@ static void let_expire(const struct key_entry *entry, const struct wish *wish, F
     uint64_t end_s = now_s() + wish->overlap_s;
     if (changed.expires_s == 0 || changed.expires_s > end_s)
         changed.expires_s = end_s;
-    if (changed.expires_s > now_s())
+    if (!keys_has_expired(&changed))
         keys_write_entry(&changed, out);
-}
-
-static void leave_out(const struct key_entry *entry, const struct wish *wish, FILE *out)
-{
-    (void)entry;
-    (void)wish;
-    (void)out;
 }
 
 static enum key_command_end make_new(struct key_file *file, const struct wish *wish)
@@ -185,7 +177,7 @@ static enum key_command_end make_new(struct key_file *file, const struct wish *w
         return complain("there is a key", wish->name, ": rotate or revoke it");
     if (!file->found)
         fputs("this is the first key: from now on every caller needs one\n", stderr);
-    copy_lines(file, wish->name, leave_out, wish); /* those that have expired */
+    copy_lines(file, wish->name, NULL, wish); /* those that have expired */
     add_key(file->out, wish->name, wish->scopes, wish->expires_s);
     return finish(file);
 }
@@ -211,7 +203,7 @@ static enum key_command_end revoke(struct key_file *file, const struct wish *wis
         any |= is_called(&file->keys.entries[i], wish->name);
     if (!any)
         return complain("there is no key", wish->name, "");
-    copy_lines(file, wish->name, leave_out, wish);
+    copy_lines(file, wish->name, NULL, wish);
     return finish(file);
 }
 
@@ -238,7 +230,7 @@ static enum key_command_end list(const char *path)
         printf("%-24s ", entry->name);
         scopes_write(entry->scopes, stdout);
         if (entry->expires_s != 0) {
-            fputs(entry->expires_s > now_s() ? "  until " : "  expired ", stdout);
+            fputs(keys_has_expired(entry) ? "  expired " : "  until ", stdout);
             keys_write_time(entry->expires_s, stdout);
         }
         putchar('\n');

@@ -12,6 +12,13 @@ enum { FORMAT = 1 };
 const char databases_other_program[] = "it is an LMDB environment of another program";
 const char databases_newer_format[] = "it was written by a newer version of integration-service";
 
+/* Of the databases of each set. */
+static const struct {
+    const char *ids;
+    const char *documents;
+    const char *sums;
+} names[] = {{"ids", "documents", "sums"}, {"ids2", "documents2", "sums2"}};
+
 static const struct str meta_key = STR_INIT("store");
 static const struct str masks_key = STR_INIT("masks");
 
@@ -128,14 +135,12 @@ static bool holds_anything(MDB_txn *txn)
 
 static int open_set(struct environment *environment, MDB_txn *txn, size_t i, unsigned flags)
 {
-    static const char *const names[][3] = {{"ids", "documents", "sums"},
-                                           {"ids2", "documents2", "sums2"}};
     struct environment_set *set = &environment->sets[i];
-    int code = mdb_dbi_open(txn, names[i][0], flags, &set->ids);
+    int code = mdb_dbi_open(txn, names[i].ids, flags, &set->ids);
     if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, names[i][1], flags | MDB_INTEGERKEY, &set->documents);
+        code = mdb_dbi_open(txn, names[i].documents, flags | MDB_INTEGERKEY, &set->documents);
     if (code == MDB_SUCCESS)
-        code = mdb_dbi_open(txn, names[i][2], flags | MDB_INTEGERKEY, &set->sums);
+        code = mdb_dbi_open(txn, names[i].sums, flags | MDB_INTEGERKEY, &set->sums);
     return code;
 }
 
@@ -163,18 +168,16 @@ const char *databases_create(struct environment *environment, MDB_txn *txn)
         if (code == MDB_SUCCESS && !environment->replica)
             code = environment_write_version(environment, txn,
                                              &(struct store_version){0, clock_wall_us()});
+    } else {
         if (code == MDB_SUCCESS)
-            code = make_masks(environment, txn);
-        return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+            code = environment_read_meta(environment, txn, &meta);
+        if (code == MDB_NOTFOUND || code == MDB_INVALID)
+            return databases_other_program;
+        if (code == MDB_SUCCESS && meta.format != FORMAT)
+            return databases_newer_format;
+        if (code == MDB_SUCCESS)
+            code = open_all(environment, txn, MDB_CREATE);
     }
-    if (code == MDB_SUCCESS)
-        code = environment_read_meta(environment, txn, &meta);
-    if (code == MDB_NOTFOUND || code == MDB_INVALID)
-        return databases_other_program;
-    if (code == MDB_SUCCESS && meta.format != FORMAT)
-        return databases_newer_format;
-    if (code == MDB_SUCCESS)
-        code = open_all(environment, txn, MDB_CREATE);
     if (code == MDB_SUCCESS)
         code = make_masks(environment, txn);
     return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
@@ -228,19 +231,21 @@ static int read_named(MDB_txn *txn, const char *name, unsigned flags, bool are_t
     return code == MDB_SUCCESS ? read_all(txn, database, are_texts) : code;
 }
 
+static int read_set(MDB_txn *txn, size_t i)
+{
+    int code = read_named(txn, names[i].ids, 0, false);
+    return code == MDB_SUCCESS ? read_named(txn, names[i].documents, MDB_INTEGERKEY, true) : code;
+}
+
 bool databases_can_be_read(const struct environment *environment)
 {
     MDB_txn *txn;
     int code = mdb_txn_begin(environment->env, NULL, MDB_RDONLY, &txn);
     if (code != MDB_SUCCESS)
         return false;
-    code = read_named(txn, "ids", 0, false);
-    if (code == MDB_SUCCESS)
-        code = read_named(txn, "documents", MDB_INTEGERKEY, true);
+    code = read_set(txn, 0);
     if (code == MDB_SUCCESS && environment->replica) {
-        code = read_named(txn, "ids2", 0, false);
-        if (code == MDB_SUCCESS)
-            code = read_named(txn, "documents2", MDB_INTEGERKEY, true);
+        code = read_set(txn, 1);
         if (code == MDB_NOTFOUND)
             code = MDB_SUCCESS; /* an earlier version made the replica */
     }

@@ -33,12 +33,18 @@ bool pg_pool_open(struct pg_pool *pool, struct pg_target *target, struct pg_area
     return true;
 }
 
-static void end_connection(struct pg_pool *pool, struct pg_pooled *pooled)
+/* Closes a connection; the entry keeps its place. */
+static void disconnect(struct pg_pool *pool, struct pg_pooled *pooled)
 {
     atomic_fetch_sub(&pool->connected, 1);
     pg_close(&pooled->pg);
-    pg_area_give(pool->area, pooled->place);
     pooled->open = false;
+}
+
+static void end_connection(struct pg_pool *pool, struct pg_pooled *pooled)
+{
+    disconnect(pool, pooled);
+    pg_area_give(pool->area, pooled->place);
 }
 
 void pg_pool_close(struct pg_pool *pool)
@@ -197,11 +203,8 @@ static void put_back(struct pg_pool *pool, struct pg_pooled *pooled)
 /* Makes an entry's connection one that works. */
 static bool connect_entry(struct pg_pool *pool, struct pg_pooled *pooled, uint64_t deadline_ns)
 {
-    if (pooled->open && !pg_is_alive(&pooled->pg)) {
-        atomic_fetch_sub(&pool->connected, 1);
-        pg_close(&pooled->pg);
-        pooled->open = false;
-    }
+    if (pooled->open && !pg_is_alive(&pooled->pg))
+        disconnect(pool, pooled);
     return pooled->open || open_connection(pool, pooled, deadline_ns);
 }
 
