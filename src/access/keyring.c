@@ -57,13 +57,14 @@ static bool is_same(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* Whether the file may still change without looking changed: its times are those of the last tick
- * of the kernel's clock. */
+/* Whether the file may still change without looking changed: its time is that of the last tick of
+ * the kernel's clock. (One in the future says nothing; clocks of hosts differ.) */
 static bool is_recent(const struct stat *file)
 {
     uint64_t changed_us =
         (uint64_t)file->st_mtim.tv_sec * US_PER_S + (uint64_t)file->st_mtim.tv_nsec / NS_PER_US;
-    return clock_wall_us() < changed_us + TICK_US;
+    uint64_t now_us = clock_wall_us();
+    return changed_us <= now_us && now_us - changed_us < TICK_US;
 }
 
 /* Takes over what was read, or else its fault. */

@@ -344,6 +344,21 @@ class Changes(unittest.TestCase):
             still_counts()
             self.assertNotIn("planted", service.stderr())
 
+    def test_a_file_of_a_clock_that_is_ahead(self):
+        with Service() as service:
+            made = key(service.state_dir, "new", "a", "--scopes", "secrets")
+            path = os.path.join(service.state_dir, "keys")
+            ahead = time.time() + 86400
+            os.utime(path, (ahead, ahead))
+            in_force(service)
+            answer = service.request("GET", "/integrations", headers=bearer(made))
+            self.assertEqual(answer.status, 200)
+            key(service.state_dir, "revoke", "a")
+            os.utime(path, (ahead, ahead))
+            time.sleep(1.2 + PATIENCE / 2)
+            answer = service.request("GET", "/integrations", headers=bearer(made))
+            self.assertEqual(answer.status, 401)
+
     def test_the_last_key_leaves_no_door_open(self):
         with Service() as service:
             made = key(service.state_dir, "new", "a", "--scopes", "secrets")
