@@ -13,27 +13,26 @@ static void look_at(const char *path, struct stat *file)
         *file = (struct stat){0};
 }
 
-bool keyring_open(struct keyring *keyring, const char *path, bool required, char *error,
+bool keyring_open(struct keyring *keyring, const struct config *config, char *error,
                   size_t error_size)
 {
     char fault[KEYS_FAULT_SIZE];
     *keyring = (struct keyring){0};
-    int length = snprintf(keyring->path, sizeof keyring->path, "%s", path);
-    if (length < 0 || (size_t)length >= sizeof keyring->path) {
+    if (!config_keys_path(config, keyring->path, sizeof keyring->path)) {
         snprintf(error, error_size, "KEYS_FILE: the path is too long");
         return false;
     }
     /* Before it is read: if it is changed in between, it is read again. */
-    look_at(path, &keyring->seen);
-    bool loaded = keys_load(path, &keyring->keys, &keyring->closed, fault);
-    if (loaded && required && !keyring->closed) {
+    look_at(keyring->path, &keyring->seen);
+    bool loaded = keys_load(keyring->path, &keyring->keys, &keyring->closed, fault);
+    if (loaded && !keyring->closed && config->keys_file[0] != '\0') {
         loaded = false;
         snprintf(fault, sizeof fault,
                  "there is no such file: make a key with `integration-service "
                  "key new NAME --scopes secrets,write`");
     }
     if (!loaded) {
-        snprintf(error, error_size, "KEYS_FILE: %s: %s", path, fault);
+        snprintf(error, error_size, "KEYS_FILE: %s: %s", keyring->path, fault);
         keys_release(&keyring->keys);
         return false;
     }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "access/keys.h"
+#include "core/config.h"
 
 struct keyring {
     char path[512];
@@ -21,9 +22,9 @@ struct keyring {
     char fault[KEYS_FAULT_SIZE]; /* of the file as it is now; empty: none */
 };
 
-/* `required`: there must be a file. On failure returns false with a message in `error`, and there
- * is nothing to close. */
-MUST_CHECK bool keyring_open(struct keyring *keyring, const char *path, bool required, char *error,
+/* Reads the file that the configuration names; if it does so itself, the file must be there. On
+ * failure returns false with a message in `error`, and there is nothing to close. */
+MUST_CHECK bool keyring_open(struct keyring *keyring, const struct config *config, char *error,
                              size_t error_size);
 void keyring_close(struct keyring *keyring);
 

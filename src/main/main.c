@@ -104,13 +104,11 @@ static bool check_listen(const struct config *config)
 /* Reads the keys; reports what is wrong. */
 static bool open_keyring(const struct config *config, struct keyring *keyring)
 {
-    char path[512];
-    char error[1024] = "KEYS_FILE: the path is too long";
-    if (config_keys_path(config, path, sizeof path) &&
-        keyring_open(keyring, path, config->keys_file[0] != '\0', error, sizeof error))
-        return true;
-    fprintf(stderr, "%s\n", error);
-    return false;
+    char error[1024];
+    bool opened = keyring_open(keyring, config, error, sizeof error);
+    if (!opened)
+        fprintf(stderr, "%s\n", error);
+    return opened;
 }
 
 static int check_config(const char *argument)

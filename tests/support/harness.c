@@ -49,9 +49,7 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     variables = environment;
     cr_assert(config_load(&harness->config, look_up, stderr) == 0);
     harness->config.state_dir = harness->state_dir;
-    char keys[80];
-    snprintf(keys, sizeof keys, "%s/keys", harness->state_dir);
-    cr_assert(keyring_open(&harness->keyring, keys, false, error, sizeof error), "%s", error);
+    cr_assert(keyring_open(&harness->keyring, &harness->config, error, sizeof error), "%s", error);
     const struct app_options options = {.config = &harness->config,
                                         .backend = backend,
                                         .keyring = &harness->keyring,
