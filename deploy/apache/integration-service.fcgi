@@ -6,7 +6,7 @@
 export STATE_DIR=/home/USER/integration-service
 # A process of mod_fcgid has one request at a time.
 export THREADS=1
-# Other settings (the README's table of them), as NAME=value lines in a file outside of the web site,
+# Other settings (docs/configuration.md), as NAME=value lines in a file outside of the web site,
 # for this one is in it: DATABASE_URL, for example.   CHANGE
 settings=/home/USER/integration-service.env
 if [ -e "$settings" ]; then

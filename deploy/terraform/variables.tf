@@ -69,7 +69,7 @@ variable "memory" {
 }
 
 variable "environment" {
-  description = "Further settings, none of them secret; see the README's table."
+  description = "Further settings, none of them secret; see docs/configuration.md."
   type        = map(string)
   default     = {}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * The configuration, read once from the environment. A single table defines each option's parser,
- * default, range and help text, from which the README's table is also made. */
+ * default, range and help text, from which the table in docs/configuration.md is also made. */
 #ifndef CORE_CONFIG_H
 #define CORE_CONFIG_H
 
@@ -63,7 +63,7 @@ size_t config_workers(const struct config *config);
 /* Prints NAME=value lines, with secrets masked. */
 void config_print(const struct config *config, FILE *out);
 
-/* Prints a Markdown table of all options, as shown by --help and in the README. */
+/* Prints a Markdown table of all options, as shown by --help and in docs/configuration.md. */
 void config_print_options(FILE *out);
 
 /* Stores the path of the file of keys: `keys_file`, or the default in `state_dir`. Returns false if
