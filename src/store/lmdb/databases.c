@@ -155,32 +155,49 @@ static int open_all(struct environment *environment, MDB_txn *txn, unsigned flag
     return code;
 }
 
-const char *databases_create(struct environment *environment, MDB_txn *txn)
+/* Fills an environment that holds nothing. */
+static int initialize(struct environment *environment, MDB_txn *txn)
 {
     struct environment_meta meta = {.format = FORMAT};
+    int code = open_all(environment, txn, MDB_CREATE);
+    if (code == MDB_SUCCESS)
+        code = environment_write_meta(environment, txn, &meta);
+    if (code == MDB_SUCCESS && !environment->replica)
+        code = environment_write_version(environment, txn,
+                                         &(struct store_version){0, clock_wall_us()});
+    return code;
+}
+
+/* Whether the format is ours; returns NULL, or what is wrong. */
+static const char *check_format(const struct environment *environment, MDB_txn *txn)
+{
+    struct environment_meta meta = {0};
+    int code = environment_read_meta(environment, txn, &meta);
+    if (code == MDB_NOTFOUND || code == MDB_INVALID)
+        return databases_other_program;
+    if (code != MDB_SUCCESS)
+        return mdb_strerror(code);
+    return meta.format == FORMAT ? NULL : databases_newer_format;
+}
+
+const char *databases_create(struct environment *environment, MDB_txn *txn)
+{
+    const char *wrong = NULL;
     int code = mdb_dbi_open(txn, "meta", 0, &environment->meta);
-    if (code == MDB_NOTFOUND && holds_anything(txn))
+    if (code == MDB_INVALID || (code == MDB_NOTFOUND && holds_anything(txn)))
         return databases_other_program;
     if (code == MDB_NOTFOUND) {
-        code = open_all(environment, txn, MDB_CREATE);
-        if (code == MDB_SUCCESS)
-            code = environment_write_meta(environment, txn, &meta);
-        if (code == MDB_SUCCESS && !environment->replica)
-            code = environment_write_version(environment, txn,
-                                             &(struct store_version){0, clock_wall_us()});
-    } else {
-        if (code == MDB_SUCCESS)
-            code = environment_read_meta(environment, txn, &meta);
-        if (code == MDB_NOTFOUND || code == MDB_INVALID)
-            return databases_other_program;
-        if (code == MDB_SUCCESS && meta.format != FORMAT)
-            return databases_newer_format;
-        if (code == MDB_SUCCESS)
+        code = initialize(environment, txn);
+    } else if (code == MDB_SUCCESS) {
+        wrong = check_format(environment, txn);
+        if (wrong == NULL)
             code = open_all(environment, txn, MDB_CREATE);
     }
-    if (code == MDB_SUCCESS)
+    if (wrong == NULL && code == MDB_SUCCESS)
         code = make_masks(environment, txn);
-    return code == MDB_SUCCESS ? NULL : mdb_strerror(code);
+    if (wrong == NULL && code != MDB_SUCCESS)
+        wrong = mdb_strerror(code);
+    return wrong;
 }
 
 bool databases_open(struct environment *environment, int *code)
