@@ -128,31 +128,59 @@ void keyring_fault(struct keyring *keyring, char fault[KEYS_FAULT_SIZE])
 
 /* ---- judging ---- */
 
-/* Looks for a key of the right form. */
-static void look_up(const struct keyring *keyring, struct str text, struct key_grant *grant)
+/* Copies the ids that an entry is bound to. */
+static bool bind_to_ids(const struct key_entry *entry, struct arena *arena, struct key_grant *grant)
 {
-    uint8_t digest[KEY_DIGEST_LEN];
-    key_digest(text, digest);
+    struct str *ids = NULL;
+    if (entry->ids.len == 0)
+        return true;
+    struct str text = arena_copy(arena, entry->ids);
+    if (text.data == NULL || !keys_split_ids(arena, text, &ids, &grant->ids_len))
+        return false;
+    grant->ids = ids;
+    return ids != NULL;
+}
+
+static void look_up(const struct keyring *keyring, const uint8_t digest[KEY_DIGEST_LEN],
+                    struct arena *arena, struct key_grant *grant)
+{
     const struct key_entry *entry = keys_find(&keyring->keys, digest);
     if (entry == NULL)
         return;
     memcpy(grant->name, entry->name, sizeof grant->name);
     if (keys_has_expired(entry)) {
         grant->verdict = KEY_EXPIRED;
-        return;
+    } else if (bind_to_ids(entry, arena, grant)) {
+        grant->verdict = KEY_VALID;
+        grant->number = keys_number(entry);
+        grant->scopes = entry->scopes;
     }
-    grant->verdict = KEY_VALID;
-    grant->scopes = entry->scopes;
 }
 
-void keyring_judge(struct keyring *keyring, struct str text, struct key_grant *grant)
+/* Digests what the caller is found by; returns false if that is in no file. */
+static bool digest_caller(struct str text, struct str remote_user, uint8_t digest[KEY_DIGEST_LEN])
 {
-    *grant = (struct key_grant){.verdict = text.len == 0 ? KEY_MISSING : KEY_UNKNOWN};
+    if (text.len == 0)
+        keys_digest_user(remote_user, digest);
+    else if (key_has_form(text))
+        key_digest(text, digest);
+    else
+        return false;
+    return true;
+}
+
+void keyring_judge(struct keyring *keyring, struct str text, struct str remote_user,
+                   struct arena *arena, struct key_grant *grant)
+{
+    uint8_t digest[KEY_DIGEST_LEN];
+    bool missing = text.len == 0 && remote_user.len == 0;
+    *grant = (struct key_grant){.verdict = missing ? KEY_MISSING : KEY_UNKNOWN};
+    bool known = !missing && digest_caller(text, remote_user, digest);
     pthread_rwlock_rdlock(&keyring->lock);
     if (!keyring->closed)
         *grant = (struct key_grant){.verdict = KEY_NOT_NEEDED, .scopes = SCOPES_ALL};
-    else if (key_has_form(text))
-        look_up(keyring, text, grant);
+    else if (known)
+        look_up(keyring, digest, arena, grant);
     pthread_rwlock_unlock(&keyring->lock);
     if ((grant->scopes & SCOPE_SECRETS) != 0)
         grant->scopes |= SCOPE_READ;

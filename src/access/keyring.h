@@ -48,11 +48,17 @@ enum key_verdict {
 /* What is known of a caller. */
 struct key_grant {
     enum key_verdict verdict;
-    unsigned scopes; /* SCOPES_ALL if no key is needed */
+    unsigned scopes;       /* SCOPES_ALL if no key is needed */
+    uint64_t number;       /* of the entry, see keys_number */
+    const struct str *ids; /* that it is bound to; NULL: none */
+    size_t ids_len;
     char name[KEYS_NAME_MAX + 1];
 };
 
-/* Judges a key; `text` empty: none was given. Makes no system call. */
-void keyring_judge(struct keyring *keyring, struct str text, struct key_grant *grant);
+/* Judges a caller by the key that was given, or else by the name of the user whom the web server
+ * has authenticated; an empty text: there is none. What the grant points to is in the arena. Makes
+ * no system call. */
+void keyring_judge(struct keyring *keyring, struct str text, struct str remote_user,
+                   struct arena *arena, struct key_grant *grant);
 
 #endif

@@ -11,8 +11,11 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 enum { FILE_MAX_BYTES = 4 << 20, TIME_SIZE = 32 };
+
+static const struct str user = STR_INIT("user:");
 
 #define TIME_FORMAT "%Y-%m-%dT%H:%M:%SZ"
 
@@ -56,6 +59,13 @@ void scopes_write(unsigned scopes, FILE *out)
     fwrite(text.data, 1, text.len, out);
 }
 
+uint64_t keys_number(const struct key_entry *entry)
+{
+    uint64_t number;
+    memcpy(&number, entry->digest, sizeof number);
+    return number != 0 ? number : 1;
+}
+
 bool keys_has_expired(const struct key_entry *entry)
 {
     return entry->expires_s != 0 && clock_wall_us() / US_PER_S >= entry->expires_s;
@@ -75,6 +85,42 @@ bool keys_is_name(struct str name)
             name.data[i] != '-')
             return false;
     return true;
+}
+
+bool keys_is_user(struct str name)
+{
+    if (name.len <= user.len || name.len > KEYS_NAME_MAX || !str_has_prefix(name, user))
+        return false;
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] <= ' ' || name.data[i] >= 0x7F)
+            return false;
+    return true;
+}
+
+void keys_digest_user(struct str name, uint8_t digest[KEY_DIGEST_LEN])
+{
+    crypto_hash_sha256_state state;
+    crypto_hash_sha256_init(&state);
+    crypto_hash_sha256_update(&state, (const unsigned char *)user.data, user.len);
+    crypto_hash_sha256_update(&state, (const unsigned char *)name.data, name.len);
+    crypto_hash_sha256_final(&state, digest);
+}
+
+bool keys_split_ids(struct arena *arena, struct str text, struct str **ids, size_t *len)
+{
+    struct str id;
+    *len = 0;
+    *ids = arena_alloc(arena, KEYS_IDS_MAX * sizeof **ids);
+    while (str_split(&text, ',', &id)) {
+        if (id.len == 0 || *len == KEYS_IDS_MAX)
+            return false;
+        if (*ids != NULL)
+            (*ids)[*len] = text_percent_decode(arena, id);
+        (*len)++;
+    }
+    if (arena->failed)
+        *ids = NULL;
+    return *len > 0;
 }
 
 bool keys_read_time(struct str text, uint64_t *s)
@@ -112,11 +158,14 @@ void keys_write_entry(const struct key_entry *entry, FILE *out)
     sodium_bin2hex(hex, sizeof hex, entry->digest, sizeof entry->digest);
     fprintf(out, "%s ", entry->name);
     scopes_write(entry->scopes, out);
-    fprintf(out, " %s", hex);
+    if (!keys_is_user(str_from(entry->name)))
+        fprintf(out, " %s", hex);
     if (entry->expires_s != 0) {
         fputs(" expires=", out);
         keys_write_time(entry->expires_s, out);
     }
+    if (entry->ids.len > 0)
+        fprintf(out, " ids=%.*s", (int)entry->ids.len, entry->ids.data);
     fputc('\n', out);
 }
 
@@ -140,14 +189,52 @@ static bool read_digest(struct str text, uint8_t digest[KEY_DIGEST_LEN])
 }
 
 /* Returns NULL, or what is wrong. */
+static const char *parse_ids(struct str word, struct key_entry *entry)
+{
+    struct arena arena = {0};
+    struct str *ids;
+    size_t len;
+    bool right = keys_split_ids(&arena, word, &ids, &len);
+    arena_release(&arena);
+    if (!right)
+        return "ids= is not a list of 1 to 100 ids with commas between";
+    if ((entry->scopes & SCOPE_METRICS) != 0)
+        return "a key with ids= cannot have the scope metrics, which tells of all integrations";
+    free((char *)entry->ids.data);
+    entry->ids = (struct str){strndup(word.data, word.len), word.len};
+    return entry->ids.data != NULL ? NULL : "no memory for it";
+}
+
+/* Returns NULL, or what is wrong. */
 static const char *parse_option(struct str word, struct key_entry *entry)
 {
     struct str name;
-    if (!str_split(&word, '=', &name) || !str_equal(name, STR("expires")) || word.data == NULL)
-        return "after the SHA-256 only expires=… may follow";
+    (void)str_split(&word, '=', &name);
+    if (word.data != NULL && str_equal(name, STR("ids")))
+        return parse_ids(word, entry);
+    if (word.data == NULL || !str_equal(name, STR("expires")))
+        return "at the end of a line only expires=… and ids=… may stand";
     return keys_read_time(word, &entry->expires_s)
                ? NULL
                : "expires= is not a time in UTC like 2027-01-31T00:00:00Z";
+}
+
+static const char *parse_digest(struct str *line, struct str name, struct key_entry *entry)
+{
+    struct str digest;
+    struct arena arena = {0};
+    if (keys_is_user(name)) {
+        struct str encoded = {name.data + user.len, name.len - user.len};
+        struct str decoded = text_percent_decode(&arena, encoded);
+        if (decoded.data != NULL)
+            keys_digest_user(decoded, entry->digest);
+        bool failed = arena.failed;
+        arena_release(&arena);
+        return failed ? "no memory for it" : NULL;
+    }
+    return next_word(line, &digest) && read_digest(digest, entry->digest)
+               ? NULL
+               : "the SHA-256 of the key is not 64 hexadecimal digits";
 }
 
 /* Parses a line that is no comment. Returns NULL, or what is wrong. */
@@ -155,19 +242,16 @@ static const char *parse_line(struct str line, struct key_entry *entry)
 {
     struct str name;
     struct str scopes;
-    struct str digest;
     struct str option;
-    const char *wrong = NULL;
-    *entry = (struct key_entry){0};
-    if (!next_word(&line, &name) || !next_word(&line, &scopes) || !next_word(&line, &digest))
-        return "a line is NAME SCOPES SHA256 [expires=TIME]";
-    if (!keys_is_name(name))
-        return "the name is not 1 to 64 letters, digits, \".\", \"_\" or \"-\"";
+    *entry = (struct key_entry){.ids = {NULL, 0}};
+    if (!next_word(&line, &name) || !next_word(&line, &scopes))
+        return "a line is NAME SCOPES SHA256 [expires=TIME] [ids=ID,…]";
+    if (!keys_is_name(name) && !keys_is_user(name))
+        return "the name is not 1 to 128 letters, digits, \".\", \"_\" or \"-\", nor user:NAME";
     if (!scopes_from(scopes, &entry->scopes))
         return "the scopes are not some of read, secrets, write and metrics, with commas between";
-    if (!read_digest(digest, entry->digest))
-        return "the SHA-256 of the key is not 64 hexadecimal digits";
     memcpy(entry->name, name.data, name.len);
+    const char *wrong = parse_digest(&line, name, entry);
     while (wrong == NULL && next_word(&line, &option))
         wrong = parse_option(option, entry);
     return wrong;
@@ -225,6 +309,8 @@ bool keys_parse(struct str text, struct keys *keys, char fault[KEYS_FAULT_SIZE])
 
 void keys_release(struct keys *keys)
 {
+    for (size_t i = 0; i < keys->len; i++)
+        free((char *)keys->entries[i].ids.data);
     free(keys->entries);
     *keys = (struct keys){0};
 }

@@ -2,6 +2,7 @@
 #include "app/admission.h"
 
 #include "app/answer.h"
+#include "base/clock.h"
 
 /* What WWW-Authenticate says after the scheme (RFC 6750, section 3). */
 #define REALM "Bearer realm=\"integrations\""
@@ -20,7 +21,13 @@ static struct str find_key(const struct http_request *request)
 void admission_identify(struct call *call)
 {
     struct app_session *session = call->session;
-    keyring_judge(session->app->keyring, find_key(call->request), &session->grant);
+    struct str remote_user = session->app->config->trust_remote_user ? call->request->remote_user
+                                                                     : (struct str){NULL, 0};
+    keyring_judge(session->app->keyring, find_key(call->request), remote_user, &session->arena,
+                  &session->grant);
+    if (session->grant.verdict == KEY_VALID)
+        metrics_note_key(session->app->metrics, session->grant.number,
+                         clock_wall_us() / US_PER_MINUTE);
     call->caller.keyed = session->grant.verdict != KEY_NOT_NEEDED;
     call->caller.masked = (session->grant.scopes & SCOPE_SECRETS) == 0;
 }
@@ -42,6 +49,34 @@ static void answer_unauthorized(const struct call *call, enum key_verdict verdic
     }
     http_response_header(&call->session->response, STR("WWW-Authenticate"), challenge);
     answer_error(call, 401, detail);
+}
+
+bool admission_covers(const struct call *call, struct str id)
+{
+    const struct key_grant *grant = &call->session->grant;
+    for (size_t i = 0; i < grant->ids_len; i++)
+        if (str_equal(grant->ids[i], id))
+            return true;
+    if (grant->ids == NULL)
+        return true;
+    http_response_header(&call->session->response, STR("WWW-Authenticate"),
+                         STR(REALM ", error=\"insufficient_scope\", error_description=\"the key is "
+                                   "bound to other integrations\""));
+    answer_error(call, 403, STR("the key is bound to other integrations"));
+    return false;
+}
+
+/* Prepares the veil of a key that is bound to ids. */
+static bool open_veil(const struct call *call)
+{
+    struct app_session *session = call->session;
+    uint8_t key[STORE_MASK_KEY_LEN];
+    enum store_status status = service_mask_key(&session->service, &call->caller, key);
+    if (status == STORE_OK)
+        veil_open(&session->veil, key);
+    else
+        answer_failure(call, status);
+    return status == STORE_OK;
 }
 
 /* Refuses a key that may do other things. */
@@ -72,7 +107,8 @@ bool admission_admit(const struct call *call, const struct operation *operation)
     else if ((operation->scopes & ~grant->scopes) != 0)
         answer_forbidden(call, operation->scopes);
     else
-        return true;
+        return grant->ids == NULL ||
+               ((call->id.len == 0 || admission_covers(call, call->id)) && open_veil(call));
     return false;
 }
 

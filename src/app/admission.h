@@ -14,6 +14,9 @@ void admission_identify(struct call *call);
 /* Whether the caller has the operation's scopes; if not, answers with 401 or 403. */
 bool admission_admit(const struct call *call, const struct operation *operation);
 
+/* Whether the key may deal with an integration; if it is bound to others, answers with 403. */
+bool admission_covers(const struct call *call, struct str id);
+
 /* Adds a header that says that the answer depends on the key. */
 void admission_add_headers(const struct call *call, const struct endpoint *endpoint);
 

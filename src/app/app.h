@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "access/keyring.h"
+#include "access/veil.h"
 #include "app/account.h"
 #include "base/arena.h"
 #include "base/base.h"
@@ -45,9 +46,10 @@ struct app_session {
     struct faults faults; /* the error as a list of faults */
     struct account account;
     struct key_grant grant;
+    struct veil veil;       /* in use if the grant is bound to ids */
     char revision_text[21]; /* storage for the values of response headers */
     char age_text[21];
-    char tag_text[44];
+    char tag_text[VEIL_LEN + 2];
     char modified_text[30];
 };
 

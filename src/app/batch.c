@@ -8,6 +8,7 @@
  *   {"op":"delete","id":"…","if_match":…} */
 #include "app/batch.h"
 
+#include "app/admission.h"
 #include "app/answer.h"
 #include "app/conditions.h"
 #include "app/handlers.h"
@@ -158,7 +159,8 @@ static void answer_results(const struct batch *batch, const struct store_batch *
         if (kind != BATCH_DELETE && made->made_us != 0) {
             uint64_t revision = made->revision - (batch->len - 1 - i);
             buffer_append_str(body, STR(",\"etag\":\"\\\""));
-            conditions_append_tag(body, (struct store_version){revision, made->made_us});
+            conditions_append_tag(batch->call, body,
+                                  (struct store_version){revision, made->made_us});
             buffer_append_str(body, STR("\\\"\""));
         }
         buffer_append_char(body, '}');
@@ -216,6 +218,15 @@ static bool lacks_condition(const struct batch *batch)
     return false;
 }
 
+/* Whether the key may deal with all integrations; if not, answers. */
+static bool covers_all(const struct batch *batch)
+{
+    for (size_t i = 0; i < batch->len; i++)
+        if (!admission_covers(batch->call, batch->changes[i].id))
+            return false;
+    return true;
+}
+
 static void answer_made(struct batch *batch, enum store_status status,
                         const struct store_batch *made)
 {
@@ -246,7 +257,7 @@ void handle_batch(const struct call *call)
         return;
     }
     struct store_version version;
-    if (!conditions_read_list(call, &version, &batch.if_store))
+    if (!covers_all(&batch) || !conditions_read_list(call, &version, &batch.if_store))
         return;
     if (lacks_condition(&batch)) {
         answer_error(call, 428, STR("if_match is required in each operation"));

@@ -71,7 +71,7 @@ static void read_if_match(struct batch *batch, const struct json_member *member,
     if (!read_string(batch, member, "if_match", &text) || !member->present)
         return;
     if (http_next_tag(&text, &tag) && text.len == 0)
-        operation->if_version = conditions_version(tag.opaque);
+        operation->if_version = conditions_version(batch->call, tag.opaque);
     if (operation->if_version.revision == 0 || !conditions_is_version(operation->if_version))
         batch_add_member_fault(batch, "if_match", "value is no ETag of an integration",
                                "value_error.etag");

@@ -28,7 +28,7 @@ static void tell_number(const struct call *call, struct str name, char *storage,
 static void tell_revision(const struct call *call, uint64_t revision)
 {
     struct app_session *session = call->session;
-    if (service_replicates(&session->app->service))
+    if (service_replicates(&session->app->service) && session->grant.ids == NULL)
         tell_number(call, STR("X-Revision"), session->revision_text, sizeof session->revision_text,
                     revision);
 }

@@ -39,7 +39,7 @@ static bool append_to_list(void *context, const struct store_record *record)
     }
     if (listing->count > 0)
         buffer_append_char(listing->body, ',');
-    query_append(listing->query, record, &listing->arena, listing->body);
+    query_append(listing->call, listing->query, record, &listing->arena, listing->body);
     listing->count++;
     listing->last = record->sequence;
     return true;
@@ -53,7 +53,8 @@ static struct store_read begin_list(const struct call *call, const struct query 
     read.ids = query->ids;
     read.ids_len = query->ids_len;
     read.wanted = query->limit > 0 && !filtered ? query->limit + 1 : 0;
-    read.known = conditions_known(call->request);
+    if (call->session->grant.ids == NULL) /* otherwise the list has no version */
+        read.known = conditions_known(call);
     return read;
 }
 
@@ -76,10 +77,11 @@ void handle_list(const struct call *call)
         answer_failure(call, status);
         return;
     }
-    conditions_tell(call, read.version, 0);
-    if (conditions_refuse(call, read.version, 0))
+    struct store_version version = conditions_list_version(call, read.version);
+    conditions_tell(call, version, 0);
+    if (conditions_refuse(call, version, 0))
         return;
-    if (conditions_has(call, read.version, 0))
+    if (conditions_has(call, version, 0))
         answer_not_modified(call);
     else if (listing.more)
         query_tell_next(call, listing.last);

@@ -7,8 +7,14 @@
 /* A version that nothing ever has. */
 static const struct store_version never = {UINT64_MAX, UINT64_MAX};
 
-void conditions_append_tag(struct buffer *buffer, struct store_version version)
+void conditions_append_tag(const struct call *call, struct buffer *buffer,
+                           struct store_version version)
 {
+    const struct app_session *session = call->session;
+    if (session->grant.ids != NULL) {
+        veil_append(&session->veil, (struct veil_numbers){version.revision, version.tag}, buffer);
+        return;
+    }
     buffer_append_u64(buffer, version.revision);
     buffer_append_char(buffer, '-');
     buffer_append_u64(buffer, version.tag);
@@ -19,10 +25,12 @@ void conditions_tell(const struct call *call, struct store_version version, uint
     struct app_session *session = call->session;
     struct buffer tag = buffer_on(session->tag_text, sizeof session->tag_text);
     struct buffer date = buffer_on(session->modified_text, sizeof session->modified_text);
-    buffer_append_char(&tag, '"');
-    conditions_append_tag(&tag, version);
-    buffer_append_char(&tag, '"');
-    http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
+    if (conditions_is_version(version)) {
+        buffer_append_char(&tag, '"');
+        conditions_append_tag(call, &tag, version);
+        buffer_append_char(&tag, '"');
+        http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
+    }
     /* It holds secrets, which belong into no cache. */
     http_response_header(&session->response, STR("Cache-Control"),
                          STR("private, no-cache, no-store"));
@@ -51,14 +59,26 @@ static bool read_number(struct str digits, uint64_t *number)
     return str_to_u64(digits, number) && (digits.data[0] != '0' || digits.len == 1);
 }
 
-struct store_version conditions_version(struct str opaque)
+static struct store_version unveil(const struct veil *veil, struct str tag)
+{
+    struct veil_numbers numbers;
+    return veil_read(veil, tag, &numbers) ? (struct store_version){numbers.first, numbers.second}
+                                          : never;
+}
+
+static struct store_version read_plain(struct str tag)
 {
     struct store_version version;
-    struct str tag = without_coding(opaque);
     struct str revision;
     bool ours = str_split(&tag, '-', &revision) && read_number(revision, &version.revision) &&
                 read_number(tag, &version.tag) && version.tag != 0;
     return ours ? version : never;
+}
+
+struct store_version conditions_version(const struct call *call, struct str opaque)
+{
+    struct str tag = without_coding(opaque);
+    return call->session->grant.ids != NULL ? unveil(&call->session->veil, tag) : read_plain(tag);
 }
 
 bool conditions_is_version(struct store_version version)
@@ -66,21 +86,35 @@ bool conditions_is_version(struct store_version version)
     return !store_version_equal(version, never);
 }
 
+struct store_version conditions_list_version(const struct call *call, struct store_version version)
+{
+    return call->session->grant.ids == NULL ? version : never;
+}
+
 /* Whether a list of tags contains a version. */
-static bool names(struct str list, struct store_version version)
+static bool names(const struct call *call, struct str list, struct store_version version)
 {
     struct http_tag tag;
-    while (http_next_tag(&list, &tag))
-        if (store_version_equal(conditions_version(tag.opaque), version))
+    while (conditions_is_version(version) && http_next_tag(&list, &tag))
+        if (store_version_equal(conditions_version(call, tag.opaque), version))
             return true;
     return false;
 }
 
-struct store_version conditions_known(const struct http_request *request)
+struct store_version conditions_claimed(const struct http_request *request)
 {
     struct str list = request->if_none_match;
     struct http_tag tag;
-    return http_next_tag(&list, &tag) ? conditions_version(tag.opaque) : (struct store_version){0};
+    return http_next_tag(&list, &tag) ? read_plain(without_coding(tag.opaque))
+                                      : (struct store_version){0};
+}
+
+struct store_version conditions_known(const struct call *call)
+{
+    struct str list = call->request->if_none_match;
+    struct http_tag tag;
+    return http_next_tag(&list, &tag) ? conditions_version(call, tag.opaque)
+                                      : (struct store_version){0};
 }
 
 /* Whether something has been changed since a date; also true if the date is invalid. */
@@ -91,9 +125,10 @@ static bool changed_since(struct str date, uint64_t updated_us)
 }
 
 /* Whether If-None-Match names the version. */
-static bool is_unwanted(const struct http_request *request, struct store_version version)
+static bool is_unwanted(const struct call *call, struct store_version version)
 {
-    return http_is_any(request->if_none_match) || names(request->if_none_match, version);
+    struct str list = call->request->if_none_match;
+    return http_is_any(list) || names(call, list, version);
 }
 
 bool conditions_has(const struct call *call, struct store_version version, uint64_t updated_us)
@@ -101,14 +136,14 @@ bool conditions_has(const struct call *call, struct store_version version, uint6
     const struct http_request *request = call->request;
     if (request->if_none_match.len == 0)
         return updated_us > 0 && !changed_since(request->if_modified_since, updated_us);
-    return is_unwanted(request, version);
+    return is_unwanted(call, version);
 }
 
 /* Whether If-Match, if there is one, names the version. */
-static bool is_wanted(const struct http_request *request, struct store_version version)
+static bool is_wanted(const struct call *call, struct store_version version)
 {
-    return request->if_match.len == 0 || http_is_any(request->if_match) ||
-           names(request->if_match, version);
+    struct str list = call->request->if_match;
+    return list.len == 0 || http_is_any(list) || names(call, list, version);
 }
 
 /* Whether If-Unmodified-Since counts: no If-Match is given, and it is a date. */
@@ -120,19 +155,18 @@ static bool has_date(const struct http_request *request)
 
 /* Whether If-Match and If-Unmodified-Since allow a request for what was last changed at updated_us
  * (0: unknown). */
-static bool is_allowed(const struct http_request *request, struct store_version version,
-                       uint64_t updated_us)
+static bool is_allowed(const struct call *call, struct store_version version, uint64_t updated_us)
 {
-    return is_wanted(request, version) &&
-           (updated_us == 0 || !has_date(request) ||
-            !changed_since(request->if_unmodified_since, updated_us));
+    const struct http_request *request = call->request;
+    return is_wanted(call, version) && (updated_us == 0 || !has_date(request) ||
+                                        !changed_since(request->if_unmodified_since, updated_us));
 }
 
 /* Whether the current document satisfies all conditions of a change. */
-static bool holds(const struct http_request *request, const struct store_record *record)
+static bool holds(const struct call *call, const struct store_record *record)
 {
     struct store_version version = store_record_version(record);
-    return is_allowed(request, version, record->updated_us) && !is_unwanted(request, version);
+    return is_allowed(call, version, record->updated_us) && !is_unwanted(call, version);
 }
 
 static bool is_malformed(struct str list)
@@ -160,7 +194,7 @@ static void answer_unmet(const struct call *call, struct str otherwise)
 
 bool conditions_refuse(const struct call *call, struct store_version version, uint64_t updated_us)
 {
-    if (is_allowed(call->request, version, updated_us))
+    if (is_allowed(call, version, updated_us))
         return false;
     answer_unmet(call, STR("it is not the one that the condition asks for"));
     return true;
@@ -186,8 +220,10 @@ bool conditions_read_list(const struct call *call, struct store_version *version
         answer_failure(call, status);
         return false;
     }
-    *if_store = version;
-    if (is_wanted(request, *version) && !is_unwanted(request, *version))
+    *version = conditions_list_version(call, *version);
+    if (conditions_is_version(*version))
+        *if_store = version;
+    if (is_wanted(call, *version) && !is_unwanted(call, *version))
         return true;
     conditions_tell(call, *version, 0);
     answer_unmet(call, STR("the list is not the one that the condition asks for"));
@@ -205,7 +241,7 @@ static bool look(const struct call *call, struct store_version *if_version)
     buffer_reset(body, SIZE_MAX);
     /* A missing document is reported by the change itself, or by `never` if somebody creates it
      * meanwhile. */
-    bool fulfilled = status == STORE_OK && holds(call->request, &record);
+    bool fulfilled = status == STORE_OK && holds(call, &record);
     *if_version = fulfilled ? store_record_version(&record) : never;
     if (status != STORE_OK && status != STORE_NOT_FOUND)
         answer_failure(call, status);
@@ -223,7 +259,7 @@ static bool read_if_match(const struct call *call, struct store_version *if_vers
         return true; /* not a valid tag: nothing matches */
     if (list.len > 0)
         return look(call, if_version);
-    struct store_version version = conditions_version(tag.opaque);
+    struct store_version version = conditions_version(call, tag.opaque);
     /* Revision 0 is the list's before the first change, never that of a document. */
     if (version.revision != 0)
         *if_version = version;

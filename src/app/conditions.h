@@ -2,8 +2,8 @@
  *
  * Conditional requests (RFC 9110, section 13). The entity tag of an integration is its version
  * (struct store_version), that of the list is the store's: "7-1764287654123456", in decimal and
- * strong. Dates are considered only where no tags are given; they cannot tell apart two changes
- * within one second.
+ * strong. Keys that are bound to ids get them veiled (access/veil.h), and none of a list. Dates are
+ * considered only where no tags are given; they cannot tell apart two changes within one second.
  *
  * A web server in front that compresses answers makes a tag of ours weak (W/"7-1"; nginx) or
  * extends it ("7-1-gzip"; Apache's mod_deflate). A version says exactly what was answered, whatever
@@ -17,15 +17,22 @@
 void conditions_tell(const struct call *call, struct store_version version, uint64_t updated_us);
 
 /* Appends the tag of a version, without quotes. */
-void conditions_append_tag(struct buffer *buffer, struct store_version version);
+void conditions_append_tag(const struct call *call, struct buffer *buffer,
+                           struct store_version version);
 
 /* The version that a tag names (the text between its quotes); one that nothing ever has, if it is
  * no tag of ours. */
-struct store_version conditions_version(struct str opaque);
+struct store_version conditions_version(const struct call *call, struct str opaque);
 bool conditions_is_version(struct store_version version);
 
-/* A version that the client claims to have; all zeros if none. */
-struct store_version conditions_known(const struct http_request *request);
+/* The version of a list, which is the store's; for a key that is bound to ids, one that nothing
+ * ever has, and which has no tag. */
+struct store_version conditions_list_version(const struct call *call, struct store_version version);
+
+/* A version that the client claims to have; all zeros if none. The first form is for a request
+ * whose key is not known yet: it knows no veiled tags. */
+struct store_version conditions_claimed(const struct http_request *request);
+struct store_version conditions_known(const struct call *call);
 
 /* Whether the client already has this version, last changed at updated_us (0: unknown), so that
  * the answer is 304. */

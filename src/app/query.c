@@ -6,6 +6,11 @@
 #include "base/text.h"
 #include "model/json.h"
 
+/* Stores accept valid ids only. This one no integration has. */
+static const struct str no_id = STR_INIT("..");
+
+_Static_assert((int)STORE_IDS_MAX >= (int)KEYS_IDS_MAX, "those of a key fit");
+
 /* ---- parsing ---- */
 
 struct reader {
@@ -35,10 +40,21 @@ static void read_limit(struct reader *reader, struct str value)
         reader->query->limit = limit;
 }
 
+/* Reads a position as query_tell_next writes it. */
+static bool read_position(const struct app_session *session, struct str text, uint64_t *position)
+{
+    struct veil_numbers numbers;
+    if (session->grant.ids == NULL)
+        return str_to_u64(text, position) && *position <= INT64_MAX;
+    bool ours = veil_read(&session->veil, text, &numbers) && numbers.second == 0;
+    *position = numbers.first;
+    return ours;
+}
+
 static void read_after(struct reader *reader, struct str value)
 {
     uint64_t after = 0; /* an empty value means: from the start */
-    if (value.len == 0 || (str_to_u64(value, &after) && after <= INT64_MAX))
+    if (value.len == 0 || read_position(reader->call->session, value, &after))
         reader->query->after = after;
     else
         fault(reader, "after", "value is none that a Link gave", "value_error.cursor");
@@ -70,8 +86,7 @@ static void read_id(struct reader *reader, struct str value)
         fault(reader, "id", "ensure this value has at most 100 items",
               "value_error.list.max_items");
     else
-        /* Stores accept valid ids only: replace an invalid one by an id that no integration has. */
-        query->ids[query->ids_len++] = integration_id_is_valid(value) ? value : STR("..");
+        query->ids[query->ids_len++] = integration_id_is_valid(value) ? value : no_id;
 }
 
 static void read_fields(struct reader *reader, struct str value)
@@ -121,6 +136,29 @@ static void read_parameter(struct reader *reader, enum query_kind kind, struct s
         parameter->read(reader, http_decode_form(arena, pair));
 }
 
+static bool has_id(const struct query *query, struct str id)
+{
+    for (size_t i = 0; i < query->ids_len; i++)
+        if (str_equal(query->ids[i], id))
+            return true;
+    return query->ids_len == 0;
+}
+
+/* Limits a query to the ids that the key is bound to. */
+static void bind_to_ids(const struct call *call, struct query *query)
+{
+    const struct key_grant *grant = &call->session->grant;
+    struct str *ids = arena_alloc(&call->session->arena, STORE_IDS_MAX * sizeof *ids);
+    size_t len = 0;
+    for (size_t i = 0; ids != NULL && i < grant->ids_len; i++)
+        if (has_id(query, grant->ids[i]) && integration_id_is_valid(grant->ids[i]))
+            ids[len++] = grant->ids[i];
+    if (ids != NULL && len == 0)
+        ids[len++] = no_id;
+    query->ids = ids;
+    query->ids_len = len;
+}
+
 bool query_read(const struct call *call, enum query_kind kind, struct query *query)
 {
     struct reader reader = {call, query};
@@ -128,8 +166,10 @@ bool query_read(const struct call *call, enum query_kind kind, struct query *que
     struct str pair;
     while (str_split(&rest, '&', &pair))
         read_parameter(&reader, kind, pair);
+    if (call->session->grant.ids != NULL)
+        bind_to_ids(call, query);
     if (call->session->faults.len == 0)
-        return true;
+        return !call->session->arena.failed;
     answer_faults(call, 422);
     return false;
 }
@@ -166,8 +206,8 @@ bool query_wants(const struct query *query, const struct store_record *record, s
            has_text(arena, values[INTEGRATION_DESCRIPTION], query->text, scratch);
 }
 
-void query_append(const struct query *query, const struct store_record *record, struct arena *arena,
-                  struct buffer *out)
+void query_append(const struct call *call, const struct query *query,
+                  const struct store_record *record, struct arena *arena, struct buffer *out)
 {
     struct str values[INTEGRATION_FIELDS];
     char separator = '{';
@@ -186,7 +226,7 @@ void query_append(const struct query *query, const struct store_record *record, 
     if ((query->fields & 1U << QUERY_ETAG) != 0) {
         buffer_append_char(out, separator);
         buffer_append_str(out, STR("\"etag\":\"\\\""));
-        conditions_append_tag(out, store_record_version(record));
+        conditions_append_tag(call, out, store_record_version(record));
         buffer_append_str(out, STR("\\\"\""));
     }
     buffer_append_char(out, '}');
@@ -214,7 +254,10 @@ void query_tell_next(const struct call *call, uint64_t last)
         buffer_append_char(&link, '&');
     }
     buffer_append_str(&link, STR("after="));
-    buffer_append_u64(&link, last);
+    if (call->session->grant.ids == NULL)
+        buffer_append_u64(&link, last);
+    else /* no tag is 0, so that this is not the text of a version */
+        veil_append(&call->session->veil, (struct veil_numbers){.first = last}, &link);
     buffer_append_str(&link, STR(">; rel=\"next\""));
     answer_header(call, STR("Link"), &link);
 }

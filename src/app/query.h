@@ -36,8 +36,8 @@ bool query_wants(const struct query *query, const struct store_record *record, s
                  struct buffer *scratch);
 
 /* Appends a document, or only its selected members. */
-void query_append(const struct query *query, const struct store_record *record, struct arena *arena,
-                  struct buffer *out);
+void query_append(const struct call *call, const struct query *query,
+                  const struct store_record *record, struct arena *arena, struct buffer *out);
 
 /* Adds a Link header to the next page, which starts after the sequence number `last` (RFC 8288). */
 void query_tell_next(const struct call *call, uint64_t last);

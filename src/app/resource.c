@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "app/admission.h"
 #include "app/answer.h"
 #include "app/conditions.h"
 #include "app/handlers.h"
@@ -14,7 +15,7 @@ static void choose_fields(const struct call *call, const struct query *query,
         return;
     record->document = arena_copy(&call->session->arena, buffer_str(body));
     buffer_reset(body, SIZE_MAX);
-    query_append(query, record, &call->session->arena, body);
+    query_append(call, query, record, &call->session->arena, body);
 }
 
 void handle_get(const struct call *call)
@@ -26,7 +27,7 @@ void handle_get(const struct call *call)
     struct store_read read = call_read(call);
     struct buffer *body = answer_json(call, 200);
     enum store_status status = STORE_NOT_FOUND;
-    read.known = conditions_known(call->request);
+    read.known = conditions_known(call);
     if (integration_id_is_valid(call->id)) {
         status =
             service_get(&call->session->service, &call->caller, call->id, &read, &record, body);
@@ -162,7 +163,7 @@ void handle_create(const struct call *call)
     struct integration integration;
     struct store_version version;
     const struct store_version *if_store;
-    if (!read_integration(call, &integration) ||
+    if (!read_integration(call, &integration) || !admission_covers(call, integration.id) ||
         !unmask(call, (struct str){NULL, 0}, &call->session->arena, &integration) ||
         !conditions_read_list(call, &version, &if_store))
         return;

@@ -69,7 +69,7 @@ static void find_endpoint(const struct http_request *request, struct app_route *
 static bool is_poll(struct app_session *session, const struct http_request *request)
 {
     struct store_version version;
-    struct store_version known = conditions_known(request);
+    struct store_version known = conditions_claimed(request);
     return known.tag != 0 && service_version(&session->service, &version) == STORE_OK &&
            store_version_equal(version, known);
 }

@@ -8,6 +8,7 @@
 
 #define NS_PER_MS ((uint64_t)1000000)
 #define US_PER_S ((uint64_t)1000000)
+#define US_PER_MINUTE (60 * US_PER_S)
 
 /* Nanoseconds of a clock that never goes back (CLOCK_MONOTONIC), the steady clock. */
 uint64_t clock_steady_ns(void);

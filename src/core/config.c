@@ -77,6 +77,9 @@ static const struct option options[] = {
     {"ALLOW_ANONYMOUS", KIND_CHOICE, AT(allow_anonymous), "off", 0, 0, off_on,
      "`on`: `serve --with-nginx` starts although nobody needs a key and `HOST` is reached from "
      "other machines, so whoever reaches it reads all tokens"},
+    {"TRUST_REMOTE_USER", KIND_CHOICE, AT(trust_remote_user), "off", 0, 0, off_on,
+     "`on`: whom the web server has authenticated (`REMOTE_USER`) needs no key, but a line "
+     "`user:NAME` in the file of keys"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

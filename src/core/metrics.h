@@ -116,6 +116,18 @@ void metrics_skip_cpu(const struct metrics_slot *slot);
 void metrics_count_operation(struct metrics_slot *slot, const struct metrics_operation *operation);
 void metrics_count_ending(struct metrics *metrics, enum metrics_ending ending);
 
+/* Notes that a key was used; `key` tells it from others, and is never 0; `minute` is since 1970.
+ * Makes no system call. */
+void metrics_note_key(struct metrics *metrics, uint64_t key, uint64_t minute);
+
+/* For a process that counts nothing: reads from the file at `path` when keys were used last.
+ * Returns NULL if that is not known; otherwise the caller frees it. Keys that were not used for
+ * long may be forgotten if there are thousands.
+ * metrics_key_minute: 0: not as far as is known. */
+struct metrics_key_uses;
+struct metrics_key_uses *metrics_load_key_uses(const char *path);
+uint64_t metrics_key_minute(struct metrics_key_uses *uses, uint64_t key);
+
 /* Where log lines are counted, for log_count_in. */
 struct log_counts *metrics_log_counts(struct metrics *metrics);
 

@@ -237,12 +237,9 @@ static int probe(const char *option)
 static int change_keys(int argc, char **argv)
 {
     struct config config;
-    char path[512];
     if (!load(&config))
         return EXIT_FAILURE;
-    if (!config_keys_path(&config, path, sizeof path))
-        return complain("KEYS_FILE: the path is too long");
-    enum key_command_end end = key_command(path, argc, argv);
+    enum key_command_end end = key_command(&config, argc, argv);
     if (end == KEY_COMMAND_USAGE)
         fputs(key_command_usage, stderr);
     return end == KEY_COMMAND_DONE    ? EXIT_SUCCESS

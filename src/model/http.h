@@ -70,6 +70,7 @@ struct http_request {
     struct str prefix; /* path prefix under which a web server publishes the service */
     /* The rest of the target, as sent by the client: percent-encoded, and with the query. */
     struct str target;
+    struct str remote_user; /* whom the web server has authenticated (RFC 3875, section 4.1.11) */
 #define HTTP_REQUEST_MEMBER(member_, name_, variable_) struct str member_;
     HTTP_REQUEST_HEADERS(HTTP_REQUEST_MEMBER)
 #undef HTTP_REQUEST_MEMBER

@@ -13,7 +13,9 @@ static const struct variable {
 } variables_read[] = {
 #define VARIABLE(member_, name_, variable_)                                                        \
     {STR_INIT(variable_), offsetof(struct http_request, member_)},
-    {STR_INIT("REQUEST_URI"), offsetof(struct http_request, target)}, HTTP_REQUEST_HEADERS(VARIABLE)
+    {STR_INIT("REQUEST_URI"), offsetof(struct http_request, target)},
+    {STR_INIT("REMOTE_USER"), offsetof(struct http_request, remote_user)},
+    HTTP_REQUEST_HEADERS(VARIABLE)
 #undef VARIABLE
 };
 

@@ -33,13 +33,18 @@ static bool split(struct arena *arena, struct str document, struct parts *parts)
     return id.len >= 2 && id.data[0] == '"' && parts->id.data != NULL;
 }
 
+enum store_status service_mask_key(struct service_session *session,
+                                   const struct service_caller *caller,
+                                   uint8_t key[STORE_MASK_KEY_LEN])
+{
+    return session->service->backend->mask_key(session->store, caller->deadline_ns, key);
+}
+
 enum store_status masking_open(struct masking *masking, struct service_session *session,
                                const struct service_caller *caller)
 {
     *masking = (struct masking){.wanted = caller->masked};
-    return masking->wanted ? session->service->backend->mask_key(session->store,
-                                                                 caller->deadline_ns, masking->key)
-                           : STORE_OK;
+    return masking->wanted ? service_mask_key(session, caller, masking->key) : STORE_OK;
 }
 
 void masking_close(struct masking *masking)
@@ -121,8 +126,8 @@ enum service_unmasking service_unmask(struct service_session *session,
     struct parts old = {.settings = {NULL, 0}};
     if (!service_has_masks(caller, *document))
         return SERVICE_UNMASKED;
-    if (session->service->backend->mask_key(session->store, caller->deadline_ns, key) != STORE_OK ||
-        !split(arena, *document, &parts) || (stored.len > 0 && !split(arena, stored, &old)))
+    if (service_mask_key(session, caller, key) != STORE_OK || !split(arena, *document, &parts) ||
+        (stored.len > 0 && !split(arena, stored, &old)))
         return SERVICE_UNMASKING_FAILED;
     const struct mask_source source = {key, parts.id};
     return restore(&source, &parts, old.settings, arena, document, member);

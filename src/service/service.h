@@ -118,6 +118,11 @@ enum store_status service_list(struct service_session *session, const struct ser
 enum store_status service_change(struct service_session *session,
                                  const struct service_caller *caller, struct store_batch *batch);
 
+/* Reads the random key of the store, from which masks are made. */
+enum store_status service_mask_key(struct service_session *session,
+                                   const struct service_caller *caller,
+                                   uint8_t key[STORE_MASK_KEY_LEN]);
+
 /* Appends a document as the caller may see it. If it fails, nothing is appended. */
 enum store_status service_mask(struct service_session *session, const struct service_caller *caller,
                                struct str document, struct buffer *out);

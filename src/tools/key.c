@@ -9,15 +9,22 @@
 
 #include "access/keys.h"
 #include "base/clock.h"
+#include "core/metrics.h"
 #include "tools/key_file.h"
 
 const char key_command_usage[] =
-    "usage: integration-service key new NAME --scopes SCOPE[,SCOPE…] [--expires TIME]\n"
+    "usage: integration-service key new NAME --scopes SCOPE[,SCOPE…] [--expires TIME] [--ids "
+    "ID[,ID…]]\n"
     "       integration-service key rotate NAME [--overlap TIME] [--expires TIME]\n"
     "       integration-service key revoke NAME\n"
     "       integration-service key list\n"
     "SCOPE: read (integrations, with secrets masked), secrets (in clear), write, metrics\n"
+    "ID:    the integrations that it may deal with, encoded as in a URL; without --ids all\n"
+    "NAME:  user:NAME gives the scopes to somebody whom the web server has authenticated\n"
+    "       (TRUST_REMOTE_USER), who then needs no key\n"
     "TIME:  from now on, such as 90d, 12h or 30m\n";
+
+enum { PATH_SIZE = 512 };
 
 /* The words of a command. */
 struct wish {
@@ -25,6 +32,7 @@ struct wish {
     unsigned scopes;    /* 0: not given */
     uint64_t expires_s; /* since 1970; 0: not given */
     uint64_t overlap_s; /* how long the old key goes on to count */
+    struct str ids;     /* empty: not given */
 };
 
 static uint64_t now_s(void)
@@ -53,9 +61,24 @@ static bool read_span(struct str text, uint64_t *s)
     return false;
 }
 
+static bool are_ids(struct str text)
+{
+    struct arena arena = {0};
+    struct str *ids;
+    size_t len;
+    bool split = memchr(text.data, ' ', text.len) == NULL &&
+                 keys_split_ids(&arena, text, &ids, &len) && ids != NULL;
+    arena_release(&arena);
+    return split;
+}
+
 static bool read_option(const char *name, struct str value, struct wish *wish)
 {
     uint64_t span_s;
+    if (strcmp(name, "--ids") == 0) {
+        wish->ids = value;
+        return are_ids(value);
+    }
     if (strcmp(name, "--scopes") == 0)
         return scopes_from(value, &wish->scopes);
     if (!read_span(value, &span_s))
@@ -72,12 +95,12 @@ static bool read_option(const char *name, struct str value, struct wish *wish)
 /* Reads what follows the command: a name, and options. */
 static bool read_wish(int argc, char **argv, struct wish *wish)
 {
-    *wish = (struct wish){0};
+    *wish = (struct wish){.name = {NULL, 0}};
     if (argc < 1 || argc % 2 == 0)
         return false;
     wish->name = str_from(argv[0]);
-    if (!keys_is_name(wish->name)) {
-        fputs("a name is 1 to 64 letters, digits, \".\", \"_\" or \"-\"\n", stderr);
+    if (!keys_is_name(wish->name) && !keys_is_user(wish->name)) {
+        fputs("a name is 1 to 128 letters, digits, \".\", \"_\" or \"-\", or user:NAME\n", stderr);
         return false;
     }
     for (int i = 1; i < argc; i += 2)
@@ -108,15 +131,17 @@ static const struct key_entry *find_entry(const struct keys *keys, struct str na
     return best;
 }
 
-static void add_key(FILE *out, struct str name, unsigned scopes, uint64_t expires_s)
+/* Adds an entry of that name, with the scopes and ids of another. */
+static void add_key(FILE *out, struct str name, const struct key_entry *like, uint64_t expires_s)
 {
     char text[KEY_LEN + 1];
-    struct key_entry entry = {.scopes = scopes, .expires_s = expires_s};
+    struct key_entry entry = {.scopes = like->scopes, .ids = like->ids, .expires_s = expires_s};
     memcpy(entry.name, name.data, name.len);
     key_make(text);
     key_digest(str_from(text), entry.digest);
     keys_write_entry(&entry, out);
-    puts(text);
+    if (!keys_is_user(name))
+        puts(text);
     explicit_bzero(text, sizeof text);
 }
 
@@ -175,28 +200,32 @@ static enum key_command_end make_new(struct key_file *file, const struct wish *w
         return KEY_COMMAND_USAGE;
     if (find_entry(&file->keys, wish->name) != NULL)
         return complain("there is a key", wish->name, ": rotate or revoke it");
+    if (wish->ids.len > 0 && (wish->scopes & SCOPE_METRICS) != 0)
+        return complain("the metrics tell of all integrations: with --ids, they are not for",
+                        wish->name, "");
     if (!file->found)
         fputs("this is the first key: from now on every caller needs one\n", stderr);
     copy_lines(file, wish->name, NULL, wish); /* those that have expired */
-    add_key(file->out, wish->name, wish->scopes, wish->expires_s);
+    const struct key_entry like = {.scopes = wish->scopes, .ids = wish->ids};
+    add_key(file->out, wish->name, &like, wish->expires_s);
     return finish(file);
 }
 
 static enum key_command_end rotate(struct key_file *file, const struct wish *wish)
 {
-    if (wish->scopes != 0)
+    if (wish->scopes != 0 || wish->ids.len > 0 || keys_is_user(wish->name))
         return KEY_COMMAND_USAGE;
     const struct key_entry *entry = find_entry(&file->keys, wish->name);
     if (entry == NULL)
         return complain("there is no key", wish->name, "");
     copy_lines(file, wish->name, let_expire, wish);
-    add_key(file->out, wish->name, entry->scopes, wish->expires_s);
+    add_key(file->out, wish->name, entry, wish->expires_s);
     return finish(file);
 }
 
 static enum key_command_end revoke(struct key_file *file, const struct wish *wish)
 {
-    if (wish->scopes != 0 || wish->expires_s != 0 || wish->overlap_s != 0)
+    if (wish->scopes != 0 || wish->expires_s != 0 || wish->overlap_s != 0 || wish->ids.len > 0)
         return KEY_COMMAND_USAGE;
     bool any = false;
     for (size_t i = 0; i < file->keys.len; i++)
@@ -212,7 +241,29 @@ static int compare_names(const void *a, const void *b)
     return strcmp(((const struct key_entry *)a)->name, ((const struct key_entry *)b)->name);
 }
 
-static enum key_command_end list(const char *path)
+/* Prints until when a key counts, and when it was used last. */
+static void print_times(const struct key_entry *entry, struct metrics_key_uses *uses)
+{
+    if (entry->expires_s != 0) {
+        fputs(keys_has_expired(entry) ? "  expired " : "  until ", stdout);
+        keys_write_time(entry->expires_s, stdout);
+    }
+    if (uses == NULL)
+        return;
+    uint64_t minute = metrics_key_minute(uses, keys_number(entry));
+    fputs(minute == 0 ? "  not used yet" : "  used ", stdout);
+    if (minute != 0)
+        keys_write_time(minute * 60, stdout);
+}
+
+static struct metrics_key_uses *load_uses(const struct config *config)
+{
+    char path[PATH_SIZE];
+    int length = snprintf(path, sizeof path, "%s/metrics", config->state_dir);
+    return length > 0 && (size_t)length < sizeof path ? metrics_load_key_uses(path) : NULL;
+}
+
+static enum key_command_end list(const struct config *config, const char *path)
 {
     struct keys keys;
     bool found;
@@ -225,16 +276,17 @@ static enum key_command_end list(const char *path)
         fputs("there are no keys: nobody needs one\n", stderr);
     if (keys.len > 0)
         qsort(keys.entries, keys.len, sizeof *keys.entries, compare_names);
+    struct metrics_key_uses *uses = load_uses(config);
     for (size_t i = 0; i < keys.len; i++) {
         const struct key_entry *entry = &keys.entries[i];
         printf("%-24s ", entry->name);
         scopes_write(entry->scopes, stdout);
-        if (entry->expires_s != 0) {
-            fputs(keys_has_expired(entry) ? "  expired " : "  until ", stdout);
-            keys_write_time(entry->expires_s, stdout);
-        }
+        print_times(entry, uses);
+        if (entry->ids.len > 0)
+            printf("  ids %.*s", (int)entry->ids.len, entry->ids.data);
         putchar('\n');
     }
+    free(uses);
     keys_release(&keys);
     return KEY_COMMAND_DONE;
 }
@@ -244,12 +296,17 @@ static const struct {
     enum key_command_end (*run)(struct key_file *file, const struct wish *wish);
 } commands[] = {{"new", make_new}, {"rotate", rotate}, {"revoke", revoke}};
 
-enum key_command_end key_command(const char *path, int argc, char **argv)
+enum key_command_end key_command(const struct config *config, int argc, char **argv)
 {
     struct wish wish;
     struct key_file file;
+    char path[PATH_SIZE];
+    if (!config_keys_path(config, path, sizeof path)) {
+        fputs("integration-service: KEYS_FILE: the path is too long\n", stderr);
+        return KEY_COMMAND_FAILED;
+    }
     if (argc == 1 && strcmp(argv[0], "list") == 0)
-        return list(path);
+        return list(config, path);
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++) {
         if (strcmp(argv[0], commands[i].word) != 0)
             continue;

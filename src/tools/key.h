@@ -5,6 +5,8 @@
 #ifndef TOOLS_KEY_H
 #define TOOLS_KEY_H
 
+#include "core/config.h"
+
 enum key_command_end {
     KEY_COMMAND_DONE,
     KEY_COMMAND_FAILED, /* standard error says why; the file is what it was */
@@ -13,8 +15,8 @@ enum key_command_end {
 
 extern const char key_command_usage[];
 
-/* Runs the command that the words make: "new NAME --scopes read,write" and so on. `path` is the
- * file's. A new key is printed on standard output, once. */
-enum key_command_end key_command(const char *path, int argc, char **argv);
+/* Runs the command that the words make: "new NAME --scopes read,write" and so on, with the file
+ * of keys that the configuration names. A new key is printed on standard output, once. */
+enum key_command_end key_command(const struct config *config, int argc, char **argv);
 
 #endif

@@ -96,11 +96,15 @@ class Commands(unittest.TestCase):
     def test_faults_of_the_file(self):
         digest = "0" * 64
         for text, said in (
-                ("bot write", "line 1: a line is NAME SCOPES SHA256"),
+                ("bot write", "line 1: the SHA-256"),
                 (f"# x\nbot reed,write {digest}", "line 2: the scopes"),
                 (f"b/t write {digest}", "line 1: the name"),
                 ("bot write isk_planted", "line 1: the SHA-256"),
-                (f"bot write {digest} ids=a", "line 1: after the SHA-256"),
+                (f"bot write {digest} id=a", "line 1: at the end of a line"),
+                (f"bot write {digest} ids=a,,b", "line 1: ids="),
+                (f"bot write,metrics {digest} ids=a", "line 1: a key with ids="),
+                (f"user:bot write {digest}", "line 1: at the end of a line"),
+                ("user: write", "line 1: the name"),
                 (f"bot write {digest} expires=2027-02-30T00:00:00Z", "not a time"),
                 (f"bot write {digest} expires=tomorrow", "not a time")):
             with open(self.file, "w") as file:
@@ -134,6 +138,8 @@ class Gate(unittest.TestCase):
         key(state_dir, "revoke", "revoked")
         found["expired"] = key(state_dir, "new", "expired", "--scopes", ",".join(SCOPES),
                                "--expires", "1s")
+        found["bound"] = key(state_dir, "new", "bound", "--scopes", "secrets,write",
+                             "--ids", "another")
         found["malformed"] = found["secrets"][:-1] + ("A" if found["secrets"][-1] != "A" else "B")
         return found
 
@@ -154,12 +160,12 @@ class Gate(unittest.TestCase):
                                                 "[]" if method in ("POST", "PUT", "PATCH") else None,
                                                 headers)
                         with self.subTest(method=method, path=path, key=name, headers=headers):
-                            self.check_answer(answer, needed, name)
+                            self.check_answer(answer, needed, name, path)
                             if answer.status in (401, 403) and method != "HEAD":
                                 self.assertEqual(described.faults_of_answer(operation, answer), [])
         client.close()
 
-    def check_answer(self, answer, needed, name):
+    def check_answer(self, answer, needed, name, path):
         challenge = answer.headers["WWW-Authenticate"] or ""
         if not needed:
             self.assertNotIn(answer.status, (401, 403))
@@ -171,7 +177,11 @@ class Gate(unittest.TestCase):
             self.assertTrue(challenge.startswith("Bearer "), challenge)
             self.assertEqual("invalid_token" in challenge, name != "none")
             self.assertEqual("expired" in challenge, name == "expired")
-        elif needed <= set(name.replace("secrets", "secrets+read").split("+")):
+        elif name == "bound" and "{id}" in path:
+            self.assertEqual(answer.status, 403)
+            self.assertIn("bound to other integrations", challenge)
+        elif needed <= set(name.replace("bound", "secrets+write").replace(
+                "secrets", "secrets+read").split("+")):
             self.assertIn(answer.status, (200, 400, 404, 422))
         else:
             self.assertEqual(answer.status, 403)
@@ -197,7 +207,7 @@ class Gate(unittest.TestCase):
             time.sleep(1.1)
             with self.subTest(kind.__name__), site:
                 self.check_matrix(site, {name: keys[name] for name in (
-                    "secrets", "secrets+write", "expired", "malformed")})
+                    "secrets", "secrets+write", "bound", "expired", "malformed")})
 
     def test_without_keys_nothing_changes(self):
         with Service() as service:

@@ -133,7 +133,7 @@ async function ask(method, path, { body, tag, known, type = "application/json" }
 
 /** The tag of an answer; a server that compresses makes "7-1" into W/"7-1" or "7-1-gzip". */
 function tagOf(response) {
-  const version = /^(?:W\/)?"(\d+-\d+)(?:-[a-z]+)?"$/.exec(response.headers.get("ETag") ?? "")?.[1];
+  const version = /^(?:W\/)?"(\d+-\d+|[0-9a-f]{64})(?:-[a-z]+)?"$/.exec(response.headers.get("ETag") ?? "")?.[1];
   return version === undefined ? null : `"${version}"`;
 }
 
@@ -212,7 +212,7 @@ function query(after) {
   return "?" + parameters;
 }
 
-const nextOf = (response) => /[?&]after=(\d+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
+const nextOf = (response) => /[?&]after=([0-9a-f]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
 
 /** Reads the pages that are shown; null: there is nothing new. */
 async function readList() {

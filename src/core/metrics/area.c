@@ -15,8 +15,7 @@
 #include "base/mapping.h"
 #include "core/metrics/layout.h"
 
-/* Change the number whenever struct area changes. */
-static const char magic[8] = "ISMETR3\n";
+const char area_magic[8] = "ISMETR4\n";
 static_assert(sizeof(struct area_header) <= AREA_PAGE, "it fits");
 static_assert(sizeof(struct area_process) == AREA_CACHE_LINE, "none shares one");
 
@@ -48,7 +47,7 @@ enum outcome { AREA_READY, AREA_REPLACED, AREA_BROKEN };
 static bool write_header(const struct metrics *metrics, uint64_t slots_used)
 {
     struct area_header header = {.shape = metrics->shape, .slots_used = slots_used};
-    memcpy(header.magic, magic, sizeof magic);
+    memcpy(header.magic, area_magic, sizeof area_magic);
     return pwrite(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header;
 }
 
@@ -68,9 +67,9 @@ static bool is_area(const struct metrics *metrics, off_t size)
 {
     struct area_header header;
     return pread(metrics->fd, &header, sizeof header, 0) == (ssize_t)sizeof header &&
-           memcmp(header.magic, magic, sizeof magic) == 0 && header.shape == metrics->shape &&
-           header.processes_used <= AREA_PROCESSES && header.slots_used <= AREA_SLOTS &&
-           (size_t)size >= size_with(metrics, header.slots_used);
+           memcmp(header.magic, area_magic, sizeof area_magic) == 0 &&
+           header.shape == metrics->shape && header.processes_used <= AREA_PROCESSES &&
+           header.slots_used <= AREA_SLOTS && (size_t)size >= size_with(metrics, header.slots_used);
 }
 
 /* Runs with the file locked: initializes a new file, or checks that it has this shape. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * The file that the processes share and map: a one-page header, an entry for each process, the
- * owners of the slots, and the slots. The file ends after the last slot that was ever claimed, and
- * its disk space is allocated up to there; but address space is mapped for all slots. Only slots
- * below header.slots_used may be accessed: beyond the end of the file there is SIGBUS.
+ * last uses of keys, the owners of the slots, and the slots. The file ends after the last slot that
+ * was ever claimed, and its disk space is allocated up to there; but address space is mapped for
+ * all slots. Only slots below header.slots_used may be accessed: beyond the end of the file there
+ * is SIGBUS.
  *
  * Locks (fcntl(2), F_OFD_SETLK): byte 0 is held briefly while the file is initialized or extended;
  * byte AREA_LOCK_PROCESSES + N is held by the process that owns entry N, as long as it lives. Slots
@@ -23,12 +24,16 @@
 
 enum {
     AREA_PROCESSES = 4096,
+    AREA_KEYS = 4096,
     AREA_SLOTS = 4096, /* slot 0 is shared by threads that find no other */
     AREA_PAGE = 4096,
     AREA_CACHE_LINE = 64,
     AREA_LOCK = 0,
     AREA_LOCK_PROCESSES = 1
 };
+
+/* The format of the file; changes with struct area. */
+extern const char area_magic[8];
 
 struct area_header {
     char magic[8];
@@ -48,9 +53,16 @@ struct area_process {
     _Atomic uint64_t cpu_us; /* of all owners together */
 };
 
+/* When a key was used last. */
+struct area_key {
+    _Atomic uint64_t key; /* 0: the entry is free */
+    _Atomic uint64_t minute;
+};
+
 struct area {
     struct area_header header;
     alignas(AREA_PAGE) struct area_process processes[AREA_PROCESSES];
+    struct area_key keys[AREA_KEYS];
     _Atomic uint64_t owners[AREA_SLOTS]; /* tickets; 0: never owned */
     alignas(AREA_CACHE_LINE) _Atomic uint64_t slots[];
 };
