@@ -37,6 +37,11 @@ static bool is_empty(struct str value)
     return value.len <= 2; /* the quotes */
 }
 
+static bool is_secret(const struct mask_source *source, struct str path)
+{
+    return source->schema == NULL || schema_is_secret(source->schema, path);
+}
+
 bool mask_append(const struct mask_source *source, struct str settings, struct arena *arena,
                  struct buffer *out)
 {
@@ -46,7 +51,7 @@ bool mask_append(const struct mask_source *source, struct str settings, struct a
     json_texts_open(&texts, settings, arena);
     while (json_texts_next(&texts, &value)) {
         char digits[DIGITS + 1];
-        if (is_empty(value))
+        if (is_empty(value) || !is_secret(source, buffer_str(&texts.path)))
             continue;
         fingerprint(source, buffer_str(&texts.path), value, digits);
         buffer_append(out, kept, (size_t)(value.data - kept));

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Masks: what callers see of settings who may not see secrets. In the place of each text stands
+ * Masks: what callers see of settings who may not see secrets. In the place of each text that
+ * is secret stands
  * "[secret:" and 12 hexadecimal digits and "]", a keyed fingerprint (HMAC-SHA-256, RFC 2104, under
  * the random key of the store) of the integration's id, the text's path, and the text as it is
  * stored. So two reads can be compared, nothing can be guessed, and a mask that is sent back says
@@ -13,6 +14,7 @@
 #include "base/arena.h"
 #include "base/buffer.h"
 #include "base/str.h"
+#include "providers/schema.h"
 
 enum {
     MASK_KEY_LEN = 32,
@@ -21,12 +23,13 @@ enum {
 
 /* What masks are made from. */
 struct mask_source {
-    const uint8_t *key; /* MASK_KEY_LEN bytes */
-    struct str id;      /* of the integration, decoded */
+    const uint8_t *key;          /* MASK_KEY_LEN bytes */
+    struct str id;               /* of the integration, decoded */
+    const struct schema *schema; /* which says what is secret; NULL: each text is */
 };
 
-/* Appends settings, valid JSON, with the texts masked. Returns false if memory is lacking or they
- * are too deep; what was appended is then of no use. `arena` is for scratch. */
+/* Appends settings, valid JSON, with the secret texts masked. Returns false if memory is lacking or
+ * they are too deep; what was appended is then of no use. `arena` is for scratch. */
 MUST_CHECK bool mask_append(const struct mask_source *source, struct str settings,
                             struct arena *arena, struct buffer *out);
 

@@ -28,6 +28,7 @@ void admission_identify(struct call *call)
     if (session->grant.verdict == KEY_VALID)
         metrics_note_key(session->app->metrics, session->grant.number,
                          clock_wall_us() / US_PER_MINUTE);
+    call->caller.providers = session->app->providers;
     call->caller.keyed = session->grant.verdict != KEY_NOT_NEEDED;
     call->caller.masked = (session->grant.scopes & SCOPE_SECRETS) == 0;
 }
@@ -106,9 +107,10 @@ bool admission_admit(const struct call *call, const struct operation *operation)
         answer_unauthorized(call, grant->verdict);
     else if ((operation->scopes & ~grant->scopes) != 0)
         answer_forbidden(call, operation->scopes);
+    else if (grant->ids == NULL || operation->kind == OPERATION_PLAIN)
+        return true;
     else
-        return grant->ids == NULL ||
-               ((call->id.len == 0 || admission_covers(call, call->id)) && open_veil(call));
+        return (call->id.len == 0 || admission_covers(call, call->id)) && open_veil(call);
     return false;
 }
 

@@ -48,8 +48,10 @@ static bool open_metrics(struct app *app, char *error, size_t error_size)
 
 bool app_open(struct app *app, const struct app_options *options, char *error, size_t error_size)
 {
-    *app = (struct app){
-        .config = options->config, .keyring = options->keyring, .started_us = options->started_us};
+    *app = (struct app){.config = options->config,
+                        .keyring = options->keyring,
+                        .providers = options->providers,
+                        .started_us = options->started_us};
     if (!service_open(&app->service, options->config, options->backend, options->use, error,
                       error_size))
         return false;

@@ -18,11 +18,13 @@
 #include "core/metrics.h"
 #include "model/fault.h"
 #include "model/http.h"
+#include "providers/providers.h"
 #include "service/service.h"
 
 struct app {
     const struct config *config;
     struct keyring *keyring;
+    const struct providers *providers;
     struct service service;
     struct metrics *metrics;
     struct metrics_labels labels; /* the label names that the metrics were opened with */
@@ -82,6 +84,7 @@ struct app_options {
     const struct config *config;
     const struct store_backend *backend;
     struct keyring *keyring;
+    const struct providers *providers;
     enum service_use use;
     uint64_t started_us;
 };

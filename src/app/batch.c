@@ -12,6 +12,7 @@
 #include "app/answer.h"
 #include "app/conditions.h"
 #include "app/handlers.h"
+#include "app/settings.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -142,6 +143,22 @@ static enum store_status apply_patches(struct batch *batch, bool fresh, size_t *
     return STORE_OK;
 }
 
+/* Checks the settings of what is to be stored. */
+static void check_settings(struct batch *batch)
+{
+    static const char *const members[BATCH_KINDS] = {
+        [BATCH_CREATE] = "integration", [BATCH_PUT] = "integration", [BATCH_PATCH] = "patch"};
+    for (size_t i = 0; i < batch->len; i++) {
+        const char *member = members[batch->operations[i].kind];
+        if (member == NULL)
+            continue;
+        batch_set_place(batch, i);
+        struct fault_place place = fault_place_member(&batch->place, str_from(member));
+        settings_check(batch->call, batch->changes[i].id, batch->changes[i].document, &place,
+                       batch->faults);
+    }
+}
+
 /* ---- answering ---- */
 
 static void answer_results(const struct batch *batch, const struct store_batch *made)
@@ -200,6 +217,8 @@ static enum store_status make_changes(struct batch *batch, bool fresh, struct st
     arena_reset(&batch->patched);
     batch->patched_len = 0;
     enum store_status status = apply_patches(batch, fresh, &made->failed);
+    if (status == STORE_OK && batch->faults->len == 0)
+        check_settings(batch);
     if (status == STORE_OK && batch->faults->len == 0 && batch->len > 0)
         status = service_change(&call->session->service, &call->caller, made);
     *again = status == STORE_CHANGED && made->failed < batch->len &&

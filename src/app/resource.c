@@ -4,6 +4,7 @@
 #include "app/conditions.h"
 #include "app/handlers.h"
 #include "app/query.h"
+#include "app/settings.h"
 #include "base/clock.h"
 #include "model/integration.h"
 
@@ -158,6 +159,17 @@ static bool unmask(const struct call *call, struct str stored, struct arena *are
     return false;
 }
 
+/* Whether the settings are what their provider needs; if not, answers with the faults. */
+static bool has_fit_settings(const struct call *call, const struct integration *integration)
+{
+    const struct fault_place body = {.root = "body"};
+    struct faults *faults = &call->session->faults;
+    settings_check(call, integration->id, integration->document, &body, faults);
+    if (faults->len > 0)
+        answer_faults(call, 422);
+    return faults->len == 0;
+}
+
 void handle_create(const struct call *call)
 {
     struct integration integration;
@@ -165,7 +177,7 @@ void handle_create(const struct call *call)
     const struct store_version *if_store;
     if (!read_integration(call, &integration) || !admission_covers(call, integration.id) ||
         !unmask(call, (struct str){NULL, 0}, &call->session->arena, &integration) ||
-        !conditions_read_list(call, &version, &if_store))
+        !has_fit_settings(call, &integration) || !conditions_read_list(call, &version, &if_store))
         return;
     struct store_change change = {STORE_CREATE, integration.id, integration.document, {0}};
     enum store_status status = write(call, &change, if_store);
@@ -188,7 +200,7 @@ static bool derive(const struct call *call, struct arena *scratch, struct str st
             ? integration_patch(scratch, stored, body, &rules, integration, faults)
             : integration_parse(scratch, body, &rules, integration, faults);
     return answer_outcome(call, outcome) && has_room(call, integration) &&
-           unmask(call, stored, scratch, integration);
+           unmask(call, stored, scratch, integration) && has_fit_settings(call, integration);
 }
 
 /* Applies the body to the stored document, and writes the result unless the document has changed in
@@ -280,7 +292,7 @@ void handle_replace(const struct call *call)
         return;
     }
     struct store_change change = {STORE_REPLACE, integration.id, integration.document, {0}};
-    if (!conditions_read(call, &change))
+    if (!has_fit_settings(call, &integration) || !conditions_read(call, &change))
         return;
     enum store_status status = write(call, &change, NULL);
     if (status != STORE_OK)

@@ -17,6 +17,10 @@ static const struct operation integration[HTTP_METHODS] = {
 static const struct operation batch[HTTP_METHODS] = {
     [HTTP_POST] = OPERATION_WITH_BODY(handle_batch, OPERATION_CHANGE, SCOPE_WRITE),
 };
+static const struct operation providers[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_providers, OPERATION_PLAIN, SCOPE_READ)};
+static const struct operation provider[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_provider, OPERATION_PLAIN, SCOPE_READ)};
 static const struct operation health[HTTP_METHODS] = {
     [HTTP_GET] = OPERATION(handle_health, OPERATION_PLAIN, SCOPE_NONE)};
 static const struct operation readiness[HTTP_METHODS] = {
@@ -36,6 +40,8 @@ static const struct operation docs[HTTP_METHODS] = {
     ROW("/integrations:batch", batch)                                                              \
     ROW("/admin/integrations/{id}", integration) /* paths of the chatbot framework */              \
     ROW("/admin/integrations", integrations)                                                       \
+    ROW("/providers", providers)                                                                   \
+    ROW("/providers/{name}", provider)                                                             \
     ROW("/health", health)                                                                         \
     ROW("/readiness", readiness)                                                                   \
     ROW("/ready", ready)                                                                           \

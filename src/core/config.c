@@ -80,6 +80,11 @@ static const struct option options[] = {
     {"TRUST_REMOTE_USER", KIND_CHOICE, AT(trust_remote_user), "off", 0, 0, off_on,
      "`on`: whom the web server has authenticated (`REMOTE_USER`) needs no key, but a line "
      "`user:NAME` in the file of keys"},
+    {"PROVIDERS_DIR", KIND_TEXT, AT(providers_dir), "", 0, 0, NULL,
+     "directories with a JSON Schema `NAME.json` for each further provider, separated by colons"},
+    {"VALIDATE_SETTINGS", KIND_CHOICE, AT(validate_settings), "off", 0, 0, off_on,
+     "`on`: an integration that is on must have the settings that its provider's schema asks for; "
+     "otherwise 422"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

@@ -24,6 +24,8 @@ struct config {
     const char *spool_dir;      /* empty: STATE_DIR/nginx */
     uint64_t allow_anonymous;   /* bool */
     const char *keys_file;      /* empty: STATE_DIR/keys; see config_keys_path */
+    const char *providers_dir;  /* directories, separated by ":"; empty: none */
+    uint64_t validate_settings; /* bool */
     uint64_t trust_remote_user; /* bool */
     uint64_t workers;           /* 0: one per CPU; see config_workers */
     uint64_t threads;

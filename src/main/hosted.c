@@ -110,7 +110,7 @@ static void prepare_signals(void)
 }
 
 static int serve(const struct config *config, const struct store_backend *backend,
-                 struct keyring *keyring)
+                 struct keyring *keyring, const struct providers *providers)
 {
     static atomic_bool stopping;
     static atomic_bool served;
@@ -118,6 +118,7 @@ static int serve(const struct config *config, const struct store_backend *backen
         .config = config,
         .backend = backend,
         .keyring = keyring,
+        .providers = providers,
         .listen_fd = STDIN_FILENO,
         .ready_fd = -1,
         .started_us = clock_wall_us(),
@@ -152,7 +153,7 @@ int hosted_refuse(void)
 }
 
 int hosted_run(const struct config *config, const struct store_backend *backend,
-               struct keyring *keyring)
+               struct keyring *keyring, const struct providers *providers)
 {
     const char *directory = getenv("STATE_DIR");
     char error[512];
@@ -164,8 +165,8 @@ int hosted_run(const struct config *config, const struct store_backend *backend,
     } else if (!directory_prepare(config->state_dir, "STATE_DIR", error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
-        return hosted_by_cgi() ? oneshot_serve(config, backend, keyring)
-                               : serve(config, backend, keyring);
+        return hosted_by_cgi() ? oneshot_serve(config, backend, keyring, providers)
+                               : serve(config, backend, keyring, providers);
     }
     return hosted_refuse();
 }

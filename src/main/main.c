@@ -101,25 +101,41 @@ static bool check_listen(const struct config *config)
     return wrong == NULL;
 }
 
-/* Reads the keys; reports what is wrong. */
-static bool open_keyring(const struct config *config, struct keyring *keyring)
+/* What is read from files besides the configuration. */
+struct files {
+    struct keyring keyring;
+    struct providers providers;
+};
+
+/* Reads them; reports what is wrong. */
+static bool open_files(const struct config *config, struct files *files)
 {
-    char error[1024];
-    bool opened = keyring_open(keyring, config, error, sizeof error);
+    char error[PROVIDERS_ERROR_SIZE];
+    bool opened = keyring_open(&files->keyring, config, error, sizeof error);
+    if (opened && !providers_open(&files->providers, config, error)) {
+        keyring_close(&files->keyring);
+        opened = false;
+    }
     if (!opened)
         fprintf(stderr, "%s\n", error);
     return opened;
+}
+
+static void close_files(struct files *files)
+{
+    providers_close(&files->providers);
+    keyring_close(&files->keyring);
 }
 
 static int check_config(const char *argument)
 {
     (void)argument;
     struct config config;
-    struct keyring keyring;
+    struct files files;
     bool loaded = load(&config);
-    if (!loaded || !check_listen(&config) || !open_keyring(&config, &keyring))
+    if (!loaded || !check_listen(&config) || !open_files(&config, &files))
         return EXIT_FAILURE;
-    keyring_close(&keyring);
+    close_files(&files);
     config_print(&config, stdout);
     return EXIT_SUCCESS;
 }
@@ -140,16 +156,19 @@ static bool is_open_to_others(const struct config *config, struct keyring *keyri
 static int serve(const char *option)
 {
     struct config config;
-    struct keyring keyring;
-    if (!load(&config) || !open_keyring(&config, &keyring))
+    struct files files;
+    if (!load(&config) || !open_files(&config, &files))
         return EXIT_FAILURE;
-    if (option != NULL && is_open_to_others(&config, &keyring)) {
-        keyring_close(&keyring);
+    if (option != NULL && is_open_to_others(&config, &files.keyring)) {
+        close_files(&files);
         return EXIT_FAILURE;
     }
-    int status = supervisor_run(
-        &(struct supervisor_options){&config, service_backend(&config), &keyring, option != NULL});
-    keyring_close(&keyring);
+    int status = supervisor_run(&(struct supervisor_options){.config = &config,
+                                                             .backend = service_backend(&config),
+                                                             .keyring = &files.keyring,
+                                                             .providers = &files.providers,
+                                                             .with_nginx = option != NULL});
+    close_files(&files);
     return status;
 }
 
@@ -281,11 +300,11 @@ static bool is_meant(const struct command *command, int argc, char **argv)
 static int serve_hosted(void)
 {
     struct config config;
-    struct keyring keyring;
-    if (!load(&config) || !open_keyring(&config, &keyring))
+    struct files files;
+    if (!load(&config) || !open_files(&config, &files))
         return hosted_refuse();
-    int status = hosted_run(&config, service_backend(&config), &keyring);
-    keyring_close(&keyring);
+    int status = hosted_run(&config, service_backend(&config), &files.keyring, &files.providers);
+    close_files(&files);
     return status;
 }
 

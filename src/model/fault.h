@@ -10,7 +10,7 @@
 #include "base/str.h"
 
 enum {
-    FAULT_STEPS_MAX = 4 /* such as "operations", 3, "integration", "name" */
+    FAULT_STEPS_MAX = 12 /* such as "operations", 3, "integration", "name" */
 };
 
 /* A step into a document: the name of a member or, if its data is NULL, an index or offset. */

@@ -89,11 +89,21 @@ bool json_texts_next(struct json_texts *texts, struct str *value)
     return false;
 }
 
-struct str json_texts_member(const struct json_texts *texts)
+bool json_texts_step(struct str *path, struct str *name)
 {
     uint32_t len;
-    if (texts->path.len < sizeof len)
-        return STR("");
-    memcpy(&len, texts->path.data, sizeof len);
-    return len == array_mark ? STR("") : (struct str){texts->path.data + sizeof len, len};
+    if (path->len < sizeof len)
+        return false;
+    memcpy(&len, path->data, sizeof len);
+    const char *behind = path->data + sizeof len;
+    *name = len == array_mark ? (struct str){NULL, 0} : (struct str){behind, len};
+    *path = (struct str){behind + name->len, path->len - sizeof len - name->len};
+    return true;
+}
+
+struct str json_texts_member(const struct json_texts *texts)
+{
+    struct str path = buffer_str(&texts->path);
+    struct str name;
+    return json_texts_step(&path, &name) && name.data != NULL ? name : STR("");
 }

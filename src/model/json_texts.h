@@ -37,6 +37,10 @@ bool json_texts_next(struct json_texts *texts, struct str *value);
 /* The name of the outermost member that the current string is in; empty: it is in none. */
 struct str json_texts_member(const struct json_texts *texts);
 
+/* Extracts the next step of a path: the name of a member or, if its data is NULL, into an array.
+ * Returns false at the end. */
+bool json_texts_step(struct str *path, struct str *name);
+
 void json_texts_close(struct json_texts *texts);
 
 #endif

@@ -126,11 +126,12 @@ void oneshot_refuse(void)
 }
 
 int oneshot_serve(const struct config *config, const struct store_backend *backend,
-                  struct keyring *keyring)
+                  struct keyring *keyring, const struct providers *providers)
 {
     const struct app_options options = {.config = config,
                                         .backend = backend,
                                         .keyring = keyring,
+                                        .providers = providers,
                                         .use = SERVICE_ALONE,
                                         .started_us = clock_wall_us()};
     struct app app;

@@ -6,12 +6,13 @@
 
 #include "access/keyring.h"
 #include "core/config.h"
+#include "providers/providers.h"
 #include "store/store.h"
 
 /* Answers the request given by the environment and standard input on standard output; returns the
  * exit status of the program. */
 int oneshot_serve(const struct config *config, const struct store_backend *backend,
-                  struct keyring *keyring);
+                  struct keyring *keyring, const struct providers *providers);
 
 /* Answers that the service cannot start. */
 void oneshot_refuse(void);

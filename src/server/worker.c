@@ -50,6 +50,7 @@ static int open_and_run(struct worker *worker)
     const struct app_options app = {.config = options->config,
                                     .backend = options->backend,
                                     .keyring = options->keyring,
+                                    .providers = options->providers,
                                     .use = options->hosted ? SERVICE_HOSTED : SERVICE_POOL,
                                     .started_us = options->started_us};
     if (!app_open(&worker->app, &app, error, sizeof error)) {

@@ -20,6 +20,7 @@
 
 #include "access/keyring.h"
 #include "core/config.h"
+#include "providers/providers.h"
 #include "store/store.h"
 
 /* What the parent process passes to a worker. */
@@ -27,6 +28,7 @@ struct worker_options {
     const struct config *config;
     const struct store_backend *backend;
     struct keyring *keyring;
+    const struct providers *providers;
     int listen_fd; /* bound and listening, shared with other workers; closed at the end */
     int ready_fd;  /* or -1; a byte is written when the worker serves; closed when it drains */
     /* Started by a web server, one of any number of such processes. SIGTERM acts as WORKER_END,

@@ -10,6 +10,7 @@
 /* Masks documents for a caller. */
 struct masking {
     bool wanted;
+    const struct providers *providers;
     uint8_t key[STORE_MASK_KEY_LEN];
     struct arena arena; /* reset for each document */
 };

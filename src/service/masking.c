@@ -43,7 +43,7 @@ enum store_status service_mask_key(struct service_session *session,
 enum store_status masking_open(struct masking *masking, struct service_session *session,
                                const struct service_caller *caller)
 {
-    *masking = (struct masking){.wanted = caller->masked};
+    *masking = (struct masking){.wanted = caller->masked, .providers = caller->providers};
     return masking->wanted ? service_mask_key(session, caller, masking->key) : STORE_OK;
 }
 
@@ -66,7 +66,10 @@ enum store_status masking_append(struct masking *masking, struct str document, s
         return STORE_DAMAGED;
     }
     buffer_append_str(out, parts.before);
-    const struct mask_source source = {masking->key, parts.id};
+    const struct provider *provider =
+        masking->providers == NULL ? NULL : providers_of(masking->providers, parts.id);
+    const struct mask_source source = {masking->key, parts.id,
+                                       provider == NULL ? NULL : provider->schema};
     if (!mask_append(&source, parts.settings, &masking->arena, out)) {
         out->len = before;
         return STORE_AWAY;
@@ -129,6 +132,6 @@ enum service_unmasking service_unmask(struct service_session *session,
     if (service_mask_key(session, caller, key) != STORE_OK || !split(arena, *document, &parts) ||
         (stored.len > 0 && !split(arena, stored, &old)))
         return SERVICE_UNMASKING_FAILED;
-    const struct mask_source source = {key, parts.id};
+    const struct mask_source source = {.key = key, .id = parts.id};
     return restore(&source, &parts, old.settings, arena, document, member);
 }

@@ -15,6 +15,7 @@
 #include "base/base.h"
 #include "core/config.h"
 #include "core/metrics.h"
+#include "providers/providers.h"
 #include "store/store.h"
 
 /* Which other processes use the store. */
@@ -58,6 +59,7 @@ struct service_caller {
     uint64_t deadline_ns; /* steady clock; UINT64_MAX: no deadline */
     bool keyed;           /* keys are in use: what looks like a mask stands for a stored text */
     bool masked;          /* it may not see secrets: what it reads has masks in their place */
+    const struct providers *providers; /* which say what is secret; NULL: all texts are */
 };
 
 /* Returns the back-end selected by the configuration. */

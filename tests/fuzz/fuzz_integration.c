@@ -30,7 +30,7 @@ static void check_patch(struct arena *arena, struct str patch)
 static void check_masks(struct arena *arena, const struct integration *integration)
 {
     static const uint8_t key[MASK_KEY_LEN] = {1};
-    const struct mask_source source = {key, integration->id};
+    const struct mask_source source = {.key = key, .id = integration->id};
     struct str values[INTEGRATION_FIELDS];
     struct buffer masked = {0};
     struct buffer restored = {0};

@@ -42,7 +42,7 @@ void directory_remove(const char *path)
 void harness_open(struct harness *harness, const struct store_backend *backend,
                   const char *const *environment)
 {
-    char error[512] = "";
+    char error[PROVIDERS_ERROR_SIZE] = "";
     *harness = (struct harness){0};
     log_open(LOG_CRITICAL, STDERR_FILENO);
     directory_make(harness->state_dir);
@@ -50,9 +50,11 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     cr_assert(config_load(&harness->config, look_up, stderr) == 0);
     harness->config.state_dir = harness->state_dir;
     cr_assert(keyring_open(&harness->keyring, &harness->config, error, sizeof error), "%s", error);
+    cr_assert(providers_open(&harness->providers, &harness->config, error), "%s", error);
     const struct app_options options = {.config = &harness->config,
                                         .backend = backend,
                                         .keyring = &harness->keyring,
+                                        .providers = &harness->providers,
                                         .use = SERVICE_POOL,
                                         .started_us = clock_wall_us()};
     cr_assert(app_open(&harness->app, &options, error, sizeof error), "%s", error);
@@ -64,6 +66,7 @@ void harness_close(struct harness *harness)
     app_session_close(&harness->session);
     app_close(&harness->app);
     keyring_close(&harness->keyring);
+    providers_close(&harness->providers);
     directory_remove(harness->state_dir);
 }
 

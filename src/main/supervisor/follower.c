@@ -21,6 +21,7 @@ static int be_follower(struct supervisor *supervisor, const struct child *child,
     };
     close(supervisor->listener.fd);
     keyring_close(supervisor->options->keyring);
+    providers_close(supervisor->options->providers);
     return follower_run(&options);
 }
 

@@ -17,12 +17,14 @@
 
 #include "access/keyring.h"
 #include "core/config.h"
+#include "providers/providers.h"
 #include "store/store.h"
 
 struct supervisor_options {
     const struct config *config;
     const struct store_backend *backend;
     struct keyring *keyring;
+    struct providers *providers;
     bool with_nginx;
 };
 

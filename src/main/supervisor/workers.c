@@ -57,6 +57,7 @@ static int be_worker(struct supervisor *supervisor, const struct child *child, i
         .config = supervisor->options->config,
         .backend = supervisor->options->backend,
         .keyring = supervisor->options->keyring,
+        .providers = supervisor->options->providers,
         .listen_fd = supervisor->listener.fd,
         .ready_fd = ready_fd,
         .started_us = supervisor->started_us,
@@ -65,6 +66,7 @@ static int be_worker(struct supervisor *supervisor, const struct child *child, i
     };
     int status = worker_run(&options);
     keyring_close(options.keyring);
+    providers_close(supervisor->options->providers);
     return status;
 }
 
@@ -112,6 +114,7 @@ void workers_reload(struct supervisor *supervisor)
     supervisor->workers.generation++;
     sd_notify(0, "RELOADING=1");
     log_message(LOG_INFO, "reload: starting new workers");
+    providers_reload(supervisor->options->providers, supervisor->options->config);
 }
 
 static void retire_old(struct supervisor *supervisor)

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * A schema as it is kept. */
+#ifndef PROVIDERS_INTERNAL_H
+#define PROVIDERS_INTERNAL_H
+
+#include "providers/schema.h"
+
+enum schema_type {
+    SCHEMA_ANY,
+    SCHEMA_STRING,
+    SCHEMA_INTEGER,
+    SCHEMA_NUMBER,
+    SCHEMA_BOOLEAN,
+    SCHEMA_OBJECT,
+    SCHEMA_ARRAY,
+    SCHEMA_TYPES
+};
+
+enum schema_secrecy { SECRECY_UNSAID, SECRECY_SECRET, SECRECY_OPEN };
+
+/* Bounds of a length, or of a number of items. */
+struct schema_range {
+    uint64_t least;
+    uint64_t most;
+};
+
+struct schema_texts {
+    struct str *list;
+    size_t len;
+};
+
+struct schema_property {
+    struct str name;
+    const struct schema *schema;
+    const struct schema_property *next;
+};
+
+struct schema {
+    enum schema_type type;
+    enum schema_secrecy secrecy;
+    struct str title;
+    struct str description;
+    const struct schema_property *properties;
+    struct schema_texts required;
+    bool closed;                 /* no other members are allowed */
+    const struct schema *others; /* what they are; NULL: not described */
+    const struct schema *items;  /* NULL: not described */
+    struct schema_range items_len;
+    struct schema_texts choices;  /* len 0: any */
+    struct schema_range text_len; /* in characters */
+    struct str pattern;           /* data NULL: none */
+    double least;
+    double most;
+};
+
+/* What an object's member is; NULL: it is not described. */
+const struct schema *schema_member(const struct schema *schema, struct str name);
+
+/* Compiles a pattern; returns false if it is none. The caller frees it (regfree). */
+MUST_CHECK bool schema_compile(struct str pattern, void *regex);
+
+#endif
