@@ -11,7 +11,16 @@ locals {
     PRE_DRAIN_DELAY = "20"
     DRAIN_TIMEOUT   = "20"
     DB_POOL_SIZE    = "3"
+    KEYS_FILE       = "/var/lib/integration-service/keys" # set, so that it must be there
   }, var.environment)
+  log = {
+    logDriver = "awslogs"
+    options = {
+      "awslogs-group"         = aws_cloudwatch_log_group.this.name
+      "awslogs-region"        = data.aws_region.current.name
+      "awslogs-stream-prefix" = "service"
+    }
+  }
 }
 
 resource "aws_ecs_cluster" "this" {
@@ -122,8 +131,22 @@ resource "aws_ecs_task_definition" "this" {
     name = "state"
   }
 
+  # Secrets are variables here, but the keys are a file: the first container writes it, and ends.
   container_definitions = jsonencode([{
+    name                   = "keys"
+    image                  = var.image
+    essential              = false
+    readonlyRootFilesystem = true
+    user                   = "10001:10001"
+    linuxParameters        = { capabilities = { drop = ["ALL"] } }
+    mountPoints            = [{ sourceVolume = "state", containerPath = "/var/lib/integration-service" }]
+    entryPoint             = ["sh", "-c", "umask 077 && printf '%s\\n' \"$KEYS\" >/var/lib/integration-service/keys"]
+    command                = []
+    secrets                = [{ name = "KEYS", valueFrom = var.keys_secret_arn }]
+    logConfiguration       = local.log
+    }, {
     name                   = "service"
+    dependsOn              = [{ containerName = "keys", condition = "SUCCESS" }]
     image                  = var.image
     essential              = true
     readonlyRootFilesystem = true
@@ -141,14 +164,7 @@ resource "aws_ecs_task_definition" "this" {
       retries     = 3
       startPeriod = 30
     }
-    logConfiguration = {
-      logDriver = "awslogs"
-      options = {
-        "awslogs-group"         = aws_cloudwatch_log_group.this.name
-        "awslogs-region"        = data.aws_region.current.name
-        "awslogs-stream-prefix" = "service"
-      }
-    }
+    logConfiguration = local.log
   }])
 }
 

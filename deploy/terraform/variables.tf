@@ -40,13 +40,18 @@ variable "database_url_secret_arn" {
   type        = string
 }
 
+variable "keys_secret_arn" {
+  description = "ARN of the secret whose value is the file of keys (docs/access.md); it holds what keys are recognised by, and no key."
+  type        = string
+}
+
 variable "certificate_arn" {
   description = "Certificate for HTTPS at the load balancer."
   type        = string
 }
 
 variable "allowed_cidr_blocks" {
-  description = "Who reaches the load balancer. The service knows no users: whoever reaches it reads and changes everything, tokens too."
+  description = "Who reaches the load balancer. They need a key besides."
   type        = list(string)
 }
 

@@ -14,6 +14,7 @@ import packages
 import test_golden  # found by engine
 from podman import Podman
 from postgres import Postgres
+from keys import key
 from service import Client, answers, wait_for
 
 WORKLOADS = {"embedded": "StatefulSet", "postgres": "Deployment"}
@@ -120,14 +121,26 @@ class Manifests(Rendered):
         self.only(manifests, "NetworkPolicy")
 
 
+class KeyedClient(Client):
+    def __init__(self, port, text):
+        super().__init__(port)
+        self.key = text
+
+    def request(self, method, path, body=None, headers=None):
+        return super().request(method, path, body, {"X-API-Key": self.key, **(headers or {})})
+
+
 class Pods(Rendered):
     """podman runs pods; of what it cannot, secrets and claims have stand-ins."""
 
-    def as_pod(self, name, database_url=None):
+    def as_pod(self, name, keys, database_url=None):
         manifests = self.overlay(name)
         workload = self.only(manifests, WORKLOADS[name])
         spec = workload["spec"]["template"]["spec"]
         spec["hostNetwork"] = True  # podman's own network needs what the machine may lack
+        volume = next(volume for volume in spec["volumes"] if volume["name"] == "keys")
+        self.assertEqual(volume.pop("secret"), {"secretName": "integration-service-keys"})
+        volume["hostPath"] = {"path": keys, "type": "Directory"}
         spec["volumes"] += [{"name": claim["metadata"]["name"], "emptyDir": {}}
                             for claim in workload["spec"].get("volumeClaimTemplates", [])]
         for container in spec["containers"]:
@@ -136,6 +149,9 @@ class Pods(Rendered):
                 container.pop(key, None)
             if "exec" not in container["livenessProbe"]:
                 del container["livenessProbe"]
+            if container["name"] == "service":
+                self.assertIn({"name": "keys", "mountPath": "/etc/integration-service",
+                               "readOnly": True}, container["volumeMounts"])
             for variable in container.get("env", []):
                 self.assertEqual(variable.pop("valueFrom")["secretKeyRef"]["name"], "db-secret")
                 variable["value"] = database_url
@@ -150,12 +166,21 @@ class Pods(Rendered):
         with Engine() as engine:
             engine.build("integration-service:latest")
             podman.take(engine, "integration-service:latest")
-        path = podman.put("pod.json", self.as_pod(name, database_url))
+        keys = tempfile.mkdtemp(prefix="integration-keys-")
+        self.addCleanup(shutil.rmtree, keys)
+        admin = key(keys, "new", "admin", "--scopes", "secrets,write,metrics")
+        os.chmod(keys, 0o755)
+        os.chmod(os.path.join(keys, "keys"), 0o644)
+        path = podman.put("pod.json", self.as_pod(name, keys, database_url))
         try:
             podman("play", "kube", path)
             wait_for("the pod", lambda: answers(8000, "/readiness"), 60)
-            test_golden.replay_all(self, Client(8000))
+            self.assertEqual(Client(8000).request("GET", "/integrations").status, 401)
+            test_golden.replay_all(self, KeyedClient(8000, admin))
             metrics = Client(8001)
+            self.assertEqual(metrics.request("GET", "/metrics").status, 401)
+            metrics.close()
+            metrics = KeyedClient(8001, admin)
             self.assertEqual(metrics.request("GET", "/metrics").status, 200)
             self.assertEqual(metrics.request("GET", "/integrations").status, 404)
             metrics.close()

@@ -7,6 +7,7 @@ variables {
   load_balancer_subnet_ids = ["subnet-c", "subnet-d"]
   execution_role_arn       = "arn:aws:iam::123456789012:role/execution"
   database_url_secret_arn  = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:db-AbCdEf"
+  keys_secret_arn          = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:keys-AbCdEf"
   certificate_arn          = "arn:aws:acm:eu-west-1:123456789012:certificate/1"
   allowed_cidr_blocks      = ["10.0.0.0/8"]
   environment              = { LOG_LEVEL = "warning" }
@@ -15,20 +16,32 @@ variables {
 run "service" {
   assert {
     condition = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [
+      { name = "KEYS", valueFrom = var.keys_secret_arn }
+    ]
+    error_message = "the keys come from the secret, by its ARN"
+  }
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].dependsOn == [
+      { containerName = "keys", condition = "SUCCESS" }
+    ]
+    error_message = "the service starts when it has its keys"
+  }
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].secrets == [
       { name = "DATABASE_URL", valueFrom = var.database_url_secret_arn }
     ]
     error_message = "DATABASE_URL comes from the secret, by its ARN"
   }
   assert {
-    condition     = !strcontains(jsonencode(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment), "DATABASE_URL")
+    condition     = !strcontains(jsonencode(jsondecode(aws_ecs_task_definition.this.container_definitions)[1].environment), "DATABASE_URL")
     error_message = "no secret is among the settings"
   }
   assert {
-    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[0].environment, { name = "LOG_LEVEL", value = "warning" })
+    condition     = contains(jsondecode(aws_ecs_task_definition.this.container_definitions)[1].environment, { name = "LOG_LEVEL", value = "warning" })
     error_message = "settings reach the container"
   }
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].readonlyRootFilesystem
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[1].readonlyRootFilesystem
     error_message = "the root file system is read-only"
   }
   assert {
@@ -48,7 +61,7 @@ run "service" {
     error_message = "a failing deployment is rolled back"
   }
   assert {
-    condition     = tonumber(local.settings.PRE_DRAIN_DELAY) + tonumber(local.settings.DRAIN_TIMEOUT) < jsondecode(aws_ecs_task_definition.this.container_definitions)[0].stopTimeout
+    condition     = tonumber(local.settings.PRE_DRAIN_DELAY) + tonumber(local.settings.DRAIN_TIMEOUT) < jsondecode(aws_ecs_task_definition.this.container_definitions)[1].stopTimeout
     error_message = "the container has the time to end in order"
   }
 }
