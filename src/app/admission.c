@@ -117,7 +117,13 @@ bool admission_admit(const struct call *call, const struct operation *operation)
 void admission_add_headers(const struct call *call, const struct endpoint *endpoint)
 {
     const struct operation *operation = endpoint_operation(endpoint, call->request->method);
-    if (call->session->grant.verdict != KEY_NOT_NEEDED && operation->scopes != SCOPE_NONE)
-        http_response_header(&call->session->response, STR("Vary"),
-                             STR("Authorization, X-API-Key"));
+    struct app_session *session = call->session;
+    struct buffer scopes = buffer_on(session->scopes_text, sizeof session->scopes_text);
+    if (session->grant.verdict == KEY_NOT_NEEDED || operation->scopes == SCOPE_NONE)
+        return;
+    http_response_header(&session->response, STR("Vary"), STR("Authorization, X-API-Key"));
+    if (session->grant.verdict != KEY_VALID)
+        return;
+    scopes_append(&scopes, session->grant.scopes, ',');
+    http_response_header(&session->response, STR("X-Key-Scopes"), buffer_str(&scopes));
 }

@@ -17,7 +17,7 @@ bool admission_admit(const struct call *call, const struct operation *operation)
 /* Whether the key may deal with an integration; if it is bound to others, answers with 403. */
 bool admission_covers(const struct call *call, struct str id);
 
-/* Adds a header that says that the answer depends on the key. */
+/* Adds headers that say that the answer depends on the key, and what the key may do. */
 void admission_add_headers(const struct call *call, const struct endpoint *endpoint);
 
 #endif

@@ -53,6 +53,7 @@ struct app_session {
     char age_text[21];
     char tag_text[VEIL_LEN + 2];
     char modified_text[30];
+    char scopes_text[40];
 };
 
 /* Which kind of thread may answer a request. */

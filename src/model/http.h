@@ -78,7 +78,7 @@ struct http_request {
     bool body_too_large; /* it exceeded the limit, and is not in `body` */
 };
 
-enum { HTTP_HEADERS_MAX = 16 };
+enum { HTTP_HEADERS_MAX = 20 };
 
 struct http_header {
     struct str name;

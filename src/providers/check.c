@@ -31,7 +31,10 @@ static void fault_of_number(struct checker *checker, const char *before, double 
 
 static void check(struct checker *checker, const struct schema *schema, struct str value);
 
-/* Checks a part, one step further down; what is too deep to be named is reported where it is in. */
+/* Checks a part, one step further down; what is too deep to be named is reported where it is in.
+ * The functions that check recurse as deeply as the schema is nested, which is at most
+ * JSON_DEPTH_MAX. */
+// NOLINTNEXTLINE(misc-no-recursion)
 static void check_part(struct checker *checker, const struct fault_place *place,
                        const struct schema *schema, struct str value)
 {
@@ -172,6 +175,7 @@ static bool has_member(struct checker *checker, struct str object, struct str wa
     return false;
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static void check_object(struct checker *checker, const struct schema *schema, struct str value)
 {
     struct str rest = value;
@@ -194,6 +198,7 @@ static void check_object(struct checker *checker, const struct schema *schema, s
     }
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static void check_array(struct checker *checker, const struct schema *schema, struct str value)
 {
     struct str name;
@@ -211,6 +216,7 @@ static void check_array(struct checker *checker, const struct schema *schema, st
                         " items", "value_error.list.max_items");
 }
 
+// NOLINTNEXTLINE(misc-no-recursion)
 static void check(struct checker *checker, const struct schema *schema, struct str value)
 {
     if (!has_type(schema, value)) {

@@ -218,7 +218,9 @@ static bool is_common(struct str pattern)
 {
     for (size_t i = 0; i < pattern.len; i++) {
         char c = pattern.data[i];
-        char next = i + 1 < pattern.len ? pattern.data[i + 1] : '\0';
+        char next = '\0';
+        if (i + 1 < pattern.len)
+            next = pattern.data[i + 1];
         bool lazy = (c == '*' || c == '+' || c == '?' || c == '}') && next == '?';
         if (c == '\0' || (c == '(' && next == '?') || lazy)
             return false;

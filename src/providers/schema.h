@@ -25,7 +25,8 @@ enum { SCHEMA_MATCHED_MAX = 4096 };
 
 struct schema;
 
-/* Reads a schema of an object; it is in the arena. On failure returns NULL with where (a JSON pointer, RFC 6901) and what is wrong in `fault`. */
+/* Reads a schema of an object; it is in the arena. On failure returns NULL with where (a JSON
+ * pointer, RFC 6901) and what is wrong in `fault`. */
 MUST_CHECK const struct schema *schema_read(struct arena *arena, struct str text,
                                             struct buffer *fault);
 
@@ -34,8 +35,8 @@ struct str schema_title(const struct schema *schema);
 struct str schema_description(const struct schema *schema);
 
 /* Whether a text at a path (see model/json_texts.h) is secret: writeOnly says so, of the text or of
- * what it is in; or the schema does not describe a text there, and nothing that it is in says that it is not
- * (writeOnly: false). */
+ * what it is in; or the schema does not describe a text there, and nothing that it is in says that
+ * it is not (writeOnly: false). */
 bool schema_is_secret(const struct schema *schema, struct str path);
 
 /* Checks validated JSON that is followed by a NUL; adds a fault for each part that does not fit.

@@ -6,6 +6,7 @@ import shutil
 import unittest
 
 import npm
+from keys import in_force, key
 from service import Service
 
 DOCUMENT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "api",
@@ -39,8 +40,14 @@ class Readers(unittest.TestCase):
         npm.run("esbuild", "client.ts", "--bundle", "--format=esm", "--platform=node",
                 "--target=node18", "--outfile=client.mjs", "--log-level=warning")
         with Service() as service:
-            told = npm.run("node", "client.mjs", f"http://127.0.0.1:{service.port}")
-            self.assertEqual(told, "ok\n")
+            url = f"http://127.0.0.1:{service.port}"
+            self.assertEqual(npm.run("node", "client.mjs", url), "ok\n")
+            admin = key(service.state_dir, "new", "admin", "--scopes", "secrets,write")
+            bound = key(service.state_dir, "new", "bound", "--scopes", "read,write",
+                        "--ids", "a,b%2Fc,d")
+            in_force(service)
+            for made in admin, bound:
+                self.assertEqual(npm.run("node", "client.mjs", url, made), "ok\n")
 
 
 if __name__ == "__main__":

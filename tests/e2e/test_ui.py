@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """The admin page, and the one that shows the API's document, in a real browser."""
 
+import functools
+import http.server
 import json
 import os
 import tempfile
+import threading
 import time
 import unittest
 
@@ -136,8 +139,10 @@ class Page(unittest.TestCase):
         self.key_dialog(shown=False)
         self.browser.wait("the list", lambda: self.ids() == ["facebook", "chat_widget"])
         self.looks_right("keyed", 1280)
-        self.row("chat_widget", ".switch").click()
-        self.expect_text("#message-text", "Your key may not do this: lacks a scope: write")
+        self.expect_text("#allowed", "Your key may see everything, and change nothing.")
+        self.assertFalse(self.row("chat_widget", ".switch").is_enabled())
+        for selector in "#new", ".delete":
+            self.assertFalse(self.browser.find(selector).is_displayed())
         self.assertTrue(self.browser.run("return document.cookie === '' && !localStorage.length"))
         self.click("#forget")
         self.key_dialog()
@@ -148,6 +153,7 @@ class Page(unittest.TestCase):
         self.browser.get(self.url + "/ui/")
         self.type_key(all_)
         self.browser.wait("the list", lambda: self.ids())
+        self.expect_text("#allowed", "Your key may see and change everything.")
         self.row("chat_widget", ".switch").click()
         self.expect_text("#message-text", "off")
         self.service.stop()
@@ -172,10 +178,16 @@ class Page(unittest.TestCase):
         self.assertIn("default-src 'none'; script-src 'self'", policy)
         self.assertNotIn("unsafe", policy)
 
+    def choose(self, provider):
+        self.click("#new")
+        self.browser.wait("the providers", lambda: self.browser.find("#choose").is_displayed())
+        self.click(f'#providers button[value="{provider}"]')
+        self.browser.wait("the editor", lambda: self.browser.find("#editor").is_displayed())
+
     def test_create(self):
         for width in 360, 1280:
             self.open(width)
-            self.click("#new")
+            self.choose("")
             self.write("id", f"new/{width}")
             self.write("name", "Neu: ü & <b>")
             self.write("settings", '{"n": ' + BIG + ', "a": [1, {}]')
@@ -190,7 +202,7 @@ class Page(unittest.TestCase):
             self.browser.wait("the row", lambda: f"new/{width}" in self.ids())
             self.assertEqual(self.row(f"new/{width}", "h2").text, "Neu: ü & <b>")
             self.assertIn(BIG.encode(), self.stored(f"new%2F{width}").body)
-            self.click("#new")
+            self.choose("")
             self.write("id", f"new/{width}")
             self.click("#save")
             self.expect_text("#form-trouble", "There is an integration with this id already")
@@ -200,13 +212,258 @@ class Page(unittest.TestCase):
             self.click("#cancel")
         self.nothing_went_wrong(400, 422)
 
+    def field(self, name):
+        """The element of a setting in the form, by its title."""
+        return self.browser.run(
+            "return [...document.querySelectorAll('.member')].find("
+            "  (member) => member.querySelector('label').textContent.startsWith(arguments[0]))", name)
+
+    def press(self, name, button):
+        found = next(one for one in self.field(name).find_elements("css selector", "button")
+                     if one.text == button)
+        self.browser.run("arguments[0].scrollIntoView({block: 'center'})", found)
+        found.click()
+
+    def type_into(self, name, text):
+        self.field(name).find_element("css selector", "input").send_keys(text)
+
+    def fault_of(self, name):
+        return self.field(name).find_element("css selector", ".fault").text
+
+    SHOP = {"verify": "planted-verify", "secret": "0123456789abcdef" * 2, "page_access_token": "EAAplanted"}
+
+    def test_create_with_a_form(self):
+        for width, number in (360, 1), (1280, 2):
+            self.open(width)
+            self.click("#new")
+            self.browser.wait("the providers", lambda: len(self.browser.all("#providers button")) == 7)
+            self.looks_right("providers", width)
+            self.click('#providers button[value="facebook"]')
+            self.expect_text("#editor-title", "New integration: Facebook Messenger")
+            self.write("name", f"Shöp  {number}!")
+            self.assertEqual(self.browser.find("#f-id").get_attribute("value"), f"facebook:shop-{number}")
+            self.click("#f-status")
+            self.type_into("Verify token", self.SHOP["verify"])
+            self.type_into("App secret", "wrong")
+            self.click("#save")
+            self.expect_text("#form-trouble", "Something is missing, or not right")
+            self.assertIn("does not look like", self.fault_of("App secret"))
+            self.assertIn("needed while", self.fault_of("Page access token"))
+            self.assertEqual(self.fault_of("Verify token"), "")
+            self.looks_right("form-faults", width)
+            self.assertEqual(self.stored(f"facebook:shop-{number}").status, 404)
+            self.field("App secret").find_element("css selector", "input").clear()
+            self.type_into("App secret", self.SHOP["secret"])
+            self.press("App secret", "Show")
+            self.type_into("Page access token", self.SHOP["page_access_token"])
+            self.looks_right("form-filled", width)
+            self.click("#save")
+            self.editor_is_closed()
+            stored = self.stored(f"facebook:shop-{number}").json
+            self.assertEqual((stored["name"], stored["status"], stored["settings"]),
+                             (f"Shöp  {number}!", True, self.SHOP))
+            # Of one that is not there yet, the name of the provider is the id.
+            self.choose("telegram")
+            self.assertEqual(self.browser.find("#f-id").get_attribute("value"), "telegram")
+            self.write("name", "Ours")
+            self.assertEqual(self.browser.find("#f-id").get_attribute("value"), "telegram:ours")
+            self.write("id", "mine")
+            self.write("name", "Other")
+            self.assertEqual(self.browser.find("#f-id").get_attribute("value"), "mine")
+            self.click("#cancel")
+        self.nothing_went_wrong(404)
+
+    def test_secrets_in_the_form(self):
+        """Set, replaced, removed and kept, and never in the page before a person types one."""
+        other = {"n": 1, "on": None}
+        self.create("facebook:shop", settings={**self.SHOP, "other": other})
+        before = self.stored("facebook:shop").body
+        for width in 360, 1280:
+            self.open(width)
+            self.edit("facebook:shop")
+            self.expect_text("#others", "There are other settings, too: other.")
+            self.assertIn("Set, and hidden.", self.field("App secret").text)
+            self.looks_right("form-set", width)
+            self.press("App secret", "Replace")
+            self.looks_right("form-replace", width)
+            self.press("App secret", "Keep what is set")
+            self.press("App secret", "Replace")
+            self.type_into("App secret", "f" * 32)
+            self.press("Page access token", "Remove")
+            self.assertIn("Will be removed.", self.field("Page access token").text)
+            self.press("Verify token", "Remove")
+            self.press("Verify token", "Keep what is set")
+            self.looks_right("form-removed", width)
+            for secret in self.SHOP.values():
+                self.assertNotIn(secret, self.browser.driver.page_source)
+                self.assertNotIn(secret, self.browser.run(
+                    "return [...document.querySelectorAll('input,textarea')].map(e => e.value).join()"))
+            self.click("#save")
+            self.editor_is_closed()
+            stored = json.loads(self.stored("facebook:shop").body)
+            self.assertEqual(stored["settings"], {"verify": "planted-verify", "secret": "f" * 32, "other": other})
+            self.service.request("PUT", "/integrations/facebook:shop", before.decode(),
+                                 {"Content-Type": "application/json"})
+        # From the form to JSON and back, nothing is lost.
+        self.browser.wait("the list", lambda: "facebook:shop" in self.ids())
+        self.edit("facebook:shop")
+        self.press("App secret", "Replace")
+        self.type_into("App secret", "e" * 32)
+        self.click("#show")
+        self.assertEqual(json.loads(self.browser.find("#f-settings").get_attribute("value")),
+                         {**self.SHOP, "secret": "e" * 32, "other": other})
+        self.browser.run("const s = document.querySelector('#f-settings');"
+                         "s.value = s.value.replace('planted-verify', 'typed')")
+        self.click("#hide")
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertEqual(self.stored("facebook:shop").json["settings"],
+                         {**self.SHOP, "secret": "e" * 32, "verify": "typed", "other": other})
+        self.nothing_went_wrong()
+
+    def test_a_key_that_sees_no_secrets(self):
+        self.create("facebook:shop", settings=self.SHOP)
+        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
+        page = key(self.service.state_dir, "new", "page", "--scopes", "read,write")
+        in_force(self.service)
+
+        def stored():
+            return self.service.request("GET", "/integrations/facebook:shop", headers=admin)
+
+        self.browser.show(1280)
+        self.browser.get(self.url + "/ui/")
+        self.type_key(page)
+        self.browser.wait("the list", lambda: self.ids())
+        self.expect_text("#allowed", "Your key may change everything; secrets stay hidden.")
+        self.edit("facebook:shop")
+        self.write("name", "renamed")
+        self.press("Page access token", "Replace")
+        self.type_into("Page access token", "EAAnew")
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertEqual(stored().json, integration("facebook:shop", name="renamed", status=False, settings={
+            **self.SHOP, "page_access_token": "EAAnew"}))
+        self.edit("facebook:shop")
+        self.click("#show")  # as JSON, masks may be sent back
+        self.assertIn("[secret:", self.browser.find("#f-settings").get_attribute("value"))
+        self.browser.run("const s = document.querySelector('#f-settings');"
+                         "s.value = s.value.replace('{', '{\"more\": {\"a\": null}, ')")
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertEqual(stored().json["settings"], {
+            **self.SHOP, "page_access_token": "EAAnew", "more": {"a": None}})
+        self.row("facebook:shop", ".delete").click()
+        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
+        self.looks_right("confirm", 1280)
+        self.click("#confirm-no")
+        self.assertEqual(stored().status, 200)
+        self.row("facebook:shop", ".delete").click()
+        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
+        self.click("#confirm-yes")
+        self.browser.wait("it is gone", lambda: "facebook:shop" not in self.ids())
+        self.assertFalse(self.browser.find("#undo").is_displayed())
+        self.assertEqual(stored().status, 404)
+        self.browser.run("sessionStorage.clear()")
+
+    def test_faults_of_settings_stand_at_their_fields(self):
+        self.service.stop()
+        self.service.environment["VALIDATE_SETTINGS"] = "on"
+        self.service.start()
+        self.create("slack", settings={"signing_secret": "0" * 32})
+        self.open()
+        self.row("slack", ".switch").click()
+        self.expect_text("#message-text", "The service does not take this")
+        self.edit("slack")
+        self.type_into("Bot token", "xoxb-1")
+        self.press("Signing secret", "Remove")
+        self.click("#f-status")
+        self.click("#save")
+        self.expect_text("#form-trouble", "Something is missing")
+        self.click("#save")  # the page lets it through; the service does not
+        self.expect_text("#form-trouble", "The service does not take this")
+        self.assertEqual(self.fault_of("Signing secret"), "field required")
+        self.looks_right("form-refused", 1280)
+        self.press("Signing secret", "Keep what is set")
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertTrue(self.stored("slack").json["status"])
+        self.edit("slack")
+        self.click("#show")
+        self.browser.run("const s = document.querySelector('#f-settings'); s.value = '{}'")
+        self.click("#save")
+        self.expect_text("#e-settings", "signing_secret: field required")
+        self.expect_text("#e-settings", "bot_token: field required")
+        self.click("#cancel")
+
+    def keys(self, *keys):
+        for one in keys:
+            self.browser.driver.switch_to.active_element.send_keys(one)
+
+    def focus_on(self, wanted):
+        """Goes on with Tab to what has this id, title or label."""
+        for _ in range(60):
+            if wanted in self.browser.run(
+                    "const e = document.activeElement; return [e.id, e.textContent, e.value,"
+                    "e.getAttribute('aria-label'), e.labels?.[0]?.textContent]"):
+                return
+            self.keys(Keys.TAB)
+        self.fail(f"no way to {wanted}")
+
+    def test_by_keyboard_alone(self):
+        """Creates, edits, meets a conflict, deletes and undoes."""
+        self.open()
+        self.focus_on("New integration")
+        self.keys(Keys.ENTER)
+        self.browser.wait("the providers", lambda: self.browser.all("#providers button"))
+        self.focus_on("twilio")
+        self.keys(Keys.ENTER)
+        self.browser.wait("the editor", lambda: self.browser.find("#editor").is_displayed())
+        for title, text in (("Account SID needed", "AC" + "0" * 32), ("Auth token needed", "planted"),
+                            ("Sender needed", "+15005550006")):
+            self.focus_on(title)
+            self.keys(text)
+        self.keys(Keys.ENTER)
+        self.editor_is_closed()
+        self.assertEqual(self.stored("twilio").json["settings"]["auth_token"], "planted")
+        self.browser.wait("the row", lambda: "twilio" in self.ids())
+        self.focus_on("Edit Twilio SMS")
+        self.keys(Keys.ENTER)
+        self.browser.wait("the editor", lambda: self.browser.find("#editor").is_displayed())
+        self.focus_on("Replace Auth token")
+        self.keys(Keys.ENTER)
+        self.keys("mine")
+        self.service.request("PATCH", "/integrations/twilio", {
+            "description": "theirs", "settings": {"auth_token": "their", "from": "+15005550001"}})
+        self.keys(Keys.ENTER)
+        self.browser.wait("the conflict", lambda: self.browser.find("#conflict").is_displayed())
+        told = self.text("#differences")
+        self.assertIn("+15005550001", told)
+        self.assertNotIn("mine", told)
+        self.assertRegex(told, r"Auth token\s+a new value\s+a new value")
+        self.looks_right("conflict-of-secrets", 1280)
+        self.focus_on("save-mine")
+        self.keys(Keys.ENTER)
+        self.editor_is_closed()
+        stored = self.stored("twilio").json
+        self.assertEqual((stored["description"], stored["settings"]["from"],
+                          stored["settings"]["auth_token"]), ("theirs", "+15005550001", "mine"))
+        self.browser.wait("the row", lambda: self.row("twilio", "p").text == "theirs")
+        self.focus_on("Delete Twilio SMS")
+        self.keys(Keys.ENTER)
+        self.browser.wait("it is gone", lambda: "twilio" not in self.ids())
+        self.focus_on("undo")
+        self.keys(Keys.ENTER)
+        self.browser.wait("it is back", lambda: "twilio" in self.ids())
+        self.assertEqual(self.stored("twilio").json, stored)
+        self.nothing_went_wrong(412)
+
     def test_search_and_filter(self):
         for width in 360, 1280:
             self.open(width)
             self.browser.find("#q").send_keys("MESSENGER")
             self.browser.wait("one", lambda: self.ids() == ["facebook"])
             self.browser.find("#q").send_keys("x")
-            self.expect_text("#empty", "No integration is like that")
+            self.expect_text("#empty", "Nothing matches")
             self.browser.find("#q").send_keys(Keys.CONTROL, "a", Keys.DELETE)
             self.browser.find("#status").send_keys("on")
             self.browser.wait("the other", lambda: self.ids() == ["chat_widget"])
@@ -279,19 +536,19 @@ class Page(unittest.TestCase):
         self.editor_is_closed()
 
     def test_texts_of_several_lines_stay(self):
-        self.service.request("PATCH", "/integrations/facebook",
+        self.service.request("PATCH", "/integrations/chat_widget",
                              {"name": "one\ntwo", "description": "three\r\nfour\n"})
         self.open()
-        self.edit("facebook")
+        self.edit("chat_widget")
         self.browser.find("#f-name").send_keys(Keys.ESCAPE)
         self.editor_is_closed()
-        self.edit("facebook")
+        self.edit("chat_widget")
         self.click("#f-status")
         self.click("#save")
         self.editor_is_closed()
-        stored = self.stored("facebook").json
+        stored = self.stored("chat_widget").json
         self.assertEqual((stored["name"], stored["description"], stored["status"]),
-                         ("one\ntwo", "three\r\nfour\n", True))
+                         ("one\ntwo", "three\r\nfour\n", False))
 
     def test_slow_answers_meet_no_other_form(self):
         """What was asked for one integration never comes into the form of another."""
@@ -300,16 +557,15 @@ class Page(unittest.TestCase):
             const real = window.fetch;
             window.fetch = async (url, options) => {
                 const answer = await real(url, options);
-                if (/fields=settings/.test(url) || options.method === 'PATCH')
+                if (/integrations.facebook$/.test(url) || options.method === 'PATCH')
                     await new Promise((done) => setTimeout(done, 1500));
                 return answer;
             };""")
-        self.edit("facebook")
-        self.click("#show")
-        self.click("#cancel")
+        self.row("facebook", ".edit").click()
         self.edit("chat_widget")
         time.sleep(2)
-        self.assertEqual(self.browser.find("#f-settings").get_attribute("value"), "")
+        self.expect_text("#editor-title", "Edit Chat Widget")
+        self.assertNotIn("planted", self.browser.driver.page_source)
         self.write("name", "late")
         self.service.request("PATCH", "/integrations/chat_widget", {"description": "theirs"})
         self.click("#save")
@@ -388,6 +644,7 @@ class Page(unittest.TestCase):
             self.click("#save-mine")
             self.editor_is_closed()
             self.assertEqual(self.stored("facebook").json["name"], "mine")
+            self.assertEqual(self.stored("facebook").json["description"], f"theirs {width}")
             self.edit("facebook")
             self.write("name", "mine again")
             self.service.request("PATCH", "/integrations/facebook", {"name": "theirs again"})
@@ -435,6 +692,64 @@ class Page(unittest.TestCase):
                               self.browser.driver.page_source)
         self.browser.console()
         self.browser.requests()
+
+
+class QuietHandler(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_):
+        pass
+
+
+class ForeignPage(unittest.TestCase):
+    """A page of another site, in a browser that reaches the service."""
+    PAGE = """<!doctype html><title>foreign</title><script type="module">
+        const [service, key] = location.hash.slice(1).split(",");
+        const told = {};
+        async function attempt(name, options, path = "/integrations/facebook") {
+            try {
+                const answer = await fetch(service + path, options);
+                told[name] = answer.type === "opaque" ? "opaque" : await answer.text();
+            } catch (error) {
+                told[name] = "refused";
+            }
+        }
+        for (const headers of [{}, {"X-API-Key": key}, {"Authorization": `Bearer ${key}`}])
+            for (const [method, body] of [["GET"], ["PUT", "{}"], ["PATCH", "{}"], ["DELETE"], ["POST", "{}"]])
+                await attempt(`${method} ${Object.keys(headers)}`, {method, body, headers},
+                              method === "POST" ? "/integrations" : undefined);
+        await attempt("simple GET", {mode: "no-cors"});
+        await attempt("simple POST", {mode: "no-cors", method: "POST", body: new Blob([
+            '{"id":"foreign","name":"","description":""}'])}, "/integrations");
+        await attempt("key in the query", {}, `/integrations/facebook?key=${key}`);
+        document.title = JSON.stringify(told);
+        </script>"""
+
+    def test_a_foreign_page_reads_and_changes_nothing(self):
+        """With a key that it has got hold of, too: keys are for programs and for the page's own tab."""
+        with tempfile.TemporaryDirectory() as directory, Browser() as browser, Service() as service:
+            with open(os.path.join(directory, "index.html"), "w") as file:
+                file.write(self.PAGE)
+            server = http.server.ThreadingHTTPServer(
+                ("127.0.0.1", 0), functools.partial(QuietHandler, directory=directory))
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            self.addCleanup(server.server_close)
+            self.addCleanup(server.shutdown)
+            service.request("POST", "/integrations", integration("facebook", settings={"a": "planted"}))
+            before = service.request("GET", "/integrations").body
+            made = None
+            for keyed in False, True:
+                if keyed:
+                    made = key(service.state_dir, "new", "all", "--scopes", "secrets,write,metrics")
+                    in_force(service)
+                browser.get("about:blank")
+                browser.get(f"http://127.0.0.1:{server.server_port}/"
+                            f"#http://127.0.0.1:{service.port},{made}")
+                browser.wait("the page", lambda: browser.driver.title.startswith("{"))
+                told = json.loads(browser.driver.title)
+                self.assertEqual(len(told), 18)
+                self.assertEqual({name: answer for name, answer in told.items()
+                                  if answer not in ("refused", "opaque")}, {})
+                self.assertEqual(service.request("GET", "/integrations", headers={
+                    "X-API-Key": made} if made else {}).body, before)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,8 @@ import createClient from "openapi-fetch";
 import type { paths } from "./schema";
 
 declare const process: { argv: string[] };
-const client = createClient<paths>({ baseUrl: process.argv[2] });
+const [, , baseUrl, key] = process.argv;
+const client = createClient<paths>({ baseUrl, headers: key ? { Authorization: `Bearer ${key}` } : {} });
 
 function expect(what: string, got: unknown, wanted: unknown): void {
   if (JSON.stringify(got) !== JSON.stringify(wanted))
@@ -38,7 +39,7 @@ for (let after: string | undefined = ""; after !== undefined;) {
     params: { query: { limit: 2, fields: ["id", "etag"], after } },
   });
   seen.push(...(page.data ?? []).map((item) => item.id));
-  after = /[?&]after=(\d+)>; rel="next"/.exec(page.response.headers.get("Link") ?? "")?.[1];
+  after = /[?&]after=([0-9a-f]+)>; rel="next"/.exec(page.response.headers.get("Link") ?? "")?.[1];
 }
 expect("paged", seen, ids);
 
@@ -50,4 +51,8 @@ const gone = await client.DELETE("/integrations/{id}", { params: { path: { id: "
 expect("deleted", gone.response.status, 204);
 const none = await client.GET("/integrations/{id}", { params: { path } });
 expect("gone", [none.response.status, none.error], [404, { detail: "not found" }]);
+const providers = await client.GET("/providers");
+expect("providers", providers.data?.some(({ name }) => name === "telegram"), true);
+const schema = await client.GET("/providers/{name}", { params: { path: { name: "telegram" } } });
+expect("a schema", schema.data !== undefined && "properties" in schema.data, true);
 console.log("ok");
