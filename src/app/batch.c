@@ -216,6 +216,9 @@ static enum store_status make_changes(struct batch *batch, bool fresh, struct st
         .changes = batch->changes, .len = batch->len, .if_store = batch->if_store};
     arena_reset(&batch->patched);
     batch->patched_len = 0;
+    for (size_t i = 0; i < batch->len; i++)
+        if (is_derived(batch, &batch->operations[i]))
+            batch->changes[i].document = (struct str){NULL, 0}; /* it was in there */
     enum store_status status = apply_patches(batch, fresh, &made->failed);
     if (status == STORE_OK && batch->faults->len == 0)
         check_settings(batch);

@@ -570,7 +570,18 @@ class Masks(unittest.TestCase):
                                                self.writer).status)
             client.close()
 
-        threads = [threading.Thread(target=send_back) for _ in range(4)]
+        def send_in_batches():
+            client = self.service.client()
+            while not stop.is_set():
+                document = client.request("GET", "/integrations/a", headers=self.writer).json
+                statuses.append(client.request("POST", "/integrations:batch", {"operations": [
+                    {"op": "put", "integration": document},
+                    {"op": "patch", "id": "a", "patch": {"name": "x" * 30000}},
+                    {"op": "patch", "id": "a", "patch": {"name": "y"}}]}, self.writer).status)
+            client.close()
+
+        threads = [threading.Thread(target=send) for send in (
+            send_back, send_back, send_in_batches, send_in_batches)]
         for thread in threads:
             thread.start()
         for n in range(1, 150):
