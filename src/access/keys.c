@@ -106,6 +106,20 @@ void keys_digest_user(struct str name, uint8_t digest[KEY_DIGEST_LEN])
     crypto_hash_sha256_final(&state, digest);
 }
 
+/* Compares texts that are percent-encoded. */
+static bool is_same_decoded(struct str a, struct str b)
+{
+    while (a.len > 0 && b.len > 0)
+        if (text_percent_next(&a) != text_percent_next(&b))
+            return false;
+    return a.len == 0 && b.len == 0;
+}
+
+bool keys_is_same_name(struct str a, struct str b)
+{
+    return keys_is_user(a) && keys_is_user(b) ? is_same_decoded(a, b) : str_equal(a, b);
+}
+
 bool keys_split_ids(struct arena *arena, struct str text, struct str **ids, size_t *len)
 {
     struct str id;
@@ -202,7 +216,9 @@ static const char *parse_ids(struct str word, struct key_entry *entry)
         return "a key with ids= cannot have the scope metrics, which tells of all integrations";
     free((char *)entry->ids.data);
     entry->ids = (struct str){strndup(word.data, word.len), word.len};
-    return entry->ids.data != NULL ? NULL : "no memory for it";
+    if (entry->ids.data == NULL)
+        return "no memory for it";
+    return strlen(entry->ids.data) == word.len ? NULL : "ids= has a NUL in it";
 }
 
 /* Returns NULL, or what is wrong. */
@@ -304,6 +320,13 @@ bool keys_parse(struct str text, struct keys *keys, char fault[KEYS_FAULT_SIZE])
         return false;
     }
     qsort(keys->entries, keys->len, sizeof *keys->entries, compare_entries);
+    for (size_t i = 1; i < keys->len; i++)
+        if (compare_entries(&keys->entries[i - 1], &keys->entries[i]) == 0) {
+            snprintf(fault, KEYS_FAULT_SIZE, "\"%s\" has the key or the user of another line",
+                     keys->entries[i].name);
+            keys_release(keys);
+            return false;
+        }
     return true;
 }
 

@@ -9,6 +9,8 @@
  * deal with the integrations that have them. Ids, and the names of users, are percent-encoded as in
  * a URL.
  *
+ * No key, and no user, may stand on two lines.
+ *
  * Empty lines, and lines that begin with "#", are comments. A name may stand on several lines, as
  * it does while one key replaces another. Where there is no file, nobody needs a key; a file
  * without keys lets nobody in.
@@ -71,6 +73,10 @@ bool keys_has_expired(const struct key_entry *entry);
 bool keys_is_name(struct str name);
 bool keys_is_user(struct str name);
 void keys_digest_user(struct str name, uint8_t digest[KEY_DIGEST_LEN]);
+
+/* Whether two names of the file are of the same key or user: those of users may be encoded in
+ * different ways. */
+bool keys_is_same_name(struct str a, struct str b);
 
 /* Splits ids as they stand after "ids=", and decodes them. Returns false if they are none, or there
  * are too many. If memory is lacking, *ids is NULL, as the arena records. */

@@ -8,7 +8,7 @@ static const struct str methods = STR_INIT("DELETE, GET, HEAD, OPTIONS, PATCH, P
 /* Response headers that a page may read, besides those that Fetch always allows (section 4.5). */
 static const struct str exposed =
     STR_INIT("Accept-Patch, Age, Allow, ETag, Link, Location, "
-             "Retry-After, WWW-Authenticate, X-Request-ID, X-Revision, "
+             "Retry-After, WWW-Authenticate, X-Key-Scopes, X-Request-ID, X-Revision, "
              "traceparent");
 
 static struct str allowed_origins(const struct call *call)
@@ -38,6 +38,12 @@ bool cors_allows_origin(const struct call *call)
            (allows_any(call) || list_has(allowed_origins(call), origin));
 }
 
+bool cors_names_origin(const struct call *call)
+{
+    struct str origin = call->request->origin;
+    return origin.len > 0 && !text_has_control(origin) && list_has(allowed_origins(call), origin);
+}
+
 bool cors_is_preflight(const struct call *call)
 {
     const struct http_request *request = call->request;
@@ -52,20 +58,13 @@ static struct str preflight_text(bool origin, bool method)
     return method ? STR("Disallowed CORS origin") : STR("Disallowed CORS origin, method");
 }
 
-/* Whether the calling page's origin is named, and not only among any. */
-static bool names_origin(const struct call *call)
-{
-    return call->request->origin.len > 0 && !text_has_control(call->request->origin) &&
-           list_has(allowed_origins(call), call->request->origin);
-}
-
 /* Lets the calling page in: by name, and with what the browser knows of its user (cookies, for a
  * server in front that asks for them); any page only without that. A page that is not known shall
  * read what everybody can read, but nothing with somebody's credentials. */
 static void add_origin(const struct call *call)
 {
     struct http_response *response = &call->session->response;
-    if (names_origin(call)) {
+    if (cors_names_origin(call)) {
         http_response_header(response, STR("Access-Control-Allow-Origin"), call->request->origin);
         http_response_header(response, STR("Access-Control-Allow-Credentials"), STR("true"));
     } else {

@@ -33,7 +33,9 @@ static bool is_same_host(struct str origin, struct str host)
 bool cross_site_is_refused(const struct call *call)
 {
     const struct http_request *request = call->request;
-    if (is_safe(request->method) || cors_allows_origin(call))
+    /* What the web server takes for a user's comes along with the request of any page. */
+    bool by_name = call->session->app->config->trust_remote_user;
+    if (is_safe(request->method) || (by_name ? cors_names_origin(call) : cors_allows_origin(call)))
         return false;
     if (request->sec_fetch_site.len > 0)
         return !str_equal(request->sec_fetch_site, STR("same-origin")) &&

@@ -33,6 +33,7 @@ struct wish {
     uint64_t expires_s; /* since 1970; 0: not given */
     uint64_t overlap_s; /* how long the old key goes on to count */
     struct str ids;     /* empty: not given */
+    bool remote_user;   /* whom the web server has authenticated is trusted */
 };
 
 static uint64_t now_s(void)
@@ -113,7 +114,7 @@ static bool read_wish(int argc, char **argv, struct wish *wish)
 
 static bool is_called(const struct key_entry *entry, struct str name)
 {
-    return str_equal(str_from(entry->name), name);
+    return keys_is_same_name(str_from(entry->name), name);
 }
 
 /* The unexpired entry of that name that has the longest to live, or NULL. */
@@ -205,6 +206,10 @@ static enum key_command_end make_new(struct key_file *file, const struct wish *w
                         wish->name, "");
     if (!file->found)
         fputs("this is the first key: from now on every caller needs one\n", stderr);
+    if (keys_is_user(wish->name) && !wish->remote_user)
+        fputs("TRUST_REMOTE_USER is off here: where the service has it off, too, users of the web "
+              "server are not let in\n",
+              stderr);
     copy_lines(file, wish->name, NULL, wish); /* those that have expired */
     const struct key_entry like = {.scopes = wish->scopes, .ids = wish->ids};
     add_key(file->out, wish->name, &like, wish->expires_s);
@@ -251,7 +256,7 @@ static void print_times(const struct key_entry *entry, struct metrics_key_uses *
     if (uses == NULL)
         return;
     uint64_t minute = metrics_key_minute(uses, keys_number(entry));
-    fputs(minute == 0 ? "  not used yet" : "  used ", stdout);
+    fputs(minute == 0 ? "  no use known" : "  used ", stdout);
     if (minute != 0)
         keys_write_time(minute * 60, stdout);
 }
@@ -312,6 +317,7 @@ enum key_command_end key_command(const struct config *config, int argc, char **a
             continue;
         if (!read_wish(argc - 1, argv + 1, &wish))
             return KEY_COMMAND_USAGE;
+        wish.remote_user = config->trust_remote_user;
         if (!key_file_begin(&file, path))
             return KEY_COMMAND_FAILED;
         enum key_command_end end = commands[i].run(&file, &wish);

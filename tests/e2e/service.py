@@ -44,11 +44,11 @@ def free_port():
                 continue
 
 
-def answers(port, path):
-    """Whether a GET is answered 200 now."""
+def answers(port, path, status=200):
+    """Whether a GET is answered with this status now."""
     client = Client(port)
     try:
-        return client.request("GET", path).status == 200
+        return client.request("GET", path).status == status
     except OSError:
         return False
     finally:

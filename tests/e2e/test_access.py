@@ -105,6 +105,8 @@ class Commands(unittest.TestCase):
                 (f"bot write,metrics {digest} ids=a", "line 1: a key with ids="),
                 (f"user:bot write {digest}", "line 1: at the end of a line"),
                 ("user: write", "line 1: the name"),
+                (f"a write {digest}\nb read {digest}", "has the key or the user of another line"),
+                ("user:a@b write\nuser:a%40b read", "has the key or the user of another line"),
                 (f"bot write {digest} expires=2027-02-30T00:00:00Z", "not a time"),
                 (f"bot write {digest} expires=tomorrow", "not a time")):
             with open(self.file, "w") as file:

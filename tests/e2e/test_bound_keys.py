@@ -6,6 +6,8 @@ import base64
 import hashlib
 import os
 import re
+import subprocess
+import tempfile
 import time
 import unittest
 import urllib.parse
@@ -13,7 +15,7 @@ import urllib.parse
 import fastcgi
 from keys import bearer, in_force, key
 from postgres import Postgres
-from service import PATIENCE, Service, integration, wait_for
+from service import PROGRAM, Client, Service, answers, free_port, integration, wait_for
 from test_hosting import Apache
 
 OURS = "a", "ü/b:1", "none"
@@ -176,7 +178,7 @@ class Used(unittest.TestCase):
             lines = key(service.state_dir, "list").splitlines()
             used = re.fullmatch(r"one +read  used (\d{4}-\d\d-\d\dT\d\d:\d\d:00Z)", lines[0])
             self.assertGreaterEqual(used[1], time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(before)))
-            self.assertRegex(lines[1], r"^other +read  not used yet$")
+            self.assertRegex(lines[1], r"^other +read  no use known$")
             service.stop()  # what is known outlives the service
             self.assertEqual(key(service.state_dir, "list").splitlines(), lines)
 
@@ -234,6 +236,71 @@ class Users(unittest.TestCase):
                 **basic("alice", "secret"), "X-API-Key": made})  # a key comes first
             self.assertEqual(answer.json[0]["settings"]["t"], "planted")
             self.assertRegex(key(site.state_dir, "list"), r"user:alice +read,write.*  ids a")
+
+    def test_whom_nginx_has_authenticated(self):
+        """With auth_basic for the server block, as the shipped files say."""
+        with Service(TRUST_REMOTE_USER="on") as service:
+            key(service.state_dir, "new", "user:alice", "--scopes", "read,write")
+            in_force(service)
+            directory = os.path.join(service.state_dir, "nginx")
+            path = os.path.join(directory, "integration-service-request.conf")
+            line = "fastcgi_param REMOTE_USER $remote_user if_not_empty;"
+            with open(path) as file:
+                text = file.read()
+            self.assertIn("#" + line, text)
+            with open(path, "w") as file:  # the service's own nginx has read it
+                file.write(text.replace("#" + line, line))
+            hashed = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
+            with open(os.path.join(directory, "users"), "w") as file:
+                file.write(f"alice:{{SHA}}{hashed}\nbob:{{SHA}}{hashed}\n")
+            port = free_port()
+            with open(os.path.join(directory, "site.conf"), "w") as file:
+                file.write(f"""{"user root; " if os.getuid() == 0 else ""}daemon off; pid site.pid;
+error_log stderr crit; events {{}}
+http {{
+    include integration-service-upstream.conf;
+    server {{
+        listen 127.0.0.1:{port};
+        auth_basic here; auth_basic_user_file users;
+        include integration-service.conf;
+    }}
+}}""")
+            nginx = subprocess.Popen(["nginx", "-e", "stderr", "-p", directory, "-c", "site.conf"],
+                                     env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
+            try:
+                wait_for("nginx", lambda: answers(port, "/health", status=401))
+                client = Client(port)
+                for method, path, body in (("GET", "/integrations", None),
+                                           ("POST", "/integrations:batch", {"operations": []}),
+                                           ("PATCH", "/integrations/a", {}),
+                                           ("GET", "/integrations/metrics", None)):
+                    for name, password, refused in (("alice", "secret", False), ("alice", "x", True),
+                                                    ("bob", "secret", True), ("", "", True)):
+                        answer = client.request(method, path, body, basic(name, password))
+                        self.assertEqual(answer.status == 401, refused, (method, path, name, password))
+                client.close()
+            finally:
+                nginx.terminate()
+                nginx.wait()
+
+    def test_a_foreign_page_has_no_user(self):
+        """What a browser sends by itself counts for no page that is not named."""
+        for origins, status in ("*", 403), ("https://a.example", 204), ("", 403):
+            with Service(TRUST_REMOTE_USER="on", CORS_ALLOW_ORIGINS=origins) as service:
+                service.request("POST", "/integrations", integration("a"))
+                answer = service.request("DELETE", "/integrations/a", headers={
+                    "Origin": "https://a.example", "Sec-Fetch-Site": "cross-site"})
+                self.assertEqual(answer.status, status, origins)
+
+    def test_a_user_is_found_however_it_is_written(self):
+        with tempfile.TemporaryDirectory() as directory:
+            said = subprocess.run([PROGRAM, "key", "new", "user:a%40b", "--scopes", "read"],
+                                  capture_output=True, text=True, env={"STATE_DIR": directory})
+            self.assertIn("TRUST_REMOTE_USER is off here", said.stderr)
+            self.assertIn("there is a key", key(
+                directory, "new", "user:a@b", "--scopes", "write", status=1))
+            key(directory, "revoke", "user:%61@b")
+            self.assertEqual(key(directory, "list"), "")
 
     def test_nobody_can_name_himself(self):
         """Through the shipped nginx files, and where nobody trusts the web server."""
