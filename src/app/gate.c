@@ -67,7 +67,8 @@ void gate_pass(struct call *call, const struct app_route *route)
         answer_error(call, 404, STR("Not Found"));
     } else {
         call->id = text_percent_decode(&call->session->arena, route->raw_id);
-        pass(call, &endpoints[route->endpoint]);
+        if (!call->session->arena.failed) /* otherwise it is answered that memory is lacking */
+            pass(call, &endpoints[route->endpoint]);
     }
     answer_write_error(call);
     cors_add_headers(call);

@@ -3,7 +3,6 @@
  * Checking settings against schemas. The messages and types of faults are those of pydantic 1, as
  * they are elsewhere in the contract. */
 #include <math.h>
-#include <regex.h>
 
 #include "model/json.h"
 #include "model/json_walk.h"
@@ -14,8 +13,15 @@ struct checker {
     struct fault_place place;
 };
 
+static bool has_enough(const struct checker *checker)
+{
+    return checker->faults->len >= SCHEMA_FAULTS_MAX;
+}
+
 static void fault(struct checker *checker, struct str message, const char *type)
 {
+    if (has_enough(checker))
+        return;
     faults_add(checker->faults, &checker->place, message, type);
 }
 
@@ -39,7 +45,7 @@ static void check_part(struct checker *checker, const struct fault_place *place,
                        const struct schema *schema, struct str value)
 {
     struct checker part = {checker->faults, *place};
-    if (schema != NULL)
+    if (schema != NULL && !has_enough(checker))
         check(&part, schema, value);
 }
 
@@ -114,15 +120,11 @@ static uint64_t count_characters(struct str text)
     return len;
 }
 
-static bool matches(struct str pattern, struct str text)
+static bool matches(const regex_t *pattern, struct str text)
 {
-    regex_t regex;
     regmatch_t all = {.rm_so = 0, .rm_eo = (regoff_t)text.len};
-    if (text.len > SCHEMA_MATCHED_MAX || !schema_compile(pattern, &regex))
-        return false;
-    bool matched = regexec(&regex, text.data, 1, &all, REG_STARTEND) == 0;
-    regfree(&regex);
-    return matched;
+    return text.len <= SCHEMA_MATCHED_MAX &&
+           regexec(pattern, text.data, 1, &all, REG_STARTEND) == 0;
 }
 
 static bool is_among(const struct schema_texts *texts, struct str text)
@@ -147,7 +149,7 @@ static void check_text(struct checker *checker, const struct schema *schema, str
     else if (len > schema->text_len.most)
         fault_of_number(checker, "ensure this value has at most ", (double)schema->text_len.most,
                         " characters", "value_error.any_str.max_length");
-    else if (schema->pattern.data != NULL && !matches(schema->pattern, text))
+    else if (schema->pattern != NULL && !matches(schema->pattern, text))
         fault(checker, STR("string does not match the pattern of its provider"),
               "value_error.str.regex");
 }
@@ -191,7 +193,7 @@ static void check_object(struct checker *checker, const struct schema *schema, s
         struct str decoded = json_decode_string(checker->faults->arena, name);
         const struct schema *part = schema_member(schema, decoded);
         struct fault_place place = member_place(checker, decoded);
-        if (part == NULL && schema->closed)
+        if (part == NULL && schema->closed && !has_enough(checker))
             faults_add(checker->faults, &place, STR("extra fields not permitted"),
                        "value_error.extra");
         check_part(checker, &place, part, member);

@@ -4,6 +4,8 @@
 #ifndef PROVIDERS_INTERNAL_H
 #define PROVIDERS_INTERNAL_H
 
+#include <regex.h>
+
 #include "providers/schema.h"
 
 enum schema_type {
@@ -36,6 +38,12 @@ struct schema_property {
     const struct schema_property *next;
 };
 
+/* A compiled pattern. */
+struct schema_pattern {
+    regex_t regex;
+    struct schema_pattern *next;
+};
+
 struct schema {
     enum schema_type type;
     enum schema_secrecy secrecy;
@@ -47,17 +55,15 @@ struct schema {
     const struct schema *others; /* what they are; NULL: not described */
     const struct schema *items;  /* NULL: not described */
     struct schema_range items_len;
-    struct schema_texts choices;  /* len 0: any */
-    struct schema_range text_len; /* in characters */
-    struct str pattern;           /* data NULL: none */
+    struct schema_texts choices;     /* len 0: any */
+    struct schema_range text_len;    /* in characters */
+    const regex_t *pattern;          /* NULL: none */
+    struct schema_pattern *patterns; /* of the outermost schema: all there are in it */
     double least;
     double most;
 };
 
 /* What an object's member is; NULL: it is not described. */
 const struct schema *schema_member(const struct schema *schema, struct str name);
-
-/* Compiles a pattern; returns false if it is none. The caller frees it (regfree). */
-MUST_CHECK bool schema_compile(struct str pattern, void *regex);
 
 #endif

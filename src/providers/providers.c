@@ -78,6 +78,8 @@ static bool add(struct providers *providers, const char *path, struct str name, 
         if (!known)
             memmove(place + 1, place,
                     (size_t)(providers->list + providers->len++ - place) * sizeof *place);
+        else
+            schema_release(place->schema);
         *place = provider;
     }
     buffer_release(&fault);
@@ -174,8 +176,9 @@ bool providers_open(struct providers *providers, const struct config *config,
     struct str directory;
     *providers = (struct providers){0};
     providers->list = arena_alloc(&providers->arena, PROVIDERS_MAX * sizeof *providers->list);
-    bool opened = providers->list != NULL ? add_embedded(providers, error)
-                                          : fail(error, "providers", "no memory for them");
+    if (providers->list == NULL)
+        return fail(error, "providers", "no memory for them");
+    bool opened = add_embedded(providers, error);
     while (opened && str_split(&rest, ':', &directory))
         if (directory.len > 0)
             opened = add_directory(providers, directory, error);
@@ -186,6 +189,8 @@ bool providers_open(struct providers *providers, const struct config *config,
 
 void providers_close(struct providers *providers)
 {
+    for (size_t i = 0; i < providers->len; i++)
+        schema_release(providers->list[i].schema);
     arena_release(&providers->arena);
     *providers = (struct providers){0};
 }

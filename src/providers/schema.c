@@ -4,7 +4,6 @@
 #include "providers/schema.h"
 
 #include <math.h>
-#include <regex.h>
 #include <string.h>
 
 #include "model/json.h"
@@ -16,10 +15,11 @@ struct reader {
     struct arena *arena;
     struct buffer *fault;
     struct buffer place; /* of the value that is being read: a JSON pointer */
+    struct schema_pattern *patterns;
     bool failed;
 };
 
-static const struct schema *read_schema(struct reader *reader, struct str text);
+static struct schema *read_schema(struct reader *reader, struct str text);
 
 /* Says what is wrong with the value that is being read; the first fault counts. */
 static void complain(struct reader *reader, const char *wrong)
@@ -213,42 +213,58 @@ static void read_maximum(struct reader *reader, struct schema *schema, struct st
     schema->most = read_number(reader, value);
 }
 
+/* Whether a bracket expression, from behind its "[", means the same; returns its end, or NULL. */
+static const char *skip_brackets(const char *at, const char *end)
+{
+    if (at < end && *at == '^')
+        at++;
+    for (const char *first = at; at < end; at++) {
+        if (*at == '\\' || *at == '[')
+            return NULL; /* an escape for one, a character for the other; or [:alpha:] */
+        if (*at == ']')
+            return at == first ? NULL : at;
+    }
+    return NULL;
+}
+
 /* Whether POSIX and ECMAScript mean the same by a pattern, as far as can be seen. */
 static bool is_common(struct str pattern)
 {
-    for (size_t i = 0; i < pattern.len; i++) {
-        char c = pattern.data[i];
+    const char *end = pattern.data + pattern.len;
+    for (const char *at = pattern.data; at < end; at++) {
         char next = '\0';
-        if (i + 1 < pattern.len)
-            next = pattern.data[i + 1];
-        bool lazy = (c == '*' || c == '+' || c == '?' || c == '}') && next == '?';
-        if (c == '\0' || (c == '(' && next == '?') || lazy)
+        if (at + 1 < end)
+            next = at[1];
+        bool repeats = *at == '*' || *at == '+' || *at == '?' || *at == '}';
+        if (*at == '\0' || (*at == '(' && next == '?') ||
+            (*at == '{' && (next < '0' || next > '9')) ||
+            (repeats && (next == '?' || next == '+' || next == '*')))
             return false;
-        if (c == '\\' && strchr("^$.*+?()[]{}|/\\", next) == NULL)
+        if (*at == '\\' && (next == '\0' || strchr("^$.*+?()[]{}|/\\", next) == NULL))
             return false;
-        if (c == '\\')
-            i++;
+        if (*at == '\\')
+            at++;
+        else if (*at == '[' && (at = skip_brackets(at + 1, end)) == NULL)
+            return false;
     }
     return true;
 }
 
-bool schema_compile(struct str pattern, void *regex)
-{
-    return regcomp(regex, pattern.data, REG_EXTENDED | REG_NOSUB) == 0;
-}
-
 static void read_pattern(struct reader *reader, struct schema *schema, struct str value)
 {
-    regex_t regex;
-    schema->pattern = read_text(reader, value);
+    struct str text = read_text(reader, value);
+    struct schema_pattern *pattern = allocate(reader, sizeof *pattern);
     if (reader->failed)
         return;
-    if (!is_common(schema->pattern) || !schema_compile(schema->pattern, &regex)) {
-        complain(reader, "it must be a regular expression without escaped letters or digits, "
-                         "\"(?\" and \"?\" behind a quantifier");
+    if (!is_common(text) || regcomp(&pattern->regex, text.data, REG_EXTENDED | REG_NOSUB) != 0) {
+        complain(reader, "it must be a regular expression that POSIX and ECMAScript read alike, "
+                         "without escaped letters or digits, \"(?\", two quantifiers in a row, and "
+                         "backslashes or \"[\" in brackets");
         return;
     }
-    regfree(&regex);
+    schema->pattern = &pattern->regex;
+    pattern->next = reader->patterns;
+    reader->patterns = pattern;
 }
 
 static void read_secrecy(struct reader *reader, struct schema *schema, struct str value)
@@ -325,7 +341,7 @@ static bool may_be_secret(const struct schema *schema)
             schema->type != SCHEMA_BOOLEAN);
 }
 
-static const struct schema *read_schema(struct reader *reader, struct str text)
+static struct schema *read_schema(struct reader *reader, struct str text)
 {
     struct str name;
     struct str value;
@@ -378,17 +394,33 @@ static struct str scan(struct reader *reader, struct str text)
     return reader->failed ? STR("") : member.value.text;
 }
 
+static void free_patterns(struct schema_pattern *pattern)
+{
+    for (; pattern != NULL; pattern = pattern->next)
+        regfree(&pattern->regex);
+}
+
+void schema_release(const struct schema *schema)
+{
+    free_patterns(schema->patterns);
+}
+
 const struct schema *schema_read(struct arena *arena, struct str text, struct buffer *fault)
 {
     struct reader reader = {.arena = arena, .fault = fault};
-    const struct schema *schema = NULL;
+    struct schema *schema = NULL;
     struct str scanned = scan(&reader, text);
     if (scanned.len > 0)
         schema = read_schema(&reader, scanned);
     if (schema != NULL && schema->type != SCHEMA_OBJECT)
         complain(&reader, "settings are an object: it must have \"type\": \"object\"");
     buffer_release(&reader.place);
-    return reader.failed ? NULL : schema;
+    if (reader.failed || schema == NULL) {
+        free_patterns(reader.patterns);
+        return NULL;
+    }
+    schema->patterns = reader.patterns;
+    return schema;
 }
 
 struct str schema_title(const struct schema *schema)

@@ -573,6 +573,25 @@ class Page(unittest.TestCase):
         self.expect_text("#message", "late was not saved")
         self.assertFalse(self.browser.find("#conflict").is_displayed())
 
+    def test_what_is_typed_while_it_is_saved_stays(self):
+        self.open()
+        self.browser.run("""
+            const real = window.fetch;
+            window.fetch = async (url, options) => {
+                const answer = await real(url, options);
+                if (options.method === 'PATCH') await new Promise((done) => setTimeout(done, 1000));
+                return answer;
+            };""")
+        self.edit("facebook")
+        self.write("name", "first")
+        self.click("#save")
+        self.browser.find("#f-name").send_keys(" and more")
+        self.expect_text("#form-trouble", "What you have typed since is not.")
+        self.assertEqual(self.stored("facebook").json["name"], "first")
+        self.click("#save")
+        self.editor_is_closed()
+        self.assertEqual(self.stored("facebook").json["name"], "first and more")
+
     def test_undo_waits_for_the_service(self):
         self.open()
         before = self.stored("facebook").body

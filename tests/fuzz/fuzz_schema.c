@@ -43,8 +43,10 @@ static void check(struct arena *arena, struct str text)
     if ((schema == NULL) != (fault.len > 0))
         abort();
     buffer_release(&fault);
-    if (schema != NULL)
+    if (schema != NULL) {
         use(arena, schema, arena_copy(arena, STR("{\"a\":\"xyz\",\"b\":[1,2.5],\"c\":null}")));
+        schema_release(schema);
+    }
     struct json_member settings = {.name = STR("settings")};
     if (json_scan(arena, text, &root, &settings, 1, &error) != JSON_OK || !settings.present ||
         settings.value.flaws != 0)
@@ -53,6 +55,7 @@ static void check(struct arena *arena, struct str text)
     if (schema == NULL)
         abort();
     use(arena, schema, arena_copy(arena, settings.value.text));
+    schema_release(schema);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -73,6 +73,7 @@ function makeId() {
 
 export async function create() {
   const providers = await jsonOf(await ask("GET", "/providers"));
+  if ($("editor").open || $("choose").open) return; // something else was opened meanwhile
   $("providers").replaceChildren(...[
     ...providers,
     { name: "", title: "Something else", description: "Of which the service knows nothing: you write its settings as JSON." },
@@ -107,6 +108,7 @@ async function begin({ name: provider, title }) {
     $("choose-trouble").hidden = false;
     return;
   }
+  if (!$("choose").open) return; // it was cancelled meanwhile
   $("choose").close();
   open(values, schema, provider ? `New integration: ${title}` : "New integration");
 }
@@ -303,9 +305,31 @@ async function submit(values, changes, stored) {
     }
     return;
   }
-  if (editing === mine) close();
   tell(`${values.name || values.id} is saved.`);
+  if (editing === mine && isTypedSince(values)) await keepOpen(values.id, mine);
+  else if (editing === mine) close();
   await refresh();
+}
+
+/** Whether more was typed while it was being saved. */
+function isTypedSince(values) {
+  const broken = isJson() && faultOfObject($("f-settings").value.trim() || "{}");
+  if (broken) return true;
+  const now = written();
+  return FIELDS.some((name) => now[name] !== values[name]) || objectOf(now.settings) !== objectOf(values.settings);
+}
+
+/** Leaves the form as it is, over what is stored now. */
+async function keepOpen(id, mine) {
+  try {
+    const stored = await load(id);
+    if (editing !== mine) return;
+    editing = stored;
+    $("f-id").readOnly = true;
+  } catch (trouble) {
+    if (!(trouble instanceof Trouble)) throw trouble;
+  }
+  complain("What you had written is saved. What you have typed since is not.");
 }
 
 /** Says early that somebody else has changed what is edited. */

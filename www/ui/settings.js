@@ -15,6 +15,15 @@ function make(name, properties = {}, ...children) {
   return element;
 }
 
+/** Whether a text fits a pattern; what a browser does not read as one is left to the service. */
+function fits(pattern, text) {
+  try {
+    return new RegExp(pattern, "u").test(text);
+  } catch {
+    return true;
+  }
+}
+
 /** Whether the form can hold a setting; others are for those who write JSON. */
 const isPlain = (schema) => ["string", "integer", "number", "boolean"].includes(schema.type ?? (schema.enum && "string"));
 
@@ -79,7 +88,7 @@ class Field {
     if (type !== "string") return value.startsWith('"') && KINDS[type] ? "This is not a number." : "";
     const text = JSON.parse(value);
     if ([...text].length < minLength) return `This has at least ${minLength} characters.`;
-    return pattern && !new RegExp(pattern, "u").test(text) ? "This does not look like what the provider gives out." : "";
+    return pattern && !fits(pattern, text) ? "This does not look like what the provider gives out." : "";
   }
 
   tell(fault) {
@@ -95,14 +104,15 @@ class Field {
 /** A secret: what is set is not shown, and stays unless it is replaced or removed. */
 class Secret extends Field {
   makeInput() {
-    return make("input", { id: this.id, type: "password", autocomplete: "off", spellcheck: false });
+    // Not of the type "password", into which browsers write what they keep for the site.
+    return make("input", { id: this.id, type: "text", className: "concealed", autocomplete: "off", spellcheck: false });
   }
 
   body() {
     const button = (text, action) => make("button", {
       type: "button", textContent: text, "aria-label": `${text} ${this.title}`, onclick: action,
     });
-    this.peek = button("Show", () => this.reveal(this.input.type === "password"));
+    this.peek = button("Show", () => this.reveal(this.input.classList.contains("concealed")));
     this.keep = button("Keep what is set", () => this.become("set", this.replace));
     this.replace = button("Replace", () => this.become("typing", this.input));
     this.remove = button("Remove", () => this.become("removed", this.keep));
@@ -112,7 +122,7 @@ class Secret extends Field {
   }
 
   reveal(visible) {
-    this.input.type = visible ? "text" : "password";
+    this.input.classList.toggle("concealed", !visible);
     this.peek.textContent = visible ? "Hide" : "Show";
     this.peek.setAttribute("aria-label", `${this.peek.textContent} ${this.title}`);
   }
@@ -139,7 +149,8 @@ class Secret extends Field {
 
   read() {
     if (this.mode === "removed") return undefined;
-    return this.input.value === "" ? this.stored : JSON.stringify(this.input.value);
+    const isTyped = (this.mode === "empty" || this.mode === "typing") && this.input.value !== "";
+    return isTyped ? JSON.stringify(this.input.value) : this.stored;
   }
 
   focus() {
@@ -155,7 +166,7 @@ export class SettingsForm {
     const required = new Set(schema?.required ?? []);
     this.fields = Object.entries(schema?.properties ?? {})
       .filter(([, property]) => isPlain(property))
-      .map(([name, property], number) => new (property.writeOnly ? Secret : Field)(name, property, required.has(name), number));
+      .map(([name, property], number) => new (schema.writeOnly || property.writeOnly ? Secret : Field)(name, property, required.has(name), number));
     container.replaceChildren(...this.fields.map((field) => field.root));
   }
 
