@@ -35,6 +35,13 @@ class Manager:
         return message
 
 
+def is_listening(path):
+    """Whether somebody listens there (__SO_ACCEPTCON in proc_net_unix(5)), without connecting: that
+    would start the service. The file is there before that."""
+    with open("/proc/net/unix", encoding="utf-8") as file:
+        return any(line.split()[3] == "00010000" and line.split()[-1] == path for line in file)
+
+
 class Protocol(unittest.TestCase):
     def setUp(self):
         self.directory = tempfile.mkdtemp(prefix="integration-service-")
@@ -70,7 +77,7 @@ class Protocol(unittest.TestCase):
         self.addCleanup(process.stdout.close)
         self.addCleanup(process.wait)
         self.addCleanup(process.kill)
-        wait_for("the socket", lambda: os.path.exists(sockets[0]))
+        wait_for("the sockets", lambda: all(is_listening(path) for path in sockets))
         return process
 
     def health(self, path):

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "access/keyring.h"
+#include "access/veil.h"
 #include "base/clock.h"
 #include "harness.h"
 
@@ -77,6 +78,41 @@ Test(access, finds_each_of_many)
     }
     keys_release(&keys);
     buffer_release(&text);
+}
+
+Test(access, veils_numbers)
+{
+    static const uint8_t key[VEIL_KEY_LEN] = {1};
+    static const uint8_t other_key[VEIL_KEY_LEN] = {2};
+    struct veil veil;
+    struct veil other;
+    struct veil_numbers read;
+    struct buffer text = {0};
+    struct buffer again = {0};
+    veil_open(&veil, key);
+    veil_open(&other, other_key);
+    veil_append(&veil, (struct veil_numbers){7, UINT64_MAX}, &text);
+    veil_append(&veil, (struct veil_numbers){7, UINT64_MAX}, &again);
+    cr_assert(text.len == VEIL_LEN && str_equal(buffer_str(&text), buffer_str(&again)));
+    cr_assert(veil_read(&veil, buffer_str(&text), &read));
+    cr_expect(read.first == 7 && read.second == UINT64_MAX);
+    cr_expect(!veil_read(&other, buffer_str(&text), &read));
+    cr_expect(!veil_read(&veil, (struct str){text.data, VEIL_LEN - 2}, &read));
+    for (size_t i = 0; i < VEIL_LEN; i++) { /* each digit counts */
+        char before = text.data[i];
+        text.data[i] = before == '0' ? '1' : '0';
+        cr_expect(!veil_read(&veil, buffer_str(&text), &read), "%zu", i);
+        text.data[i] = before;
+    }
+    /* The next numbers look nothing like these. */
+    size_t same = 0;
+    buffer_reset(&again, SIZE_MAX);
+    veil_append(&veil, (struct veil_numbers){8, UINT64_MAX}, &again);
+    for (size_t i = 0; i < VEIL_LEN; i++)
+        same += text.data[i] == again.data[i];
+    cr_expect(same < VEIL_LEN / 2, "%zu", same);
+    buffer_release(&text);
+    buffer_release(&again);
 }
 
 static void write_keys(const struct harness *harness, const char *text)
