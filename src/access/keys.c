@@ -2,7 +2,6 @@
 #include "access/keys.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/text.h"
 
 enum { FILE_MAX_BYTES = 4 << 20, TIME_SIZE = 32 };
@@ -340,32 +340,19 @@ void keys_release(struct keys *keys)
 
 /* ---- the file ---- */
 
-/* Reads an open file. Returns NULL, or what is wrong. */
 static const char *read_file(int fd, struct buffer *text)
 {
     struct stat status;
-    ssize_t got = 1;
     if (fstat(fd, &status) != 0)
         return strerror(errno);
-    if (!S_ISREG(status.st_mode))
-        return "it is not a file";
-    if ((status.st_mode & S_IWOTH) != 0)
+    if (S_ISREG(status.st_mode) && (status.st_mode & S_IWOTH) != 0)
         return "everybody may write to it: chmod o-w";
-    while (got > 0 && text->len <= FILE_MAX_BYTES) {
-        char *room = buffer_reserve(text, 4096);
-        if (room == NULL)
-            return "no memory for it";
-        got = read(fd, room, 4096);
-        text->len += got > 0 ? (size_t)got : 0;
-    }
-    if (got < 0)
-        return strerror(errno);
-    return text->len > FILE_MAX_BYTES ? "it is longer than 4 MiB" : NULL;
+    return file_read(fd, FILE_MAX_BYTES, "it is longer than 4 MiB", text);
 }
 
 bool keys_read(const char *path, struct buffer *text, bool *found, char fault[KEYS_FAULT_SIZE])
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* even a FIFO makes nobody wait */
+    int fd = file_open(path);
     *found = fd >= 0 || (errno != ENOENT && errno != ENOTDIR);
     if (!*found)
         return true;

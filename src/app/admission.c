@@ -55,10 +55,7 @@ static void answer_unauthorized(const struct call *call, enum key_verdict verdic
 bool admission_covers(const struct call *call, struct str id)
 {
     const struct key_grant *grant = &call->session->grant;
-    for (size_t i = 0; i < grant->ids_len; i++)
-        if (str_equal(grant->ids[i], id))
-            return true;
-    if (grant->ids == NULL)
+    if (grant->ids == NULL || str_is_among(id, grant->ids, grant->ids_len))
         return true;
     http_response_header(&call->session->response, STR("WWW-Authenticate"),
                          STR(REALM ", error=\"insufficient_scope\", error_description=\"the key is "

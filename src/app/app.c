@@ -20,8 +20,7 @@ struct metrics *app_metrics_open(const struct config *config, struct metrics_lab
                                  char *error, size_t error_size)
 {
     char path[PATH_SIZE];
-    int length = snprintf(path, sizeof path, "%s/metrics", config->state_dir);
-    if (length < 0 || (size_t)length >= sizeof path) {
+    if (!config_metrics_path(config, path, sizeof path)) {
         snprintf(error, error_size, "STATE_DIR: the path is too long");
         return NULL;
     }

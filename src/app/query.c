@@ -136,14 +136,6 @@ static void read_parameter(struct reader *reader, enum query_kind kind, struct s
         parameter->read(reader, http_decode_form(arena, pair));
 }
 
-static bool has_id(const struct query *query, struct str id)
-{
-    for (size_t i = 0; i < query->ids_len; i++)
-        if (str_equal(query->ids[i], id))
-            return true;
-    return query->ids_len == 0;
-}
-
 /* Limits a query to the ids that the key is bound to. */
 static void bind_to_ids(const struct call *call, struct query *query)
 {
@@ -151,7 +143,8 @@ static void bind_to_ids(const struct call *call, struct query *query)
     struct str *ids = arena_alloc(&call->session->arena, STORE_IDS_MAX * sizeof *ids);
     size_t len = 0;
     for (size_t i = 0; ids != NULL && i < grant->ids_len; i++)
-        if (has_id(query, grant->ids[i]) && integration_id_is_valid(grant->ids[i]))
+        if ((query->ids_len == 0 || str_is_among(grant->ids[i], query->ids, query->ids_len)) &&
+            integration_id_is_valid(grant->ids[i]))
             ids[len++] = grant->ids[i];
     if (ids != NULL && len == 0)
         ids[len++] = no_id;

@@ -8,6 +8,14 @@ bool str_equal(struct str a, struct str b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+bool str_is_among(struct str text, const struct str *list, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (str_equal(text, list[i]))
+            return true;
+    return false;
+}
+
 static unsigned char ascii_lower(char c)
 {
     return (unsigned char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);

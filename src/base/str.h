@@ -33,6 +33,9 @@ static inline struct str str_from(const char *text)
 
 bool str_equal(struct str a, struct str b);
 
+/* Whether `text` is equal to one of a list. */
+bool str_is_among(struct str text, const struct str *list, size_t len);
+
 /* Compares bytewise: returns a negative number, 0 or a positive number, like memcmp(3). A prefix
  * sorts before the longer string. */
 int str_compare(struct str a, struct str b);

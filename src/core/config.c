@@ -384,6 +384,12 @@ bool config_keys_path(const struct config *config, char *path, size_t size)
     return length > 0 && (size_t)length < size;
 }
 
+bool config_metrics_path(const struct config *config, char *path, size_t size)
+{
+    int length = snprintf(path, size, "%s/metrics", config->state_dir);
+    return length > 0 && (size_t)length < size;
+}
+
 bool config_listen_address(const struct config *config, char *address, size_t size)
 {
     int length =

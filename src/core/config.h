@@ -73,6 +73,9 @@ void config_print_options(FILE *out);
  * it does not fit. */
 MUST_CHECK bool config_keys_path(const struct config *config, char *path, size_t size);
 
+/* Stores the path of the file of metrics, in `state_dir`. Returns false if it does not fit. */
+MUST_CHECK bool config_metrics_path(const struct config *config, char *path, size_t size);
+
 /* Stores the FastCGI address in `address`: `listen`, or the default in `state_dir`. Returns false
  * if it does not fit. */
 MUST_CHECK bool config_listen_address(const struct config *config, char *address, size_t size);

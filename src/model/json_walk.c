@@ -83,3 +83,13 @@ bool json_walk_next(struct str *rest, struct str *name, struct str *value)
     *value = (struct str){at, (size_t)(stop - at)};
     return true;
 }
+
+size_t json_walk_count(struct str text)
+{
+    struct str name;
+    struct str value;
+    size_t count = 0;
+    while (json_walk_next(&text, &name, &value))
+        count++;
+    return count;
+}

@@ -47,15 +47,12 @@ static bool read_members(struct arena *arena, struct str patch, struct patch_mem
     struct str rest = patch;
     struct str name;
     struct str value;
-    size_t count = 0;
+    size_t count = json_walk_count(patch);
     size_t kept = 0;
-    while (json_walk_next(&rest, &name, &value))
-        count++;
     *members = arena_alloc(arena, (count + 1) * sizeof **members);
     *len = 0;
     if (*members == NULL)
         return false;
-    rest = patch;
     for (size_t i = 0; i < count && json_walk_next(&rest, &name, &value); i++)
         (*members)[i] = (struct patch_member){decode_name(arena, name), name, value, i, false};
     qsort(*members, count, sizeof **members, compare_members);

@@ -7,6 +7,7 @@
 #include "model/json.h"
 #include "model/json_walk.h"
 #include "providers/internal.h"
+#include "providers/pattern.h"
 
 struct checker {
     struct faults *faults;
@@ -63,7 +64,7 @@ static struct fault_place item_place(const struct checker *checker, size_t numbe
 
 /* ---- types ---- */
 
-static bool is_number(struct str value)
+bool schema_is_number(struct str value)
 {
     return value.data[0] == '-' || (value.data[0] >= '0' && value.data[0] <= '9');
 }
@@ -71,7 +72,7 @@ static bool is_number(struct str value)
 /* 1.0 is an integer (JSON Schema Validation, section 6.1.1). */
 static bool is_integer(struct str value)
 {
-    return is_number(value) && floor(json_decode_number(value)) == json_decode_number(value);
+    return schema_is_number(value) && floor(json_decode_number(value)) == json_decode_number(value);
 }
 
 static bool has_type(const struct schema *schema, struct str value)
@@ -82,7 +83,7 @@ static bool has_type(const struct schema *schema, struct str value)
     case SCHEMA_INTEGER:
         return is_integer(value);
     case SCHEMA_NUMBER:
-        return is_number(value);
+        return schema_is_number(value);
     case SCHEMA_BOOLEAN:
         return value.data[0] == 't' || value.data[0] == 'f';
     case SCHEMA_OBJECT:
@@ -120,19 +121,16 @@ static uint64_t count_characters(struct str text)
     return len;
 }
 
-static bool matches(const regex_t *pattern, struct str text)
+/* Adds a fault if a length is out of range. */
+static void check_len(struct checker *checker, const struct schema_range *range, uint64_t len,
+                      const char *unit, const char *type_if_less, const char *type_if_more)
 {
-    regmatch_t all = {.rm_so = 0, .rm_eo = (regoff_t)text.len};
-    return text.len <= SCHEMA_MATCHED_MAX &&
-           regexec(pattern, text.data, 1, &all, REG_STARTEND) == 0;
-}
-
-static bool is_among(const struct schema_texts *texts, struct str text)
-{
-    for (size_t i = 0; i < texts->len; i++)
-        if (str_equal(texts->list[i], text))
-            return true;
-    return false;
+    if (len < range->least)
+        fault_of_number(checker, "ensure this value has at least ", (double)range->least, unit,
+                        type_if_less);
+    else if (len > range->most)
+        fault_of_number(checker, "ensure this value has at most ", (double)range->most, unit,
+                        type_if_more);
 }
 
 static void check_text(struct checker *checker, const struct schema *schema, struct str value)
@@ -141,15 +139,12 @@ static void check_text(struct checker *checker, const struct schema *schema, str
     if (text.data == NULL)
         return; /* the failure is recorded in the arena */
     uint64_t len = count_characters(text);
-    if (schema->choices.len > 0 && !is_among(&schema->choices, text))
+    if (schema->choices.len > 0 && !str_is_among(text, schema->choices.list, schema->choices.len))
         fault(checker, STR("value is not a valid enumeration member"), "type_error.enum");
-    if (len < schema->text_len.least)
-        fault_of_number(checker, "ensure this value has at least ", (double)schema->text_len.least,
-                        " characters", "value_error.any_str.min_length");
-    else if (len > schema->text_len.most)
-        fault_of_number(checker, "ensure this value has at most ", (double)schema->text_len.most,
-                        " characters", "value_error.any_str.max_length");
-    else if (schema->pattern != NULL && !matches(schema->pattern, text))
+    check_len(checker, &schema->text_len, len, " characters", "value_error.any_str.min_length",
+              "value_error.any_str.max_length");
+    if (len >= schema->text_len.least && len <= schema->text_len.most && schema->pattern != NULL &&
+        !pattern_matches(schema->pattern, text))
         fault(checker, STR("string does not match the pattern of its provider"),
               "value_error.str.regex");
 }
@@ -193,7 +188,7 @@ static void check_object(struct checker *checker, const struct schema *schema, s
         struct str decoded = json_decode_string(checker->faults->arena, name);
         const struct schema *part = schema_member(schema, decoded);
         struct fault_place place = member_place(checker, decoded);
-        if (part == NULL && schema->closed && !has_enough(checker))
+        if (part == NULL && schema->others.none && !has_enough(checker))
             faults_add(checker->faults, &place, STR("extra fields not permitted"),
                        "value_error.extra");
         check_part(checker, &place, part, member);
@@ -210,12 +205,8 @@ static void check_array(struct checker *checker, const struct schema *schema, st
         struct fault_place place = item_place(checker, len++);
         check_part(checker, &place, schema->items, item);
     }
-    if (len < schema->items_len.least)
-        fault_of_number(checker, "ensure this value has at least ", (double)schema->items_len.least,
-                        " items", "value_error.list.min_items");
-    else if (len > schema->items_len.most)
-        fault_of_number(checker, "ensure this value has at most ", (double)schema->items_len.most,
-                        " items", "value_error.list.max_items");
+    check_len(checker, &schema->items_len, len, " items", "value_error.list.min_items",
+              "value_error.list.max_items");
 }
 
 // NOLINTNEXTLINE(misc-no-recursion)
@@ -233,7 +224,7 @@ static void check(struct checker *checker, const struct schema *schema, struct s
         check_object(checker, schema, value);
     else if (value.data[0] == '[')
         check_array(checker, schema, value);
-    else if (is_number(value))
+    else if (schema_is_number(value))
         check_number(checker, schema, value);
 }
 

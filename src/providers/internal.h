@@ -32,6 +32,12 @@ struct schema_texts {
     size_t len;
 };
 
+/* The members of an object that are not among its properties. */
+struct schema_others {
+    bool none;                   /* there may be none */
+    const struct schema *schema; /* what they are; NULL: not described */
+};
+
 struct schema_property {
     struct str name;
     const struct schema *schema;
@@ -51,9 +57,8 @@ struct schema {
     struct str description;
     const struct schema_property *properties;
     struct schema_texts required;
-    bool closed;                 /* no other members are allowed */
-    const struct schema *others; /* what they are; NULL: not described */
-    const struct schema *items;  /* NULL: not described */
+    struct schema_others others;
+    const struct schema *items; /* NULL: not described */
     struct schema_range items_len;
     struct schema_texts choices;     /* len 0: any */
     struct schema_range text_len;    /* in characters */
@@ -62,6 +67,9 @@ struct schema {
     double least;
     double most;
 };
+
+/* Whether JSON is a number. */
+bool schema_is_number(struct str value);
 
 /* What an object's member is; NULL: it is not described. */
 const struct schema *schema_member(const struct schema *schema, struct str name);

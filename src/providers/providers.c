@@ -3,13 +3,11 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "core/log.h"
 
 #define SUFFIX ".json"
@@ -100,27 +98,12 @@ static struct str name_of(const char *file)
 /* Returns NULL, or what is wrong. */
 static const char *read_file(const char *path, struct buffer *text)
 {
-    struct stat status;
-    const char *wrong = NULL;
-    ssize_t got = 1;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* even a FIFO makes nobody wait */
+    int fd = file_open(path);
     if (fd < 0)
         return strerror(errno);
-    if (fstat(fd, &status) != 0)
-        wrong = strerror(errno);
-    else if (!S_ISREG(status.st_mode))
-        wrong = "it is not a file";
-    while (wrong == NULL && got > 0 && text->len <= PROVIDER_FILE_MAX) {
-        char *room = buffer_reserve(text, 4096);
-        got = room == NULL ? -1 : read(fd, room, 4096);
-        text->len += got > 0 ? (size_t)got : 0;
-        if (got < 0)
-            wrong = room == NULL ? "no memory for it" : strerror(errno);
-    }
+    const char *wrong = file_read(fd, PROVIDER_FILE_MAX, "it is longer than 256 KiB", text);
     close(fd);
-    return wrong != NULL                   ? wrong
-           : text->len > PROVIDER_FILE_MAX ? "it is longer than 256 KiB"
-                                           : NULL;
+    return wrong;
 }
 
 static bool add_file(struct providers *providers, const char *directory, const char *file,

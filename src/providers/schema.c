@@ -10,6 +10,7 @@
 #include "model/json_texts.h"
 #include "model/json_walk.h"
 #include "providers/internal.h"
+#include "providers/pattern.h"
 
 struct reader {
     struct arena *arena;
@@ -77,34 +78,6 @@ static bool read_boolean(struct reader *reader, struct str value)
     return value.data[0] == 't';
 }
 
-static uint64_t read_count(struct reader *reader, struct str value)
-{
-    uint64_t count = 0;
-    if (!str_to_u64(value, &count))
-        complain(reader, "it must be a number of zero or more, without a fraction");
-    return count;
-}
-
-static double read_number(struct reader *reader, struct str value)
-{
-    if (value.data[0] != '-' && (value.data[0] < '0' || value.data[0] > '9')) {
-        complain(reader, "it must be a number");
-        return 0;
-    }
-    return json_decode_number(value);
-}
-
-/* Counts the elements of an array or the members of an object. */
-static size_t count_elements(struct str rest)
-{
-    struct str name;
-    struct str value;
-    size_t len = 0;
-    while (json_walk_next(&rest, &name, &value))
-        len++;
-    return len;
-}
-
 static struct schema_texts read_texts(struct reader *reader, struct str value)
 {
     struct schema_texts texts = {NULL, 0};
@@ -114,31 +87,91 @@ static struct schema_texts read_texts(struct reader *reader, struct str value)
         complain(reader, "it must be a list of strings");
         return texts;
     }
-    texts.list = allocate(reader, (count_elements(value) + 1) * sizeof *texts.list);
+    texts.list = allocate(reader, (json_walk_count(value) + 1) * sizeof *texts.list);
     while (!reader->failed && json_walk_next(&value, &name, &element))
         texts.list[texts.len++] = read_text(reader, element);
     return texts;
 }
 
-/* ---- keywords ---- */
+/* ---- keywords: each is read into a member of the schema ---- */
 
-static void read_type(struct reader *reader, struct schema *schema, struct str value)
+static void read_text_keyword(struct reader *reader, void *member, struct str value)
+{
+    *(struct str *)member = read_text(reader, value);
+}
+
+static void read_texts_keyword(struct reader *reader, void *member, struct str value)
+{
+    *(struct schema_texts *)member = read_texts(reader, value);
+}
+
+static void read_count(struct reader *reader, void *member, struct str value)
+{
+    if (!str_to_u64(value, member))
+        complain(reader, "it must be a number of zero or more, without a fraction");
+}
+
+static void read_number(struct reader *reader, void *member, struct str value)
+{
+    if (schema_is_number(value))
+        *(double *)member = json_decode_number(value);
+    else
+        complain(reader, "it must be a number");
+}
+
+static void read_choices(struct reader *reader, void *member, struct str value)
+{
+    struct schema_texts *choices = member;
+    *choices = read_texts(reader, value);
+    if (choices->len == 0)
+        complain(reader, "it must name something");
+}
+
+static void read_type(struct reader *reader, void *member, struct str value)
 {
     static const char *const names[SCHEMA_TYPES] = {
         [SCHEMA_ANY] = "",          [SCHEMA_STRING] = "string",   [SCHEMA_INTEGER] = "integer",
         [SCHEMA_NUMBER] = "number", [SCHEMA_BOOLEAN] = "boolean", [SCHEMA_OBJECT] = "object",
         [SCHEMA_ARRAY] = "array"};
+    enum schema_type *type = member;
     struct str text = read_text(reader, value);
-    for (int type = SCHEMA_STRING; type < SCHEMA_TYPES; type++)
-        if (str_equal(text, str_from(names[type])))
-            schema->type = (enum schema_type)type;
-    if (schema->type == SCHEMA_ANY)
+    for (int i = SCHEMA_STRING; i < SCHEMA_TYPES; i++)
+        if (str_equal(text, str_from(names[i])))
+            *type = (enum schema_type)i;
+    if (*type == SCHEMA_ANY)
         complain(reader, "it must be one of string, integer, number, boolean, object and array");
 }
 
-static void read_properties(struct reader *reader, struct schema *schema, struct str value)
+static void read_secrecy(struct reader *reader, void *member, struct str value)
 {
-    const struct schema_property **end = &schema->properties;
+    *(enum schema_secrecy *)member = read_boolean(reader, value) ? SECRECY_SECRET : SECRECY_OPEN;
+}
+
+static void read_pattern(struct reader *reader, void *member, struct str value)
+{
+    struct str text = read_text(reader, value);
+    struct schema_pattern *pattern = allocate(reader, sizeof *pattern);
+    if (reader->failed)
+        return;
+    if (!pattern_compile(text, &pattern->regex)) {
+        complain(reader, "it must be a regular expression that POSIX and ECMAScript read alike, "
+                         "without escaped letters or digits, \"(?\", two quantifiers in a row, and "
+                         "backslashes or \"[\" in brackets");
+        return;
+    }
+    *(const regex_t **)member = &pattern->regex;
+    pattern->next = reader->patterns;
+    reader->patterns = pattern;
+}
+
+static void read_items(struct reader *reader, void *member, struct str value)
+{
+    *(const struct schema **)member = read_schema(reader, value);
+}
+
+static void read_properties(struct reader *reader, void *member, struct str value)
+{
+    const struct schema_property **end = member;
     struct str name;
     struct str element;
     if (value.data[0] != '{') {
@@ -158,177 +191,64 @@ static void read_properties(struct reader *reader, struct schema *schema, struct
     }
 }
 
-static void read_required(struct reader *reader, struct schema *schema, struct str value)
+static void read_others(struct reader *reader, void *member, struct str value)
 {
-    schema->required = read_texts(reader, value);
-}
-
-static void read_others(struct reader *reader, struct schema *schema, struct str value)
-{
+    struct schema_others *others = member;
     if (value.data[0] == '{')
-        schema->others = read_schema(reader, value);
+        others->schema = read_schema(reader, value);
     else
-        schema->closed = !read_boolean(reader, value);
+        others->none = !read_boolean(reader, value);
 }
 
-static void read_items(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->items = read_schema(reader, value);
-}
-
-static void read_choices(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->choices = read_texts(reader, value);
-    if (schema->choices.len == 0)
-        complain(reader, "it must name something");
-}
-
-static void read_min_length(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->text_len.least = read_count(reader, value);
-}
-
-static void read_max_length(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->text_len.most = read_count(reader, value);
-}
-
-static void read_min_items(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->items_len.least = read_count(reader, value);
-}
-
-static void read_max_items(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->items_len.most = read_count(reader, value);
-}
-
-static void read_minimum(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->least = read_number(reader, value);
-}
-
-static void read_maximum(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->most = read_number(reader, value);
-}
-
-/* Whether a bracket expression, from behind its "[", means the same; returns its end, or NULL. */
-static const char *skip_brackets(const char *at, const char *end)
-{
-    if (at < end && *at == '^')
-        at++;
-    for (const char *first = at; at < end; at++) {
-        if (*at == '\\' || *at == '[')
-            return NULL; /* an escape for one, a character for the other; or [:alpha:] */
-        if (*at == ']')
-            return at == first ? NULL : at;
-    }
-    return NULL;
-}
-
-/* Whether POSIX and ECMAScript mean the same by a pattern, as far as can be seen. */
-static bool is_common(struct str pattern)
-{
-    const char *end = pattern.data + pattern.len;
-    for (const char *at = pattern.data; at < end; at++) {
-        char next = '\0';
-        if (at + 1 < end)
-            next = at[1];
-        bool repeats = *at == '*' || *at == '+' || *at == '?' || *at == '}';
-        if (*at == '\0' || (*at == '(' && next == '?') ||
-            (*at == '{' && (next < '0' || next > '9')) ||
-            (repeats && (next == '?' || next == '+' || next == '*')))
-            return false;
-        if (*at == '\\' && (next == '\0' || strchr("^$.*+?()[]{}|/\\", next) == NULL))
-            return false;
-        if (*at == '\\')
-            at++;
-        else if (*at == '[' && (at = skip_brackets(at + 1, end)) == NULL)
-            return false;
-    }
-    return true;
-}
-
-static void read_pattern(struct reader *reader, struct schema *schema, struct str value)
-{
-    struct str text = read_text(reader, value);
-    struct schema_pattern *pattern = allocate(reader, sizeof *pattern);
-    if (reader->failed)
-        return;
-    if (!is_common(text) || regcomp(&pattern->regex, text.data, REG_EXTENDED | REG_NOSUB) != 0) {
-        complain(reader, "it must be a regular expression that POSIX and ECMAScript read alike, "
-                         "without escaped letters or digits, \"(?\", two quantifiers in a row, and "
-                         "backslashes or \"[\" in brackets");
-        return;
-    }
-    schema->pattern = &pattern->regex;
-    pattern->next = reader->patterns;
-    reader->patterns = pattern;
-}
-
-static void read_secrecy(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->secrecy = read_boolean(reader, value) ? SECRECY_SECRET : SECRECY_OPEN;
-}
-
-static void read_title(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->title = read_text(reader, value);
-}
-
-static void read_description(struct reader *reader, struct schema *schema, struct str value)
-{
-    schema->description = read_text(reader, value);
-}
-
-static void ignore(struct reader *reader, struct schema *schema, struct str value)
-{
-    (void)reader;
-    (void)schema;
-    (void)value;
-}
+#define AT(member) offsetof(struct schema, member)
 
 static const struct keyword {
     const char *name;
-    void (*read)(struct reader *reader, struct schema *schema, struct str value);
+    void (*read)(struct reader *reader, void *member, struct str value); /* NULL: has no effect */
+    size_t offset; /* of the member, in struct schema */
 } keywords[] = {
-    {"type", read_type},
-    {"properties", read_properties},
-    {"required", read_required},
-    {"additionalProperties", read_others},
-    {"items", read_items},
-    {"minItems", read_min_items},
-    {"maxItems", read_max_items},
-    {"enum", read_choices},
-    {"minLength", read_min_length},
-    {"maxLength", read_max_length},
-    {"pattern", read_pattern},
-    {"minimum", read_minimum},
-    {"maximum", read_maximum},
-    {"writeOnly", read_secrecy},
-    {"title", read_title},
-    {"description", read_description},
-    {"$schema", ignore},
-    {"$id", ignore},
-    {"$comment", ignore},
-    {"default", ignore},
-    {"examples", ignore},
-    {"format", ignore},
-    {"deprecated", ignore},
-    {"readOnly", ignore},
+    {"type", read_type, AT(type)},
+    {"properties", read_properties, AT(properties)},
+    {"required", read_texts_keyword, AT(required)},
+    {"additionalProperties", read_others, AT(others)},
+    {"items", read_items, AT(items)},
+    {"minItems", read_count, AT(items_len.least)},
+    {"maxItems", read_count, AT(items_len.most)},
+    {"enum", read_choices, AT(choices)},
+    {"minLength", read_count, AT(text_len.least)},
+    {"maxLength", read_count, AT(text_len.most)},
+    {"pattern", read_pattern, AT(pattern)},
+    {"minimum", read_number, AT(least)},
+    {"maximum", read_number, AT(most)},
+    {"writeOnly", read_secrecy, AT(secrecy)},
+    {"title", read_text_keyword, AT(title)},
+    {"description", read_text_keyword, AT(description)},
+    {"$schema", NULL, 0},
+    {"$id", NULL, 0},
+    {"$comment", NULL, 0},
+    {"default", NULL, 0},
+    {"examples", NULL, 0},
+    {"format", NULL, 0},
+    {"deprecated", NULL, 0},
+    {"readOnly", NULL, 0},
 };
+
+static const struct keyword *find_keyword(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(keywords); i++)
+        if (str_equal(name, str_from(keywords[i].name)))
+            return &keywords[i];
+    return NULL;
+}
 
 static void read_keyword(struct reader *reader, struct schema *schema, struct str name,
                          struct str value)
 {
     size_t before = enter(reader, name);
-    size_t i = 0;
-    while (i < ARRAY_LEN(keywords) && !str_equal(name, str_from(keywords[i].name)))
-        i++;
-    if (i < ARRAY_LEN(keywords))
-        keywords[i].read(reader, schema, value);
-    else if (!str_has_prefix(name, STR("x-")))
+    const struct keyword *keyword = find_keyword(name);
+    if (keyword != NULL && keyword->read != NULL)
+        keyword->read(reader, (char *)schema + keyword->offset, value);
+    else if (keyword == NULL && !str_has_prefix(name, STR("x-")))
         complain(reader, "this keyword is not understood");
     leave(reader, before);
 }
@@ -441,7 +361,7 @@ const struct schema *schema_member(const struct schema *schema, struct str name)
          property = property->next)
         if (str_equal(property->name, name))
             return property->schema;
-    return schema->others;
+    return schema->others.schema;
 }
 
 bool schema_is_secret(const struct schema *schema, struct str path)

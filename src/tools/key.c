@@ -264,8 +264,7 @@ static void print_times(const struct key_entry *entry, struct metrics_key_uses *
 static struct metrics_key_uses *load_uses(const struct config *config)
 {
     char path[PATH_SIZE];
-    int length = snprintf(path, sizeof path, "%s/metrics", config->state_dir);
-    return length > 0 && (size_t)length < sizeof path ? metrics_load_key_uses(path) : NULL;
+    return config_metrics_path(config, path, sizeof path) ? metrics_load_key_uses(path) : NULL;
 }
 
 static enum key_command_end list(const struct config *config, const char *path)

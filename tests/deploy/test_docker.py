@@ -9,25 +9,11 @@ import unittest
 from engine import Engine
 
 import test_golden  # found by engine
+from keys import KeyedClient
 from service import Client, answers, integration, wait_for
 from test_load import Outcomes, in_threads, join
 
 PORT = 8000
-
-
-class KeyedClient(Client):
-    key = ""
-
-    def request(self, method, path, body=None, headers=None):
-        return super().request(method, path, body, {"X-API-Key": self.key, **(headers or {})})
-
-
-def ask(path):
-    client = KeyedClient(PORT, 10)
-    try:
-        return client.request("GET", path)
-    finally:
-        client.close()
 
 
 class Docker(unittest.TestCase):
@@ -72,7 +58,7 @@ class Docker(unittest.TestCase):
         acknowledged = []
 
         def hammer(number):
-            client = KeyedClient(PORT)
+            client = KeyedClient(PORT, self.key)
             count = 0
             try:
                 while True:
@@ -97,19 +83,23 @@ class Docker(unittest.TestCase):
         return acknowledged
 
     def stored(self):
-        return {item["id"] for item in ask("/integrations").json}
+        client = KeyedClient(PORT, self.key, 10)
+        try:
+            return {item["id"] for item in client.request("GET", "/integrations").json}
+        finally:
+            client.close()
 
     def check_stack(self, *services):
         """As docs/containers.md says; the service that has the keys is the last of them."""
         service = services[-1] if services else "service"
-        KeyedClient.key = self.engine.compose("run", "--rm", "-T", service, "key", "new", "admin",
+        self.key = self.engine.compose("run", "--rm", "-T", service, "key", "new", "admin",
                                               "--scopes", "secrets,write", timeout=180).split()[-1]
-        self.assertRegex(KeyedClient.key, r"^isk_[0-9A-Za-z]{49}$")
+        self.assertRegex(self.key, r"^isk_[0-9A-Za-z]{49}$")
         self.engine.compose("up", "-d", "--no-build", *services, timeout=180)
         wait_for("the service", lambda: answers(PORT, "/readiness"), 60)
         self.assertEqual(Client(PORT).request("GET", "/integrations").status, 401)
         self.expect_healthy()
-        test_golden.replay_all(self, KeyedClient(PORT))
+        test_golden.replay_all(self, KeyedClient(PORT, self.key))
         for container in self.containers():
             if self.inspect(container, ".Config.Image") == "integration-service":
                 self.expect_confined(container)

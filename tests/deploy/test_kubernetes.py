@@ -14,7 +14,7 @@ import packages
 import test_golden  # found by engine
 from podman import Podman
 from postgres import Postgres
-from keys import key
+from keys import KeyedClient, key
 from service import Client, answers, wait_for
 
 WORKLOADS = {"embedded": "StatefulSet", "postgres": "Deployment"}
@@ -119,15 +119,6 @@ class Manifests(Rendered):
         self.assertEqual(self.only(manifests, "HorizontalPodAutoscaler")["spec"]["minReplicas"], 3)
         self.only(manifests, "PodDisruptionBudget")
         self.only(manifests, "NetworkPolicy")
-
-
-class KeyedClient(Client):
-    def __init__(self, port, text):
-        super().__init__(port)
-        self.key = text
-
-    def request(self, method, path, body=None, headers=None):
-        return super().request(method, path, body, {"X-API-Key": self.key, **(headers or {})})
 
 
 class Pods(Rendered):

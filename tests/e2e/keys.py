@@ -4,7 +4,7 @@
 import subprocess
 import time
 
-from service import PATIENCE, PROGRAM
+from service import PATIENCE, PROGRAM, Client
 
 
 def key(state_dir, *words, status=0, **environment):
@@ -21,6 +21,17 @@ def in_force(service):
     time.sleep(1.2 + (PATIENCE - 1) / 4)
     if service.request("GET", "/integrations").status != 401:
         raise AssertionError("no key is needed")
+
+
+class KeyedClient(Client):
+    """A client whose requests have a key."""
+
+    def __init__(self, port, text, timeout=30):
+        super().__init__(port, timeout)
+        self.key = text
+
+    def request(self, method, path, body=None, headers=None):
+        return super().request(method, path, body, {"X-API-Key": self.key, **(headers or {})})
 
 
 def bearer(text):

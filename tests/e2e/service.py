@@ -2,6 +2,7 @@
 """The running service, for tests: the real program and the real nginx, on a free port, in a
 temporary directory of their own."""
 
+import contextlib
 import http.client
 import json
 import os
@@ -53,6 +54,29 @@ def answers(port, path, status=200):
         return False
     finally:
         client.close()
+
+
+@contextlib.contextmanager
+def own_nginx(service, server):
+    """An nginx of a site's own with the service's files, and these lines in its server block; its
+    port."""
+    directory = os.path.join(service.state_dir, "nginx")
+    port = free_port()
+    with open(os.path.join(directory, "site.conf"), "w", encoding="utf-8") as file:
+        user = "user root; " if os.getuid() == 0 else ""
+        file.write(f"""{user}daemon off; pid site.pid; error_log stderr crit; events {{}}
+http {{
+    include integration-service-upstream.conf;
+    server {{ listen 127.0.0.1:{port}; {server} }}
+}}""")
+    nginx = subprocess.Popen(
+        ["nginx", "-e", "stderr", "-p", directory, "-c", "site.conf"],
+        env={"PATH": os.environ["PATH"] + ":/usr/sbin"}, stderr=subprocess.DEVNULL)
+    try:
+        yield port
+    finally:
+        nginx.terminate()
+        nginx.wait()
 
 
 class Answer:

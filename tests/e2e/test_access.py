@@ -15,9 +15,9 @@ import unittest
 
 import openapi
 import test_golden
-from keys import bearer, in_force, key
+from keys import KeyedClient, bearer, in_force, key
 from postgres import Postgres
-from service import PATIENCE, PROGRAM, Client, Service, integration, wait_for
+from service import PATIENCE, PROGRAM, Service, integration, wait_for
 from test_hosting import Apache, ApacheCgi, ApacheProxy, Lighttpd
 
 SCOPES = "read", "secrets", "write", "metrics"
@@ -599,13 +599,7 @@ class Masks(unittest.TestCase):
                          {"token": "t149"})
 
     def test_the_recorded_answers_with_a_key(self):
-        service, admin = self.service, self.admin
-
-        class KeyedClient(Client):
-            def request(self, method, path, body=None, headers=None):
-                return super().request(method, path, body, {**admin, **(headers or {})})
-
-        client = KeyedClient(service.port)
+        client = KeyedClient(self.service.port, self.admin["X-API-Key"])
         test_golden.replay_all(self, client)
         client.close()
 

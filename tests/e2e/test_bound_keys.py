@@ -15,7 +15,7 @@ import urllib.parse
 import fastcgi
 from keys import bearer, in_force, key
 from postgres import Postgres
-from service import PROGRAM, Client, Service, answers, free_port, integration, wait_for
+from service import PROGRAM, Client, Service, answers, integration, own_nginx, wait_for
 from test_hosting import Apache
 
 OURS = "a", "ü/b:1", "none"
@@ -187,19 +187,23 @@ def basic(name, password):
     return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
 
 
+def users(*names):
+    """A file of users whose password is "secret"."""
+    hashed = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
+    return "".join(f"{name}:{{SHA}}{hashed}\n" for name in names)
+
+
 class AuthenticatingApache(Apache):
     modules = [*Apache.modules, "auth_basic", "authn_file", "authz_user"]
 
     def upload(self):
         super().upload()
-        hashed = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
-        users = self.put(os.path.join(self.web, "users"), "".join(
-            f"{name}:{{SHA}}{hashed}\n" for name in ("alice", "bob", "user:bob", "a b")))
+        path = self.put(os.path.join(self.web, "users"), users("alice", "bob", "user:bob", "a b"))
         self.settings = f"""
 <Location />
     AuthType Basic
     AuthName here
-    AuthUserFile {users}
+    AuthUserFile {path}
     Require valid-user
 </Location>"""
 
@@ -250,24 +254,10 @@ class Users(unittest.TestCase):
             self.assertIn("#" + line, text)
             with open(path, "w") as file:  # the service's own nginx has read it
                 file.write(text.replace("#" + line, line))
-            hashed = base64.b64encode(hashlib.sha1(b"secret").digest()).decode()
             with open(os.path.join(directory, "users"), "w") as file:
-                file.write(f"alice:{{SHA}}{hashed}\nbob:{{SHA}}{hashed}\n")
-            port = free_port()
-            with open(os.path.join(directory, "site.conf"), "w") as file:
-                file.write(f"""{"user root; " if os.getuid() == 0 else ""}daemon off; pid site.pid;
-error_log stderr crit; events {{}}
-http {{
-    include integration-service-upstream.conf;
-    server {{
-        listen 127.0.0.1:{port};
-        auth_basic here; auth_basic_user_file users;
-        include integration-service.conf;
-    }}
-}}""")
-            nginx = subprocess.Popen(["nginx", "-e", "stderr", "-p", directory, "-c", "site.conf"],
-                                     env={"PATH": os.environ["PATH"] + ":/usr/sbin"})
-            try:
+                file.write(users("alice", "bob"))
+            with own_nginx(service, "auth_basic here; auth_basic_user_file users;"
+                           "include integration-service.conf;") as port:
                 wait_for("nginx", lambda: answers(port, "/health", status=401))
                 client = Client(port)
                 for method, path, body in (("GET", "/integrations", None),
@@ -279,9 +269,6 @@ http {{
                         answer = client.request(method, path, body, basic(name, password))
                         self.assertEqual(answer.status == 401, refused, (method, path, name, password))
                 client.close()
-            finally:
-                nginx.terminate()
-                nginx.wait()
 
     def test_a_foreign_page_has_no_user(self):
         """What a browser sends by itself counts for no page that is not named."""

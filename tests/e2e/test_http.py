@@ -4,10 +4,9 @@
 import json
 import os
 import socket
-import subprocess
 import unittest
 
-from service import PATIENCE, Client, Service, answers, free_port, integration, wait_for
+from service import PATIENCE, Client, Service, answers, integration, own_nginx, wait_for
 
 def head(line, *headers, body=b""):
     """A raw request, its Host and the end of its headers added."""
@@ -316,37 +315,21 @@ class Included(unittest.TestCase):
         with open(os.path.join(os.path.dirname(__file__), "..", "..", "examples",
                                "ai-chatbot-framework", "nginx.conf"), encoding="utf-8") as file:
             site = file.read()
-        with Service() as service:
-            directory = os.path.join(service.state_dir, "nginx")
-            port = free_port()
-            with open(os.path.join(directory, "site.conf"), "w", encoding="utf-8") as file:
-                user = "user root; " if os.getuid() == 0 else ""
-                file.write(f"""{user}daemon off; pid site.pid; error_log stderr crit; events {{}}
-http {{
-    include integration-service-upstream.conf;
-    server {{ listen 127.0.0.1:{port}; {site} }}
-}}""")
-            nginx = subprocess.Popen(
-                ["nginx", "-e", "stderr", "-p", directory, "-c", "site.conf"],
-                env={"PATH": os.environ["PATH"] + ":/usr/sbin"}, stderr=subprocess.DEVNULL)
-            try:
-                wait_for("nginx", lambda: answers(port, "/admin/integrations/"))
-                client = Client(port)
-                answer = client.request("POST", "/admin/integrations", "x" * 2000000)
+        with Service() as service, own_nginx(service, site) as port:
+            wait_for("nginx", lambda: answers(port, "/admin/integrations/"))
+            client = Client(port)
+            answer = client.request("POST", "/admin/integrations", "x" * 2000000)
+            self.assertEqual((answer.status, answer.json),
+                             (413, {"detail": "Request body too large"}))
+            client.close()
+            service.stop()
+            client = Client(port)
+            for method, outcome in ("GET", None), ("PUT", "unknown"), ("DELETE", "unknown"):
+                answer = client.request(method, "/admin/integrations/x", integration("x"))
                 self.assertEqual((answer.status, answer.json),
-                                 (413, {"detail": "Request body too large"}))
-                client.close()
-                service.stop()
-                client = Client(port)
-                for method, outcome in ("GET", None), ("PUT", "unknown"), ("DELETE", "unknown"):
-                    answer = client.request(method, "/admin/integrations/x", integration("x"))
-                    self.assertEqual((answer.status, answer.json),
-                                     (502, {"detail": "The service is not reachable"}))
-                    self.assertEqual(answer.headers["X-Outcome"], outcome)
-                client.close()
-            finally:
-                nginx.terminate()
-                nginx.wait()
+                                 (502, {"detail": "The service is not reachable"}))
+                self.assertEqual(answer.headers["X-Outcome"], outcome)
+            client.close()
 
 
 def status_for(service, host, target="/health", method="GET", *headers):

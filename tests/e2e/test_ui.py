@@ -550,17 +550,20 @@ class Page(unittest.TestCase):
         self.assertEqual((stored["name"], stored["description"], stored["status"]),
                          ("one\ntwo", "three\r\nfour\n", False))
 
+    def delay(self, condition, milliseconds):
+        """Has answers wait of which this is true."""
+        self.browser.run(f"""
+            const real = window.fetch;
+            window.fetch = async (url, options) => {{
+                const answer = await real(url, options);
+                if ({condition}) await new Promise((done) => setTimeout(done, {milliseconds}));
+                return answer;
+            }};""")
+
     def test_slow_answers_meet_no_other_form(self):
         """What was asked for one integration never comes into the form of another."""
         self.open()
-        self.browser.run("""
-            const real = window.fetch;
-            window.fetch = async (url, options) => {
-                const answer = await real(url, options);
-                if (/integrations.facebook$/.test(url) || options.method === 'PATCH')
-                    await new Promise((done) => setTimeout(done, 1500));
-                return answer;
-            };""")
+        self.delay("/integrations.facebook$/.test(url) || options.method === 'PATCH'", 1500)
         self.row("facebook", ".edit").click()
         self.edit("chat_widget")
         time.sleep(2)
@@ -575,13 +578,7 @@ class Page(unittest.TestCase):
 
     def test_what_is_typed_while_it_is_saved_stays(self):
         self.open()
-        self.browser.run("""
-            const real = window.fetch;
-            window.fetch = async (url, options) => {
-                const answer = await real(url, options);
-                if (options.method === 'PATCH') await new Promise((done) => setTimeout(done, 1000));
-                return answer;
-            };""")
+        self.delay("options.method === 'PATCH'", 1000)
         self.edit("facebook")
         self.write("name", "first")
         self.click("#save")

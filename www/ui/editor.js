@@ -3,10 +3,9 @@
 // what was changed here, guarded by the tag of what was shown, so nobody's change is lost in silence.
 
 import { applied, changesBetween, faultOfObject, indent, membersOf, objectOf } from "./json.js";
-import { ask, jsonOf, pathOf, tagOf, textOf, Trouble } from "./service.js";
+import { ask, jsonOf, MERGE_PATCH, pathOf, tagOf, textOf, Trouble } from "./service.js";
 import { SettingsForm } from "./settings.js";
 
-const MERGE_PATCH = "application/merge-patch+json";
 const FIELDS = ["name", "description", "status"];
 const MASK = /^"\[secret:[0-9a-f]{12}\]"$/;
 
@@ -143,6 +142,10 @@ function showJson(visible) {
 }
 
 const isJson = () => !$("shown-settings").hidden;
+const jsonText = () => $("f-settings").value.trim() || "{}";
+
+/** What is wrong with the JSON, if the settings are shown as that. */
+const faultOfJson = () => (isJson() ? faultOfObject(jsonText()) : "");
 
 /** Shows what is wrong, and goes to the first of it. */
 function showFaults(faults) {
@@ -225,7 +228,7 @@ function written() {
     name: text("name"),
     description: text("description"),
     status: $("f-status").checked,
-    settings: isJson() ? membersOf($("f-settings").value.trim() || "{}") : form.read(),
+    settings: isJson() ? membersOf(jsonText()) : form.read(),
   };
 }
 
@@ -256,16 +259,12 @@ function send(values, changes, stored) {
 
 /** What is wrong as far as the page can tell. */
 function faultsOf(values) {
-  if (isJson()) {
-    const fault = faultOfObject($("f-settings").value.trim() || "{}");
-    return fault ? { settings: fault } : {};
-  }
-  const faults = values.status ? form.check() : {};
+  const faults = values.status && !isJson() ? form.check() : {};
   return Object.fromEntries(Object.entries(faults).map(([name, fault]) => [`settings.${name}`, fault]));
 }
 
 async function save() {
-  const broken = isJson() ? faultOfObject($("f-settings").value.trim() || "{}") : "";
+  const broken = faultOfJson();
   complain("");
   if (broken) {
     showFaults({ settings: broken });
@@ -313,8 +312,7 @@ async function submit(values, changes, stored) {
 
 /** Whether more was typed while it was being saved. */
 function isTypedSince(values) {
-  const broken = isJson() && faultOfObject($("f-settings").value.trim() || "{}");
-  if (broken) return true;
+  if (faultOfJson()) return true;
   const now = written();
   return FIELDS.some((name) => now[name] !== values[name]) || objectOf(now.settings) !== objectOf(values.settings);
 }
@@ -342,8 +340,7 @@ export function tellOfChange(items) {
 /** Escape, or a step back: not over what was typed. */
 function leave(event) {
   event.preventDefault();
-  const broken = isJson() && faultOfObject($("f-settings").value.trim() || "{}");
-  if (!broken && isUnchanged(changesOf(written()))) close();
+  if (!faultOfJson() && isUnchanged(changesOf(written()))) close();
   else complain("You have changed something: save it, or cancel.");
 }
 
@@ -452,15 +449,15 @@ export function start(say, reread) {
     $("f-settings").focus();
   });
   $("hide").addEventListener("click", () => {
-    const fault = faultOfObject($("f-settings").value.trim() || "{}");
+    const fault = faultOfJson();
     $("e-settings").textContent = fault;
     if (fault) return;
-    form.fill(membersOf($("f-settings").value.trim() || "{}"));
+    form.fill(membersOf(jsonText()));
     showJson(false);
     $("show").focus();
   });
   $("f-settings").addEventListener("input", () => {
-    const fault = faultOfObject($("f-settings").value.trim() || "{}");
+    const fault = faultOfJson();
     $("e-settings").textContent = fault;
     $("f-settings").setAttribute("aria-invalid", String(Boolean(fault)));
   });

@@ -2,6 +2,7 @@
 // Asking the service, with a key where it needs one. The key is kept for this tab only.
 
 const ROOT = "..";
+export const MERGE_PATCH = "application/merge-patch+json";
 const UNREACHABLE = "The service cannot be reached. Nothing is lost; try again.";
 
 const $ = (id) => document.getElementById(id);

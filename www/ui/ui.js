@@ -3,11 +3,10 @@
 // changes is guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
 
 import { attempt, bodyOf, create, edit, isMasked, load, start, tellOfChange } from "./editor.js";
-import { ask, jsonOf, pathOf, tagOf, Trouble } from "./service.js";
+import { ask, jsonOf, MERGE_PATCH, pathOf, tagOf, Trouble } from "./service.js";
 
 const POLL_MS = 3000;
 const PAGE = 100;
-const MERGE_PATCH = "application/merge-patch+json";
 const TRIES = 5; // of what somebody else's changes interrupt
 
 const $ = (id) => document.getElementById(id);
