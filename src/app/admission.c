@@ -28,6 +28,7 @@ void admission_identify(struct call *call)
     if (session->grant.verdict == KEY_VALID)
         metrics_note_key(session->app->metrics, session->grant.number,
                          clock_wall_us() / US_PER_MINUTE);
+    call->caller.author.actor = str_from(session->grant.name);
     call->caller.providers = session->app->providers;
     call->caller.keyed = session->grant.verdict != KEY_NOT_NEEDED;
     call->caller.masked = (session->grant.scopes & SCOPE_SECRETS) == 0;

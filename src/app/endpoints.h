@@ -12,13 +12,14 @@ typedef void handler(const struct call *call);
 
 /* What an operation does; app_route derives from it where it may be answered. */
 enum operation_kind {
-    OPERATION_PLAIN,  /* answered from memory */
-    OPERATION_READ,   /* reads one integration */
-    OPERATION_LIST,   /* reads many integrations */
-    OPERATION_CHANGE, /* changes the store */
-    OPERATION_PROBE,  /* checks whether changes are possible */
-    OPERATION_SCRAPE, /* reads the metrics */
-    OPERATION_WAIT    /* a read that may wait for a commit */
+    OPERATION_PLAIN,   /* answered from memory */
+    OPERATION_READ,    /* reads one integration */
+    OPERATION_LIST,    /* reads many integrations */
+    OPERATION_HISTORY, /* reads the log of changes */
+    OPERATION_CHANGE,  /* changes the store */
+    OPERATION_PROBE,   /* checks whether changes are possible */
+    OPERATION_SCRAPE,  /* reads the metrics */
+    OPERATION_WAIT     /* a read that may wait for a commit */
 };
 
 /* Returns until when a request should wait for a commit (steady clock), or 0 if it can be answered

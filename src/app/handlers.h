@@ -13,6 +13,8 @@ handler handle_get;
 handler handle_replace;
 handler handle_patch;
 handler handle_remove;
+handler handle_history;
+handler handle_restore;
 handler handle_providers;
 handler handle_provider;
 handler handle_health;

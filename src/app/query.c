@@ -51,6 +51,34 @@ static bool read_position(const struct app_session *session, struct str text, ui
     return ours;
 }
 
+/* No tag is 0, so that this is not the text of a version. */
+static void append_position(const struct app_session *session, uint64_t position,
+                            struct buffer *out)
+{
+    if (session->grant.ids == NULL)
+        buffer_append_u64(out, position);
+    else
+        veil_append(&session->veil, (struct veil_numbers){.first = position}, out);
+}
+
+void query_append_revision(const struct call *call, uint64_t revision, struct buffer *out)
+{
+    const char *quote = call->session->grant.ids == NULL ? "" : "\"";
+    buffer_append_str(out, str_from(quote));
+    append_position(call->session, revision, out);
+    buffer_append_str(out, str_from(quote));
+}
+
+bool query_read_revision(const struct call *call, const struct json_value *value,
+                         uint64_t *revision)
+{
+    struct str text = value->text;
+    if (call->session->grant.ids == NULL)
+        return value->kind == JSON_INTEGER && read_position(call->session, text, revision);
+    return value->kind == JSON_STRING &&
+           read_position(call->session, (struct str){text.data + 1, text.len - 2}, revision);
+}
+
 static void read_after(struct reader *reader, struct str value)
 {
     uint64_t after = 0; /* an empty value means: from the start */
@@ -126,13 +154,26 @@ static const struct parameter *find_parameter(struct str name)
     return NULL;
 }
 
+static bool is_of(const struct parameter *parameter, enum query_kind kind)
+{
+    switch (kind) {
+    case QUERY_OF_ONE:
+        return parameter->read == read_fields;
+    case QUERY_OF_HISTORY:
+        return parameter->read == read_limit || parameter->read == read_after;
+    case QUERY_OF_LIST:
+        break;
+    }
+    return true;
+}
+
 static void read_parameter(struct reader *reader, enum query_kind kind, struct str pair)
 {
     struct arena *arena = &reader->call->session->arena;
     struct str name;
     (void)str_split(&pair, '=', &name);
     const struct parameter *parameter = find_parameter(http_decode_form(arena, name));
-    if (parameter != NULL && (kind == QUERY_OF_LIST || parameter->read == read_fields))
+    if (parameter != NULL && is_of(parameter, kind))
         parameter->read(reader, http_decode_form(arena, pair));
 }
 
@@ -247,10 +288,7 @@ void query_tell_next(const struct call *call, uint64_t last)
         buffer_append_char(&link, '&');
     }
     buffer_append_str(&link, STR("after="));
-    if (call->session->grant.ids == NULL)
-        buffer_append_u64(&link, last);
-    else /* no tag is 0, so that this is not the text of a version */
-        veil_append(&call->session->veil, (struct veil_numbers){.first = last}, &link);
+    append_position(call->session, last, &link);
     buffer_append_str(&link, STR(">; rel=\"next\""));
     answer_header(call, STR("Link"), &link);
 }

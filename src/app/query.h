@@ -12,12 +12,13 @@ enum {
     QUERY_ETAG = INTEGRATION_FIELDS /* the entity tag, a member returned only if it is named */
 };
 
-/* For a single integration only `fields` is considered. */
-enum query_kind { QUERY_OF_LIST, QUERY_OF_ONE };
+/* For a single integration only `fields` is considered, for its history `limit` and `after`. */
+enum query_kind { QUERY_OF_LIST, QUERY_OF_ONE, QUERY_OF_HISTORY };
 
 struct query {
     uint64_t limit; /* 0: unlimited */
-    uint64_t after; /* only integrations with a higher sequence number; 0: all */
+    uint64_t after; /* only integrations with a higher sequence number; in a history, only versions
+                       with a lower revision; 0: all */
     bool has_status;
     bool status;
     struct str text; /* case-folded; must occur in the name or the description; empty: any */
@@ -39,7 +40,15 @@ bool query_wants(const struct query *query, const struct store_record *record, s
 void query_append(const struct call *call, const struct query *query,
                   const struct store_record *record, struct arena *arena, struct buffer *out);
 
-/* Adds a Link header to the next page, which starts after the sequence number `last` (RFC 8288). */
+/* Append and read a revision as the caller may know it: a number or, if its key is bound to ids, a
+ * text that is a number to the service alone. query_read_revision returns false if `value` is none
+ * of these. */
+void query_append_revision(const struct call *call, uint64_t revision, struct buffer *out);
+MUST_CHECK bool query_read_revision(const struct call *call, const struct json_value *value,
+                                    uint64_t *revision);
+
+/* Adds a Link header to the next page, which starts after the sequence number, or the revision,
+ * `last` (RFC 8288). */
 void query_tell_next(const struct call *call, uint64_t last);
 
 #endif

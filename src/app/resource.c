@@ -287,14 +287,110 @@ void handle_replace(const struct call *call)
     struct integration integration;
     if (!read_integration(call, &integration))
         return;
-    if (service_has_masks(&call->caller, integration.document)) {
+    struct store_change change = {.operation = STORE_REPLACE, .id = integration.id};
+    if (!conditions_read(call, &change))
+        return;
+    bool creates = change.operation == STORE_CREATE;
+    if (!creates && service_has_masks(&call->caller, integration.document)) {
         change_stored(call); /* what they stand for must be looked up */
         return;
     }
-    struct store_change change = {STORE_REPLACE, integration.id, integration.document, {0}};
-    if (!has_fit_settings(call, &integration) || !conditions_read(call, &change))
+    if (!unmask(call, (struct str){NULL, 0}, &call->session->arena, &integration) ||
+        !has_fit_settings(call, &integration))
         return;
+    change.document = integration.document;
     enum store_status status = write(call, &change, NULL);
+    if (status != STORE_OK)
+        answer_unmade(call, status);
+}
+
+/* ---- restoring ---- */
+
+static void refuse_revision(const struct call *call, struct str message, const char *type)
+{
+    const struct fault_place body = {.root = "body"};
+    struct fault_place place = fault_place_member(&body, STR("revision"));
+    faults_add(&call->session->faults, &place, message, type);
+    answer_faults(call, 422);
+}
+
+/* Reads which revision is asked for. If that cannot be done, answers with the error. */
+static bool read_wanted(const struct call *call, uint64_t *revision)
+{
+    struct app_session *session = call->session;
+    struct integration_rules rules = {.is_json =
+                                          http_content_type_is_json(call->request->content_type)};
+    struct json_member member = {.name = STR("revision")};
+    struct json_value root;
+    if (!answer_outcome(call, integration_read_object(&session->arena, call->request->body, &rules,
+                                                      &root, &member, 1, &session->faults)))
+        return false;
+    if (!member.present)
+        refuse_revision(call, STR("field required"), "value_error.missing");
+    else if (!query_read_revision(call, &member.value, revision))
+        refuse_revision(call, STR("value is no revision as the history shows them"),
+                        "type_error.integer");
+    return session->faults.len == 0;
+}
+
+/* Finds what the integration was after a revision. If it was nothing, answers with the error. */
+static bool find_version(const struct call *call, uint64_t revision,
+                         struct integration *integration)
+{
+    struct app_session *session = call->session;
+    struct buffer document = {0};
+    enum service_finding finding = SERVICE_VERSION_UNKNOWN;
+    enum store_status status = service_find_version(&session->service, &call->caller, call->id,
+                                                    revision, &finding, &document);
+    if (status != STORE_OK)
+        answer_failure(call, status);
+    else if (finding == SERVICE_VERSION_UNKNOWN)
+        answer_error(call, 404, STR("the integration has never had this revision"));
+    else if (finding == SERVICE_VERSION_FORGOTTEN)
+        answer_error(call, 410, STR("what it was after this revision is not kept any more"));
+    else if (finding == SERVICE_VERSION_REMOVAL)
+        refuse_revision(call, STR("this revision removed the integration: use DELETE for that"),
+                        "value_error.removal");
+    *integration = (struct integration){
+        .id = call->id, .document = arena_copy(&session->arena, buffer_str(&document))};
+    session->arena.failed |= document.failed;
+    buffer_release(&document);
+    return status == STORE_OK && finding == SERVICE_VERSION_FOUND && !session->arena.failed;
+}
+
+/* Replaces what is there, or creates it in its old place. */
+static enum store_status write_back(const struct call *call, struct store_change *change)
+{
+    bool guarded = change->if_version.revision != 0;
+    bool only_new = change->operation == STORE_CREATE;
+    enum store_status status = only_new ? STORE_NOT_FOUND : STORE_EXISTS;
+    do {
+        if (status == STORE_NOT_FOUND && guarded)
+            return STORE_CHANGED; /* there is nothing that has this tag */
+        change->operation = status == STORE_NOT_FOUND ? STORE_RECREATE : STORE_REPLACE;
+        status = write(call, change, NULL);
+        if (status == STORE_EXISTS && only_new)
+            return STORE_CHANGED;
+        /* Others may create and remove it in between. */
+    } while ((status == STORE_EXISTS || status == STORE_NOT_FOUND) &&
+             clock_steady_ns() < call->caller.deadline_ns);
+    return status == STORE_EXISTS || status == STORE_NOT_FOUND ? STORE_AWAY : status;
+}
+
+void handle_restore(const struct call *call)
+{
+    struct integration integration;
+    struct store_change change = {.operation = STORE_REPLACE, .id = call->id};
+    uint64_t revision = 0;
+    if (!integration_id_is_valid(call->id)) {
+        answer_failure(call, STORE_NOT_FOUND);
+        return;
+    }
+    if (!read_wanted(call, &revision) || !conditions_read(call, &change) ||
+        !find_version(call, revision, &integration) || !has_fit_settings(call, &integration))
+        return;
+    change.document = integration.document;
+    enum store_status status = write_back(call, &change);
     if (status != STORE_OK)
         answer_unmade(call, status);
 }

@@ -86,6 +86,8 @@ static enum app_where where_of(struct app_session *session, const struct http_re
         return fresh ? APP_DATABASE : APP_AT_ONCE;
     case OPERATION_LIST:
         return fresh ? APP_DATABASE : is_poll(session, request) ? APP_AT_ONCE : APP_READS;
+    case OPERATION_HISTORY:
+        return replicates ? APP_DATABASE : APP_READS;
     case OPERATION_CHANGE:
         return APP_CHANGES;
     case OPERATION_PROBE:

@@ -14,6 +14,10 @@ static const struct operation integration[HTTP_METHODS] = {
     [HTTP_PATCH] = OPERATION_WITH_BODY(handle_patch, OPERATION_CHANGE, SCOPE_WRITE),
     [HTTP_DELETE] = OPERATION(handle_remove, OPERATION_CHANGE, SCOPE_WRITE),
 };
+static const struct operation history[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION(handle_history, OPERATION_HISTORY, SCOPE_READ)};
+static const struct operation restore[HTTP_METHODS] = {
+    [HTTP_POST] = OPERATION_WITH_BODY(handle_restore, OPERATION_CHANGE, SCOPE_WRITE)};
 static const struct operation batch[HTTP_METHODS] = {
     [HTTP_POST] = OPERATION_WITH_BODY(handle_batch, OPERATION_CHANGE, SCOPE_WRITE),
 };
@@ -37,6 +41,8 @@ static const struct operation docs[HTTP_METHODS] = {
 #define ENDPOINTS(ROW)                                                                             \
     ROW("/integrations/{id}", integration)                                                         \
     ROW("/integrations", integrations)                                                             \
+    ROW("/integrations/{id}/history", history)                                                     \
+    ROW("/integrations/{id}/restore", restore)                                                     \
     ROW("/integrations:batch", batch)                                                              \
     ROW("/admin/integrations/{id}", integration) /* paths of the chatbot framework */              \
     ROW("/admin/integrations", integrations)                                                       \

@@ -96,6 +96,10 @@ static const struct option options[] = {
     {"STORE_MAX_BYTES", KIND_BYTES, AT(store_max_bytes), "64G", MIB, 16 * MIB *MIB, NULL,
      "largest size of the embedded store; above it 507. Address space, not disk: only what is "
      "stored takes room"},
+    {"HISTORY_VERSIONS", KIND_NUMBER, AT(history_versions), "100", 0, 100000, NULL,
+     "earlier versions of an integration that are kept, also of one that was removed"},
+    {"HISTORY_DAYS", KIND_NUMBER, AT(history_days), "90", 1, 36500, NULL,
+     "days for which the log says who changed what, and earlier versions are kept"},
     {"REQUEST_TIMEOUT", KIND_SECONDS, AT(request_timeout_ms), "10", 100, 3600000, NULL,
      "time for a web server to hand over a request, or to take its answer, once begun"},
     {"DRAIN_TIMEOUT", KIND_SECONDS, AT(drain_timeout_ms), "20", 0, 3600000, NULL,

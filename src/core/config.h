@@ -35,6 +35,8 @@ struct config {
     uint64_t request_timeout_ms;
     uint64_t drain_timeout_ms;
     uint64_t pre_drain_delay_ms;
+    uint64_t history_versions;
+    uint64_t history_days;
     const char *cors_allow_origins;
     const char *allowed_hosts;
     uint64_t require_if_match; /* bool */

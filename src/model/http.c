@@ -12,8 +12,8 @@ const char *const http_method_names[HTTP_METHODS] = {
     [HTTP_OPTIONS] = "OPTIONS", [HTTP_OTHER] = "OTHER",
 };
 
-const unsigned http_statuses[] = {200, 201, 204, 304, 400, 401, 403, 404, 405,
-                                  409, 412, 413, 415, 422, 428, 500, 503, 507};
+const unsigned http_statuses[] = {200, 201, 204, 304, 400, 401, 403, 404, 405, 409,
+                                  410, 412, 413, 415, 422, 428, 500, 503, 507};
 const size_t http_statuses_len = ARRAY_LEN(http_statuses);
 
 /* Indexed like http_statuses. */
@@ -28,6 +28,7 @@ static const char *const reasons[] = {
     "Not Found",
     "Method Not Allowed",
     "Conflict",
+    "Gone",
     "Precondition Failed",
     "Content Too Large",
     "Unsupported Media Type",

@@ -7,6 +7,12 @@
 #include "base/arena.h"
 #include "service/service.h"
 
+/* Runs after each operation: counts it, and marks a store that failed as broken. Returns
+ * `status`. */
+enum store_status service_finish(const struct service_session *session,
+                                 enum service_operation operation, uint64_t started_ns,
+                                 enum store_status status);
+
 /* Masks documents for a caller. */
 struct masking {
     bool wanted;

@@ -48,6 +48,7 @@ static struct store_options options_of(const struct config *config, enum service
     return (struct store_options){
         .directory = config->state_dir,
         .max_bytes = config->store_max_bytes,
+        .history = {.versions = config->history_versions, .days = config->history_days},
         .alone = use == SERVICE_ALONE,
         .database = {.url = config->database_url,
                      .connections = config->db_pool_size + config->db_max_overflow,

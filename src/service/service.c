@@ -8,6 +8,7 @@
 const char *const service_operation_names[SERVICE_OPERATIONS] = {[SERVICE_GET] = "get",
                                                                  [SERVICE_LIST] = "list",
                                                                  [SERVICE_CHANGE] = "change",
+                                                                 [SERVICE_HISTORY] = "history",
                                                                  [SERVICE_READY] = "ready"};
 
 const char *const service_outcome_names[] = {
@@ -16,10 +17,9 @@ const char *const service_outcome_names[] = {
     [STORE_UNKNOWN] = "unknown", [STORE_DAMAGED] = "damaged",     [STORE_BROKEN] = "broken"};
 const size_t service_outcomes_len = ARRAY_LEN(service_outcome_names);
 
-/* Runs after each operation: counts it, and marks a store that failed as broken. */
-static enum store_status finish(const struct service_session *session,
-                                enum service_operation operation, uint64_t started_ns,
-                                enum store_status status)
+enum store_status service_finish(const struct service_session *session,
+                                 enum service_operation operation, uint64_t started_ns,
+                                 enum store_status status)
 {
     if (status == STORE_BROKEN)
         atomic_store(&session->service->broken, true);
@@ -38,8 +38,8 @@ static enum store_status get(struct service_session *session, const struct servi
 {
     uint64_t started_ns = clock_steady_ns();
     read->deadline_ns = caller->deadline_ns;
-    return finish(session, SERVICE_GET, started_ns,
-                  session->service->backend->get(session->store, read, id, record, out));
+    return service_finish(session, SERVICE_GET, started_ns,
+                          session->service->backend->get(session->store, read, id, record, out));
 }
 
 enum store_status service_get(struct service_session *session, const struct service_caller *caller,
@@ -110,7 +110,7 @@ enum store_status service_list(struct service_session *session, const struct ser
         status = masked.status;
     masking_close(&masked.masking);
     buffer_release(&masked.document);
-    return finish(session, SERVICE_LIST, started_ns, status);
+    return service_finish(session, SERVICE_LIST, started_ns, status);
 }
 
 /* ---- the others ---- */
@@ -120,11 +120,11 @@ enum store_status service_change(struct service_session *session,
 {
     uint64_t started_ns = clock_steady_ns();
     if (started_ns >= caller->deadline_ns) /* it waited for a thread, or its process was frozen */
-        return finish(session, SERVICE_CHANGE, started_ns, STORE_AWAY);
+        return service_finish(session, SERVICE_CHANGE, started_ns, STORE_AWAY);
     batch->author = caller->author;
     batch->deadline_ns = caller->deadline_ns;
-    return finish(session, SERVICE_CHANGE, started_ns,
-                  session->service->backend->change(session->store, batch));
+    return service_finish(session, SERVICE_CHANGE, started_ns,
+                          session->service->backend->change(session->store, batch));
 }
 
 /* Checks that the replica is recent enough to serve from. */
@@ -144,8 +144,8 @@ enum store_status service_ready(struct service_session *session,
     uint64_t started_ns = clock_steady_ns();
     if (service_replicates(service) && service->config->readiness_policy == READINESS_SERVE_STALE)
         return judge_replica(session);
-    return finish(session, SERVICE_READY, started_ns,
-                  service->backend->ready(session->store, caller->deadline_ns));
+    return service_finish(session, SERVICE_READY, started_ns,
+                          service->backend->ready(session->store, caller->deadline_ns));
 }
 
 enum store_status service_stats(struct service_session *session, struct store_stats *stats)

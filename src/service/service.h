@@ -30,6 +30,7 @@ enum service_operation {
     SERVICE_GET,
     SERVICE_LIST,
     SERVICE_CHANGE,
+    SERVICE_HISTORY,
     SERVICE_READY,
     SERVICE_OPERATIONS
 };
@@ -119,6 +120,38 @@ enum store_status service_list(struct service_session *session, const struct ser
                                struct store_read *read, store_visit *visit, void *context);
 enum store_status service_change(struct service_session *session,
                                  const struct service_caller *caller, struct store_batch *batch);
+
+/* An integration as a change left it. */
+struct service_version {
+    uint64_t revision;
+    uint64_t at_us;
+    enum store_operation operation; /* STORE_CREATE, STORE_REPLACE or STORE_REMOVE */
+    struct store_author author;     /* empty: unknown */
+    struct str members;             /* see struct store_entry */
+    struct str document;            /* as the caller may see it; empty: removed */
+};
+
+/* Called for one version after another; returns false to stop. */
+typedef bool service_visit_version(void *context, const struct service_version *version);
+
+/* Visits the versions of an integration that are kept, newest first, as of a single point in time:
+ * those with a revision below `below`; 0: all. STORE_OK, also if nothing is known of it. */
+enum store_status service_history(struct service_session *session,
+                                  const struct service_caller *caller, struct str id,
+                                  uint64_t below, service_visit_version *visit, void *context);
+
+enum service_finding {
+    SERVICE_VERSION_FOUND,
+    SERVICE_VERSION_REMOVAL,   /* this revision removed the integration */
+    SERVICE_VERSION_FORGOTTEN, /* there may have been one, but it is not kept any more */
+    SERVICE_VERSION_UNKNOWN    /* the integration has never had this revision */
+};
+
+/* Appends to `out` what an integration was after a revision, unmasked. */
+enum store_status service_find_version(struct service_session *session,
+                                       const struct service_caller *caller, struct str id,
+                                       uint64_t revision, enum service_finding *finding,
+                                       struct buffer *out);
 
 /* Reads the random key of the store, from which masks are made. */
 enum store_status service_mask_key(struct service_session *session,

@@ -53,10 +53,17 @@ struct store_database {
     uint64_t timeout_ms;     /* for connecting, and for work without a deadline of its own */
 };
 
+/* How much of the log of changes is kept, for each integration and in all. */
+struct store_keeping {
+    uint64_t versions; /* earlier versions of an integration */
+    uint64_t days;     /* since a change was made */
+};
+
 struct store_options {
     const char *directory; /* exists, and belongs to the service */
     uint64_t max_bytes;
     struct store_database database;
+    struct store_keeping history;
     bool alone; /* no follower is running: ask the database rather than trust what a follower last
                    reported */
 };
@@ -110,7 +117,10 @@ enum store_operation {
     STORE_CREATE,  /* STORE_EXISTS if the id exists */
     STORE_REPLACE, /* STORE_NOT_FOUND if it does not; keeps the position in the order */
     STORE_PUT,     /* creates or replaces */
-    STORE_REMOVE   /* STORE_NOT_FOUND if it does not exist */
+    STORE_REMOVE,  /* STORE_NOT_FOUND if it does not exist */
+    /* Creates, but gives a document that was removed its old place in the order, if the log of
+     * changes still has that; STORE_EXISTS if the id exists. */
+    STORE_RECREATE
 };
 
 /* The caller ensures that `id` agrees with the id in the document. */
@@ -148,6 +158,23 @@ struct store_batch {
     size_t failed;              /* index of the change that failed */
     struct store_version found; /* for STORE_EXISTS and STORE_CHANGED: the existing document's */
 };
+
+/* A change in the log, which each change is written to in its own transaction. */
+struct store_entry {
+    uint64_t revision; /* 0: none; `before` is the document as it is now */
+    uint64_t at_us;
+    enum store_operation operation; /* STORE_CREATE, STORE_REPLACE or STORE_REMOVE */
+    struct str id;
+    struct store_author author;
+    struct str members; /* names of those that changed, a JSON array (model/difference.h) */
+    /* The document before; its revision is 0 if there was none, its document.data NULL if it is
+     * not kept any more. */
+    struct store_record before;
+};
+
+/* Called for one entry after another; returns false to stop. Its texts belong to the store, and are
+ * valid until the visitor returns. */
+typedef bool store_visit_entry(void *context, const struct store_entry *entry);
 
 struct store_stats {
     uint64_t revision;
@@ -225,6 +252,18 @@ struct store_backend {
     /* Makes all changes: STORE_OK; or none: the status of the first change that failed, or
      * STORE_FULL (a removal needs space too). Only STORE_UNKNOWN leaves open which. */
     enum store_status (*change)(struct store_session *session, struct store_batch *batch);
+    /* Visits what is kept of an integration, newest first, as of a single point in time: an entry
+     * of revision 0, if it exists; then its changes: STORE_OK, also if there is nothing. `from`:
+     * not what is newer than the oldest change with this or a later revision, if there is one; 0:
+     * all. Uses only `deadline_ns` of *read; a back-end with a database asks that. */
+    enum store_status (*history)(struct store_session *session, struct store_read *read,
+                                 struct str id, uint64_t from, store_visit_entry *visit,
+                                 void *context);
+    /* Visits the changes after the revision read->after in order, likewise, and at most
+     * read->wanted; those that a program made which does not know the log are missing. No document
+     * is given. */
+    enum store_status (*log)(struct store_session *session, struct store_read *read,
+                             store_visit_entry *visit, void *context);
     /* Whether changes can be made now: STORE_OK, STORE_AWAY. */
     enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);

@@ -18,6 +18,13 @@ FACEBOOK = integration("facebook", status=True, settings={"secret": "x"})
 LARGE = integration("facebook", settings={"pad": "x" * 1048576})
 BAD = integration("facebook", status="perhaps")
 GZIP = {"Content-Encoding": "gzip"}
+
+
+def as_it_is(client):
+    """The body of a request that restores the newest version."""
+    return {"revision": client.request("GET", "/integrations/facebook/history").json[0]["revision"]}
+
+
 STATUSES = [
     (200, "GET", "/integrations", None, {}),
     (200, "GET", "/integrations?limit=1&fields=id,etag&status=true&q=n&id=facebook&after=0", None, {}),
@@ -53,6 +60,15 @@ STATUSES = [
     (204, "DELETE", "/integrations/facebook", None, {}),
     (404, "DELETE", "/integrations/none", None, {}),
     (412, "DELETE", "/integrations/facebook", None, {"If-Match": '"999999999"'}),
+    (200, "GET", "/integrations/facebook/history?limit=1&after=999999999", None, {}),
+    (404, "GET", "/integrations/none/history", None, {}),
+    (422, "GET", "/integrations/facebook/history?limit=0", None, {}),
+    (200, "POST", "/integrations/facebook/restore", as_it_is, {}),
+    (404, "POST", "/integrations/facebook/restore", {"revision": 999999999}, {}),
+    (412, "POST", "/integrations/facebook/restore", as_it_is, {"If-Match": '"999999999"'}),
+    (413, "POST", "/integrations/facebook/restore", LARGE, {}),
+    (415, "POST", "/integrations/facebook/restore", {"revision": 1}, GZIP),
+    (422, "POST", "/integrations/facebook/restore", {"revision": "x"}, {}),
     (200, "POST", "/integrations:batch", {"operations": [{"op": "delete", "id": "facebook"}]}, {}),
     (400, "POST", "/integrations:batch", b'"\xff"', JSON),
     (409, "POST", "/integrations:batch", {"operations": [{"op": "delete", "id": "none"}]}, {}),
@@ -72,9 +88,9 @@ STATUSES = [
     (200, "GET", "/docs", None, {}),
     (200, "GET", "/redoc", None, {}),
 ]
-# These are nginx's, or for keys, or tell that something is broken: tests of nginx, of access, and of
-# each failure of a store, have them.
-ELSEWHERE = {"401", "403", "500", "503", "507"}
+# These are nginx's, or for keys, or of what is not kept, or tell that something is broken: tests of
+# nginx, of access, of the history, and of each failure of a store, have them.
+ELSEWHERE = {"401", "403", "410", "500", "503", "507"}
 
 
 class Documented(unittest.TestCase):
@@ -98,7 +114,8 @@ class Documented(unittest.TestCase):
 
     def operation(self, method, path):
         path = path.partition("?")[0]
-        item = self.document.document["paths"].get(path)
+        item = self.document.document["paths"].get(path.replace("/facebook/", "/{id}/")
+                                                   .replace("/none/", "/{id}/"))
         if item is None:
             above = path.rpartition("/")[0]
             item = next(item for template, item in self.document.document["paths"].items()
@@ -113,6 +130,8 @@ class Documented(unittest.TestCase):
                     continue
                 self.setUp()
                 client = self.service.client()
+                if callable(body):
+                    body = body(client)
                 for accept in {}, {"Accept": "application/problem+json"}:
                     if accept and (status < 400 or "Accept" in headers):
                         continue

@@ -28,6 +28,8 @@ static const struct store_backend *const backends[] = {&store_lmdb, &store_memor
 
 static const char *database_url = "";
 
+static const struct store_keeping keeping = {.versions = 3, .days = 90};
+
 /* A store in a directory of its own. */
 struct place {
     const struct store_backend *backend;
@@ -55,6 +57,7 @@ static void place_open(struct place *place, const struct store_backend *backend,
 {
     log_open(LOG_CRITICAL, STDERR_FILENO);
     *place = (struct place){.backend = backend,
+                            .options.history = keeping,
                             .options.database = {.url = database_url,
                                                  .connections = 4,
                                                  .connections_kept = 4,
@@ -447,6 +450,62 @@ Test(store, seeds_once)
     on_each(check_seed);
 }
 
+/* The history of an integration in one text: "REVISION:OPERATION:DOCUMENT-BEFORE ", the operation
+ * as a number, and 0 as the revision of what is there. */
+static bool append_entry(void *context, const struct store_entry *entry)
+{
+    struct buffer *out = context;
+    buffer_printf(out, "%d:%d:%.*s ", (int)entry->revision,
+                  entry->revision == 0 ? 0 : (int)entry->operation, (int)entry->before.document.len,
+                  entry->before.document.data == NULL ? "" : entry->before.document.data);
+    return true;
+}
+
+static void expect_history(struct place *place, const char *id, uint64_t from, const char *history)
+{
+    struct buffer out = {0};
+    struct store_read read = {.deadline_ns = soon()};
+    cr_expect(place->backend->history(place->session, &read, str_from(id), from, append_entry,
+                                      &out) == STORE_OK);
+    cr_expect(str_equal(buffer_str(&out), str_from(history)), "%s: %.*s", place->backend->name,
+              (int)out.len, out.data);
+    buffer_release(&out);
+}
+
+static void check_history(struct place *place)
+{
+    struct buffer log = {0};
+    struct store_read read = {.deadline_ns = soon(), .after = 6, .wanted = 0};
+    if (place->backend->history == NULL) /* the store of tests has none */
+        return;
+    expect_history(place, "a", 0, "");
+    cr_expect(create(place, "a", "A") == STORE_OK && create(place, "b", "B") == STORE_OK);
+    expect_history(place, "a", 0, "0:0:\"A\" 1:0: ");
+    cr_expect(replace(place, "a", "A2") == STORE_OK && drop(place, "a") == STORE_OK);
+    expect_history(place, "a", 0, "4:3:\"A2\" 3:1:\"A\" 1:0: ");
+    expect_history(place, "a", 3, "3:1:\"A\" 1:0: ");
+    expect_history(place, "a", 2, "3:1:\"A\" 1:0: ");
+    cr_expect(change(place, STORE_RECREATE, "a", "A3") == STORE_OK);
+    cr_expect(change(place, STORE_RECREATE, "a", "A4") == STORE_EXISTS);
+    expect_list(place, "A3,B");
+    expect_history(place, "a", 0, "0:0:\"A3\" 5:1: 4:3:\"A2\" 3:1:\"A\" 1:0: ");
+    expect_history(place, "a", 6, "0:0:\"A3\" 5:1: 4:3:\"A2\" 3:1:\"A\" 1:0: ");
+    cr_expect(replace(place, "a", "A5") == STORE_OK && replace(place, "a", "A6") == STORE_OK &&
+              drop(place, "b") == STORE_OK && change(place, STORE_RECREATE, "c", "C") == STORE_OK);
+    expect_list(place, "A6,C");
+    /* One more than the versions that are kept, and of that one only that it was. */
+    expect_history(place, "a", 0, "0:0:\"A6\" 7:1:\"A5\" 6:1:\"A3\" 5:1: 4:3: ");
+    cr_expect(place->backend->log(place->session, &read, append_entry, &log) == STORE_OK);
+    cr_expect(str_has_prefix(buffer_str(&log), STR("7:1: 8:3: ")), "%s: %.*s", place->backend->name,
+              (int)log.len, log.data);
+    buffer_release(&log);
+}
+
+Test(store, tells_what_was)
+{
+    on_each(check_history);
+}
+
 /* ---- LMDB ---- */
 
 Test(lmdb, remembers)
@@ -463,10 +522,45 @@ Test(lmdb, remembers)
     place_close(&place);
 }
 
+/* What the log tells, compared with what is there. */
+struct comparison {
+    uint64_t entries;
+    uint64_t documents;
+    bool fits;
+};
+
+static bool compare_entry(void *context, const struct store_entry *entry)
+{
+    struct comparison *comparison = context;
+    comparison->fits &= entry->revision == ++comparison->entries &&
+                        entry->operation == STORE_CREATE && entry->before.revision == 0;
+    return true;
+}
+
+static bool count_document(void *context, const struct store_record *record)
+{
+    struct comparison *comparison = context;
+    comparison->fits &= record->revision == ++comparison->documents;
+    return true;
+}
+
+/* No change without its entry, and no entry without its change, where there were only creations. */
+static void expect_log_of_creations(struct place *place)
+{
+    struct comparison comparison = {.fits = true};
+    struct store_read read = {.deadline_ns = soon()};
+    cr_expect(place->backend->log(place->session, &read, compare_entry, &comparison) == STORE_OK);
+    cr_expect(place->backend->each(place->session, &read, count_document, &comparison) == STORE_OK);
+    cr_expect(comparison.fits && comparison.entries == comparison.documents &&
+                  comparison.entries == revision(place),
+              "%lu entries, %lu documents", (unsigned long)comparison.entries,
+              (unsigned long)comparison.documents);
+}
+
 /* A process that writes i0, i1, … until it is killed; the last one acknowledged goes to `pipe`. */
 static void write_until_killed(const char *directory, int pipe)
 {
-    struct place place = {.backend = &store_lmdb};
+    struct place place = {.backend = &store_lmdb, .options.history = keeping};
     snprintf(place.directory, sizeof place.directory, "%s", directory);
     place_reopen(&place, ENOUGH);
     for (int i = 0;; i++) {
@@ -500,6 +594,7 @@ Test(lmdb, loses_nothing_acknowledged_when_writers_are_killed, .timeout = 60)
         for (int i = 0; i < 2; i++)
             kill(pids[i], SIGKILL);
         place_reopen(&place, ENOUGH);
+        expect_log_of_creations(&place);
         for (int i = 0; i < 2; i++) {
             int last = -1;
             waitpid(pids[i], NULL, 0);
@@ -666,6 +761,52 @@ Test(lmdb, says_when_it_is_full_and_goes_on)
     cr_expect(create(&place, "one more", document.data) == STORE_OK, "a larger limit is taken");
     place_close(&place);
     buffer_release(&document);
+}
+
+Test(lmdb, gives_its_log_a_part_of_the_room)
+{
+    struct place place;
+    struct store_stats stats;
+    char document[10001];
+    memset(document, 'x', sizeof document - 1);
+    document[sizeof document - 1] = '\0';
+    place_open(&place, &store_lmdb, 2 << 20);
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", i);
+        cr_assert(create(&place, id, document) == STORE_OK);
+    }
+    for (int i = 0; i < 500; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", i % 50);
+        cr_assert(replace(&place, id, document) == STORE_OK, "change %d", i);
+    }
+    for (int i = 0; i < 50; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "i%d", i);
+        cr_assert(drop(&place, id) == STORE_OK, "removal %d", i);
+    }
+    cr_expect(place.backend->stats(place.session, &stats) == STORE_OK);
+    cr_expect(stats.integrations == 0);
+    place_close(&place);
+}
+
+Test(lmdb, keeps_its_log_for_some_days)
+{
+    struct place place;
+    place_open(&place, &store_lmdb, ENOUGH);
+    cr_expect(create(&place, "a", "A") == STORE_OK && replace(&place, "a", "A2") == STORE_OK);
+    place_shut(&place);
+    place.options.history.days = 0;
+    place_reopen(&place, ENOUGH);
+    usleep(10);
+    expect_history(&place, "a", 0, "0:0:\"A2\" ");
+    cr_expect(replace(&place, "a", "A3") == STORE_OK);
+    place_shut(&place);
+    place.options.history.days = 90;
+    place_reopen(&place, ENOUGH);
+    expect_history(&place, "a", 0, "0:0:\"A3\" 3:1:\"A2\" ");
+    place_close(&place);
 }
 
 /* Opens a store that cannot be opened. */

@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "store/lmdb/documents.h"
+#include "model/difference.h"
+#include "store/lmdb/history.h"
 
 enum {
     PATH_SIZE = 512,
@@ -19,6 +20,9 @@ struct store {
 
 struct store_session {
     struct documents_reader reader;
+    struct arena arena; /* of the change in progress */
+    struct buffer entry;
+    struct buffer members;
 };
 
 static bool make_path(const struct store_options *options, char path[PATH_SIZE], char *error,
@@ -34,7 +38,8 @@ static bool make_path(const struct store_options *options, char path[PATH_SIZE],
 static struct store *lmdb_open(const struct store_options *options, char *error, size_t error_size)
 {
     char path[PATH_SIZE];
-    struct environment_options environment = {.max_bytes = options->max_bytes};
+    struct environment_options environment = {.max_bytes = options->max_bytes,
+                                              .keeping = options->history};
     struct store *store = calloc(1, sizeof *store);
     if (store == NULL)
         snprintf(error, error_size, "no memory for the store");
@@ -98,6 +103,9 @@ static struct store_session *lmdb_session_open(struct store *store)
 static void lmdb_session_close(struct store_session *session)
 {
     documents_reader_close(&session->reader);
+    buffer_release(&session->entry);
+    buffer_release(&session->members);
+    arena_release(&session->arena);
     free(session);
 }
 
@@ -132,15 +140,67 @@ static struct event *lmdb_commits(struct store *store)
     return &store->environment.turn.page->commits;
 }
 
-/* Makes one change of a batch, under the next revision. */
-static enum store_status make(struct documents_change *to, const struct store_change *change,
-                              uint64_t now_us, struct store_batch *batch)
+/* A change of a batch that is being made. */
+struct making {
+    struct store_session *session;
+    struct documents_change *to;
+    const struct store_change *change;
+    const struct store_author *author;
+    uint64_t now_us;
+};
+
+/* Writes the change to the log; `before` is the document that is there, or what is known of its
+ * place, with the revision 0. */
+static enum store_status add_to_history(const struct making *making,
+                                        const struct store_record *before)
 {
-    struct store_record record;
+    struct store_session *session = making->session;
+    const struct store_change *change = making->change;
+    struct store_entry entry = {.revision = making->to->meta.revision,
+                                .at_us = making->now_us,
+                                .operation = STORE_REPLACE,
+                                .id = change->id,
+                                .author = *making->author,
+                                .before = *before};
+    struct str after = change->document;
+    if (change->operation == STORE_REMOVE) {
+        entry.operation = STORE_REMOVE;
+        after = (struct str){NULL, 0};
+    } else if (before->revision == 0 && change->operation != STORE_RECREATE) {
+        entry.operation = STORE_CREATE;
+    }
+    arena_reset(&session->arena);
+    buffer_reset(&session->members, SIZE_MAX);
+    difference_append(&session->arena, before->document, after, &session->members);
+    if (session->arena.failed || session->members.failed)
+        return STORE_AWAY;
+    entry.members = buffer_str(&session->members);
+    return history_add(making->to, &entry, &session->entry);
+}
+
+/* Makes of *record, which is all zeros, that of a document that is created. */
+static enum store_status take_place(const struct making *making, struct store_record *record)
+{
+    struct documents_change *to = making->to;
+    enum store_status found = STORE_NOT_FOUND;
+    if (making->change->operation == STORE_RECREATE)
+        found = history_find_place(to, making->change->id, record);
+    if (found == STORE_NOT_FOUND)
+        *record =
+            (struct store_record){.sequence = ++to->meta.sequence, .created_us = making->now_us};
+    return found == STORE_NOT_FOUND ? STORE_OK : found;
+}
+
+/* Makes one change of a batch, under the next revision. */
+static enum store_status make(const struct making *making, struct store_batch *batch)
+{
+    struct documents_change *to = making->to;
+    const struct store_change *change = making->change;
+    struct store_record record = {0};
     enum store_status found = documents_find(to, change->id, &record);
     if (found == STORE_OK) {
         batch->found = store_record_version(&record);
-        if (change->operation == STORE_CREATE)
+        if (change->operation == STORE_CREATE || change->operation == STORE_RECREATE)
             return STORE_EXISTS;
         if (change->if_version.revision != 0 &&
             !store_version_equal(change->if_version, batch->found))
@@ -150,14 +210,19 @@ static enum store_status make(struct documents_change *to, const struct store_ch
         return found;
     }
     to->meta.revision++;
-    if (change->operation == STORE_REMOVE)
-        return documents_remove(to, change->id, record.sequence);
+    enum store_status status = STORE_OK;
     if (found == STORE_NOT_FOUND) {
-        record = (struct store_record){.sequence = ++to->meta.sequence, .created_us = now_us};
+        status = take_place(making, &record);
         batch->created++;
     }
+    if (status == STORE_OK)
+        status = add_to_history(making, &record);
+    if (status != STORE_OK)
+        return status;
+    if (change->operation == STORE_REMOVE)
+        return documents_remove(to, change->id, record.sequence);
     record.revision = to->meta.revision;
-    record.updated_us = now_us;
+    record.updated_us = making->now_us;
     record.document = change->document;
     return documents_put(to, change->id, &record);
 }
@@ -195,14 +260,29 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     uint64_t now_us = moment_after(&change.before);
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
+        const struct making making = {session, &change, &batch->changes[i], &batch->author, now_us};
         batch->failed = i;
-        status = make(&change, &batch->changes[i], now_us, batch);
+        status = make(&making, batch);
     }
     batch->revision = change.meta.revision;
     batch->made_us = now_us;
     if (status == STORE_OK && batch->len > 0)
         status = documents_set_version(&change, &(struct store_version){batch->revision, now_us});
     return documents_end(&change, status);
+}
+
+static enum store_status lmdb_history(struct store_session *session, struct store_read *read,
+                                      struct str id, uint64_t from, store_visit_entry *visit,
+                                      void *context)
+{
+    (void)read;
+    return history_of(&session->reader, id, from, visit, context);
+}
+
+static enum store_status lmdb_log(struct store_session *session, struct store_read *read,
+                                  store_visit_entry *visit, void *context)
+{
+    return history_log(&session->reader, read->after, visit, context);
 }
 
 static enum store_status lmdb_mask_key(struct store_session *session, uint64_t deadline_ns,
@@ -222,6 +302,8 @@ const struct store_backend store_lmdb = {
     .get = lmdb_get,
     .each = lmdb_each,
     .change = lmdb_change,
+    .history = lmdb_history,
+    .log = lmdb_log,
     .ready = lmdb_ready,
     .stats = lmdb_stats,
     .mask_key = lmdb_mask_key,

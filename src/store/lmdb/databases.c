@@ -144,14 +144,24 @@ static int open_set(struct environment *environment, MDB_txn *txn, size_t i, uns
     return code;
 }
 
+static int open_log(struct environment *environment, MDB_txn *txn, unsigned flags)
+{
+    int code = mdb_dbi_open(txn, "changes", flags | MDB_INTEGERKEY, &environment->changes);
+    if (code == MDB_SUCCESS)
+        code = mdb_dbi_open(txn, "history", flags | MDB_DUPSORT | MDB_DUPFIXED | MDB_INTEGERDUP,
+                            &environment->history);
+    return code;
+}
+
 /* Opens all databases. `flags`: 0 or MDB_CREATE. */
 static int open_all(struct environment *environment, MDB_txn *txn, unsigned flags)
 {
     int code = mdb_dbi_open(txn, "meta", flags, &environment->meta);
     if (code == MDB_SUCCESS)
         code = open_set(environment, txn, 0, flags);
-    if (code == MDB_SUCCESS && environment->replica)
-        code = open_set(environment, txn, 1, flags);
+    if (code == MDB_SUCCESS)
+        code = environment->replica ? open_set(environment, txn, 1, flags)
+                                    : open_log(environment, txn, flags);
     return code;
 }
 

@@ -73,10 +73,8 @@ static int read_record(const struct environment *environment, MDB_txn *txn,
     return MDB_SUCCESS;
 }
 
-/* Finds a document by its id. Returns an LMDB error code, or DAMAGED. */
-static int find_record(const struct environment *environment, MDB_txn *txn,
-                       const struct environment_set *set, struct str id,
-                       struct store_record *record)
+int documents_look(const struct environment *environment, MDB_txn *txn,
+                   const struct environment_set *set, struct str id, struct store_record *record)
 {
     MDB_val key = id_key(id);
     MDB_val sequence;
@@ -90,7 +88,7 @@ static int find_record(const struct environment *environment, MDB_txn *txn,
     return code == MDB_SUCCESS ? read_record(environment, txn, set, sequence, value, record) : code;
 }
 
-static enum store_status status_of(const struct environment *environment, int code,
+enum store_status documents_status(const struct environment *environment, int code,
                                    const char *doing)
 {
     return code == DAMAGED ? STORE_DAMAGED : environment_status(environment, code, doing);
@@ -121,15 +119,15 @@ enum store_status documents_get(struct documents_reader *reader, struct store_re
         read->version.revision = meta.revision;
     }
     if (code == MDB_SUCCESS)
-        code = find_record(environment, reader->txn, environment_content(environment, &meta), id,
-                           record);
+        code = documents_look(environment, reader->txn, environment_content(environment, &meta), id,
+                              record);
     if (code == MDB_SUCCESS) {
         if (!store_version_equal(store_record_version(record), read->known))
             buffer_append_str(out, record->document);
         record->document = (struct str){NULL, 0}; /* not valid after the transaction */
     }
     environment_end_read(environment, reader->txn);
-    return status_of(environment, code, "reading");
+    return documents_status(environment, code, "reading");
 }
 
 /* Visits all documents after read->after. */
@@ -210,7 +208,7 @@ enum store_status documents_each(struct documents_reader *reader, struct store_r
         code = read->ids_len > 0 ? visit_some(reader, set, read, visit, context)
                                  : visit_all(reader, set, read, visit, context);
     environment_end_read(environment, reader->txn);
-    return status_of(environment, code, "listing");
+    return documents_status(environment, code, "listing");
 }
 
 enum store_status documents_stats(struct documents_reader *reader, struct store_stats *stats)
@@ -350,9 +348,10 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
 enum store_status documents_find(struct documents_change *change, struct str id,
                                  struct store_record *record)
 {
-    return status_of(change->environment,
-                     find_record(change->environment, change->txn, change->set, id, record),
-                     "looking for an id");
+    return documents_status(
+        change->environment,
+        documents_look(change->environment, change->txn, change->set, id, record),
+        "looking for an id");
 }
 
 static int put_document(struct documents_change *change, const struct store_record *record)

@@ -29,6 +29,14 @@ MUST_CHECK bool documents_reader_open(struct environment *environment,
                                       struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
+/* Finds a document within the caller's transaction. Returns an error code that documents_status
+ * turns into a status, as environment_status does. */
+MUST_CHECK int documents_look(const struct environment *environment, MDB_txn *txn,
+                              const struct environment_set *set, struct str id,
+                              struct store_record *record);
+enum store_status documents_status(const struct environment *environment, int code,
+                                   const char *doing);
+
 /* As in struct store_backend, for one reader. Of a replica, documents_get also sets the revision of
  * read->version. */
 enum store_status documents_get(struct documents_reader *reader, struct store_read *read,

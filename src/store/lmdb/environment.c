@@ -22,7 +22,7 @@ enum {
     READERS_MAX = 16384, /* for the sessions of all processes, with the most workers and threads and
                             twice as many during a reload; set by the first process to open the
                             environment */
-    DATABASES_MAX = 7,
+    DATABASES_MAX = 9,
     OPENING = 1,         /* byte of the turn's file that is locked to open the environment */
     LEAST_ROOM = 1 << 20 /* with less free space than this, the disk counts as full */
 };
@@ -252,7 +252,7 @@ static const char *open_in_turn(struct environment *environment, const char *pat
 bool environment_open(struct environment *environment, const char *path,
                       const struct environment_options *options, char *error, size_t error_size)
 {
-    *environment = (struct environment){.replica = options->replica};
+    *environment = (struct environment){.replica = options->replica, .keeping = options->keeping};
     pthread_rwlock_init(&environment->map, NULL);
     if (!directory_prepare_inside(path, error, error_size)) {
         pthread_rwlock_destroy(&environment->map);

@@ -13,9 +13,12 @@
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan
  *   sums       sequence number -> a checksum of that (store/lmdb/sums.h)
+ *   changes    revision -> the change that made it (store/lmdb/history.h)
+ *   history    id -> the revisions of its changes of which documents are kept
  *
- * A replica has a second set of the last three, "ids2" and so on: a new copy of the database is
- * written to the one that is not read, in many commits, and then becomes the content by one. */
+ * A replica has no log of changes, but a second set of documents, "ids2" and so on: a new copy of
+ * the database is written to the one that is not read, in many commits, and then becomes the
+ * content by one. */
 #ifndef STORE_LMDB_ENVIRONMENT_H
 #define STORE_LMDB_ENVIRONMENT_H
 
@@ -45,6 +48,9 @@ struct environment {
     _Atomic uint64_t newest;          /* revision that this process has seen */
     MDB_dbi meta;
     struct environment_set sets[2]; /* a replica has both */
+    MDB_dbi changes;                /* a replica has neither of these */
+    MDB_dbi history;
+    struct store_keeping keeping;
 };
 
 struct environment_meta {
@@ -62,6 +68,7 @@ environment_content(const struct environment *environment, const struct environm
 
 struct environment_options {
     uint64_t max_bytes;
+    struct store_keeping keeping; /* of changes, but for a replica */
     /* Power loss may undo the last commit, but nothing more; the follower fetches it again. */
     bool replica;
 };

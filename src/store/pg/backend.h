@@ -37,6 +37,11 @@ enum store_status pg_backend_each(struct store_session *session, struct store_re
 enum store_status pg_backend_ready(struct store_session *session, uint64_t deadline_ns);
 enum store_status pg_backend_mask_key(struct store_session *session, uint64_t deadline_ns,
                                       uint8_t key[STORE_MASK_KEY_LEN]);
+enum store_status pg_backend_history(struct store_session *session, struct store_read *read,
+                                     struct str id, uint64_t from, store_visit_entry *visit,
+                                     void *context);
+enum store_status pg_backend_log(struct store_session *session, struct store_read *read,
+                                 store_visit_entry *visit, void *context);
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch);
 
 #endif

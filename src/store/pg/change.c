@@ -11,7 +11,7 @@ static const struct pg_statement make_changes = {
     "integration_change",
     "SELECT outcome, failed, created, the_revision, the_previous_tag, the_sequence, created_us,"
     " updated_us, found_revision, found_tag"
-    " FROM integration_change($1, $2, $3, $4, $5, $6, $7, $8, $9)"};
+    " FROM integration_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
 enum {
     COLUMN_OUTCOME,
     COLUMN_FAILED,
@@ -73,7 +73,8 @@ static void append_change(struct pg_array columns[COLUMNS], const struct store_c
     static const struct str names[] = {[STORE_CREATE] = STR_INIT("create"),
                                        [STORE_REPLACE] = STR_INIT("replace"),
                                        [STORE_PUT] = STR_INIT("put"),
-                                       [STORE_REMOVE] = STR_INIT("remove")};
+                                       [STORE_REMOVE] = STR_INIT("remove"),
+                                       [STORE_RECREATE] = STR_INIT("recreate")};
     bool removes = change->operation == STORE_REMOVE;
     pg_array_add_text(&columns[OPERATIONS], names[change->operation]);
     pg_array_add_text(&columns[IDS], change->id);
@@ -94,6 +95,14 @@ static void append_changes(struct pg_array columns[COLUMNS], const struct store_
         append_change(columns, &batch->changes[i]);
 }
 
+/* Sets a text, or SQL NULL if it is empty. */
+static void set_text_if_any(struct pg_value *value, struct str text)
+{
+    pg_set_text(value, text);
+    if (text.len == 0)
+        pg_set_null(value);
+}
+
 /* Sets a number, or SQL NULL if it is 0. */
 static void set_if_any(struct pg_value *value, uint64_t number)
 {
@@ -107,18 +116,20 @@ static bool call(struct pg *pg, const struct store_batch *batch, uint64_t tag,
                  const struct limits *limits, enum pg_status *asked, PGresult **result)
 {
     struct pg_array columns[COLUMNS];
-    struct pg_value values[COLUMNS + 4];
+    struct pg_value values[COLUMNS + 6];
     const struct store_version *store = batch->if_store;
     bool has_memory = true;
     append_changes(columns, batch);
     for (size_t i = 0; i < COLUMNS; i++)
         has_memory &= pg_set_array(&values[i], &columns[i]);
-    pg_set_number(&values[COLUMNS], tag);
-    pg_set_number(&values[COLUMNS + 1], store == NULL ? 0 : store->revision);
+    set_text_if_any(&values[COLUMNS], batch->author.actor);
+    set_text_if_any(&values[COLUMNS + 1], batch->author.request_id);
+    pg_set_number(&values[COLUMNS + 2], tag);
+    pg_set_number(&values[COLUMNS + 3], store == NULL ? 0 : store->revision);
     if (store == NULL)
-        pg_set_null(&values[COLUMNS + 1]);
-    set_if_any(&values[COLUMNS + 2], store == NULL ? 0 : store->tag);
-    set_if_any(&values[COLUMNS + 3], limits->server_ms);
+        pg_set_null(&values[COLUMNS + 3]);
+    set_if_any(&values[COLUMNS + 4], store == NULL ? 0 : store->tag);
+    set_if_any(&values[COLUMNS + 5], limits->server_ms);
     if (has_memory)
         *asked = pg_query(pg, &make_changes, values, ARRAY_LEN(values), limits->until_ns, result);
     for (size_t i = 0; i < COLUMNS; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Changes in the database, all made by integration_change() (sql/003_versions.sql). */
+ * Changes in the database, all made by integration_change() (sql/006_history.sql). */
 #ifndef STORE_PG_CHANGE_H
 #define STORE_PG_CHANGE_H
 

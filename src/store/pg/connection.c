@@ -11,7 +11,7 @@
 #include "core/log.h"
 
 enum {
-    VALUES_MAX = 10,
+    VALUES_MAX = 16,
     /* type OIDs (pg_type.dat) */
     TYPE_INT8 = 20,
     TYPE_TEXT = 25,

@@ -23,13 +23,12 @@ enum {
     FIRST_LOOK_MS = 1000, /* limit for the first attempt to reach the database, if there is a
                              replica to serve */
     REASON_SIZE = 400,
-    PRUNE_AFTER = 1000 /* in revisions */
+    PRUNE_AFTER = 1000,     /* in revisions, */
+    PRUNE_AFTER_MS = 600000 /* or in time */
 };
 
-#define CHANGES_KEPT 10000         /* a replica that is further behind is copied again */
+#define CHANGES_KEPT 10000         /* that replicas may need, however old they are */
 #define STOOD_NS (100 * NS_PER_MS) /* a connection that lasted this long counts as a good one */
-#define TEXT_OF(number) #number
-#define TEXT(number) TEXT_OF(number)
 
 struct follower {
     const struct store_follow *follow;
@@ -43,6 +42,7 @@ struct follower {
     bool connected; /* during the current attempt */
     uint64_t connected_ns;
     uint64_t pruned_at; /* revision of the last pruning */
+    uint64_t pruned_ns;
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
     char told[REASON_SIZE];   /* the reason that was logged last */
@@ -57,13 +57,8 @@ enum attempt {
     ATTEMPT_ANOTHER   /* another process of this state directory is the follower */
 };
 
-/* Below zero are changes that were given up, which may still be on their way to the server. */
-static const struct pg_statement prune_changes = {
-    "integration_prune",
-    "DELETE FROM integration_changes"
-    " WHERE revision BETWEEN 0 AND (SELECT revision - " TEXT(
-        CHANGES_KEPT) " - 1 FROM integration_store)"
-                      " OR revision < 0 AND made_at < now() - interval '1 day'"};
+static const struct pg_statement prune_changes = {"integration_prune",
+                                                  "SELECT integration_prune($1, $2, $3)"};
 
 static bool is_stopping(const struct follower *follower)
 {
@@ -170,17 +165,25 @@ static bool catch_up(struct follower *follower)
     return false;
 }
 
-/* Removes old changes, which nobody needs any more. Any host's follower may do this. */
+/* Lets go of what is not kept of the log of changes. Any host's follower may do this. */
 static void prune(struct follower *follower)
 {
+    const struct store_keeping *keeping = &follower->store.options.history;
     struct store_version mark;
+    struct pg_value values[3];
     PGresult *result;
+    uint64_t now_ns = clock_steady_ns();
     if (documents_get_version(&follower->reader, &mark) != STORE_OK ||
-        mark.revision < follower->pruned_at + PRUNE_AFTER)
+        (mark.revision < follower->pruned_at + PRUNE_AFTER &&
+         now_ns < follower->pruned_ns + PRUNE_AFTER_MS * NS_PER_MS))
         return;
     follower->pruned_at = mark.revision;
-    if (mark.revision > CHANGES_KEPT &&
-        pg_query(&follower->pg, &prune_changes, NULL, 0, deadline(follower), &result) == PG_OK)
+    follower->pruned_ns = now_ns;
+    pg_set_number(&values[0], keeping->versions);
+    pg_set_number(&values[1], keeping->days);
+    pg_set_number(&values[2], CHANGES_KEPT);
+    if (pg_query(&follower->pg, &prune_changes, values, ARRAY_LEN(values), deadline(follower),
+                 &result) == PG_OK)
         PQclear(result);
 }
 

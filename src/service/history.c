@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What integrations were before: versions, made of the changes in the log. The document that a
+ * change left is the one before the next change, or the one that is there. */
+#include "base/clock.h"
+#include "service/internal.h"
+
+/* A document on its way to the change that made it. */
+struct left {
+    struct store_record record; /* revision 0: there is none */
+    struct buffer document;
+};
+
+static void take(struct left *left, const struct store_record *record)
+{
+    left->record = *record;
+    buffer_reset(&left->document, SIZE_MAX);
+    if (record->revision > 0 && record->document.data != NULL)
+        buffer_append_str(&left->document, record->document);
+    else
+        left->record.revision = 0;
+}
+
+/* ---- all versions ---- */
+
+struct retelling {
+    struct masking masking;
+    uint64_t below; /* only versions with a lower revision */
+    struct left left;
+    struct buffer shown;
+    service_visit_version *visit;
+    void *context;
+    bool ended; /* the visitor has had enough, or something failed */
+    enum store_status status;
+};
+
+/* Shows a version with the document that was left, or without one. */
+static bool show(struct retelling *telling, struct service_version *version, bool has_document)
+{
+    if (version->revision >= telling->below)
+        return true;
+    buffer_reset(&telling->shown, SIZE_MAX);
+    if (has_document)
+        telling->status =
+            masking_append(&telling->masking, buffer_str(&telling->left.document), &telling->shown);
+    if (telling->status == STORE_DAMAGED) { /* no integration, which an administrator has written */
+        telling->status = STORE_OK;
+        return true;
+    }
+    if (has_document && (telling->shown.failed || telling->left.document.failed))
+        telling->status = STORE_AWAY;
+    version->document = buffer_str(&telling->shown);
+    return telling->status == STORE_OK && telling->visit(telling->context, version);
+}
+
+/* Shows what was left by a change that is not in the log. */
+static bool show_unlogged(struct retelling *telling)
+{
+    const struct store_record *record = &telling->left.record;
+    struct service_version version = {
+        .revision = record->revision,
+        .at_us = record->updated_us,
+        .operation = record->created_us == record->updated_us ? STORE_CREATE : STORE_REPLACE,
+        .members = STR("[]")};
+    return record->revision == 0 || show(telling, &version, true);
+}
+
+static bool retell(void *context, const struct store_entry *entry)
+{
+    struct retelling *telling = context;
+    bool removes = entry->operation == STORE_REMOVE;
+    bool has_document = telling->left.record.revision == entry->revision;
+    struct service_version version = {entry->revision, entry->at_us,   entry->operation,
+                                      entry->author,   entry->members, {NULL, 0}};
+    if (entry->revision > 0 && telling->left.record.revision > entry->revision)
+        telling->ended = !show_unlogged(telling);
+    if (entry->revision > 0 && !telling->ended && (removes || has_document))
+        telling->ended = !show(telling, &version, !removes);
+    take(&telling->left, &entry->before);
+    return !telling->ended;
+}
+
+enum store_status service_history(struct service_session *session,
+                                  const struct service_caller *caller, struct str id,
+                                  uint64_t below, service_visit_version *visit, void *context)
+{
+    uint64_t started_ns = clock_steady_ns();
+    struct retelling telling = {
+        .below = below > 0 ? below : UINT64_MAX, .visit = visit, .context = context};
+    struct store_read read = {.deadline_ns = caller->deadline_ns};
+    enum store_status status = masking_open(&telling.masking, session, caller);
+    if (status == STORE_OK)
+        status =
+            session->service->backend->history(session->store, &read, id, below, retell, &telling);
+    if (status == STORE_OK && !telling.ended)
+        (void)show_unlogged(&telling);
+    if (status == STORE_OK)
+        status = telling.status;
+    masking_close(&telling.masking);
+    buffer_release(&telling.left.document);
+    buffer_release(&telling.shown);
+    return service_finish(session, SERVICE_HISTORY, started_ns, status);
+}
+
+/* ---- one version ---- */
+
+struct search {
+    uint64_t revision; /* of the version sought */
+    struct buffer *out;
+    uint64_t newest; /* revision of the integration; 0: nothing is known of it */
+    bool begins;     /* the oldest change that is kept created it */
+    bool found;      /* its document is in `out` */
+    bool removed;    /* it is a removal */
+    bool lost;       /* its document is not known */
+};
+
+static bool look_at(void *context, const struct store_entry *entry)
+{
+    struct search *search = context;
+    if (search->newest == 0)
+        search->newest = entry->revision > 0 ? entry->revision : entry->before.revision;
+    search->begins = entry->revision > 0 && entry->before.revision == 0;
+    if (entry->revision == search->revision) {
+        search->removed = entry->operation == STORE_REMOVE;
+        search->lost = !search->removed;
+    } else if (entry->before.revision == search->revision) {
+        search->found = entry->before.document.data != NULL;
+        search->lost = !search->found;
+        if (search->found)
+            buffer_append_str(search->out, entry->before.document);
+    }
+    return !search->found && !search->removed && !search->lost;
+}
+
+/* The change that the log has next after a revision. */
+struct next_change {
+    struct str id;
+    uint64_t revision; /* 0: none */
+    bool is_of_id;
+};
+
+static bool take_next(void *context, const struct store_entry *entry)
+{
+    struct next_change *next = context;
+    next->revision = entry->revision;
+    next->is_of_id = str_equal(entry->id, next->id);
+    return false;
+}
+
+/* Whether a version that is not known any more has been there, of an integration that is known. */
+static enum store_status look_in_log(struct service_session *session, struct store_read *read,
+                                     struct str id, const struct search *search,
+                                     enum service_finding *finding)
+{
+    struct next_change next = {.id = id};
+    read->after = search->revision - 1;
+    read->wanted = 1;
+    enum store_status status =
+        session->service->backend->log(session->store, read, take_next, &next);
+    if (next.revision == search->revision)
+        *finding = next.is_of_id ? SERVICE_VERSION_FORGOTTEN : SERVICE_VERSION_UNKNOWN;
+    else /* it is in the future, or from before the log begins */
+        *finding = (next.revision > 0 || search->revision < search->newest) && !search->begins
+                       ? SERVICE_VERSION_FORGOTTEN
+                       : SERVICE_VERSION_UNKNOWN;
+    return status;
+}
+
+enum store_status service_find_version(struct service_session *session,
+                                       const struct service_caller *caller, struct str id,
+                                       uint64_t revision, enum service_finding *finding,
+                                       struct buffer *out)
+{
+    uint64_t started_ns = clock_steady_ns();
+    struct store_read read = {.deadline_ns = caller->deadline_ns};
+    struct search search = {.revision = revision, .out = out};
+    enum store_status status = session->service->backend->history(session->store, &read, id,
+                                                                  revision + 1, look_at, &search);
+    *finding = search.found     ? SERVICE_VERSION_FOUND
+               : search.removed ? SERVICE_VERSION_REMOVAL
+               : search.lost    ? SERVICE_VERSION_FORGOTTEN
+                                : SERVICE_VERSION_UNKNOWN;
+    if (status == STORE_OK && *finding == SERVICE_VERSION_UNKNOWN && search.newest > 0 &&
+        revision > 0)
+        status = look_in_log(session, &read, id, &search, finding);
+    return service_finish(session, SERVICE_HISTORY, started_ns, status);
+}

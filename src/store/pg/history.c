@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The log of changes, read from the database. */
+#include "store/pg/backend.h"
+
+/* Of what is kept: the newest entries, one more than there are versions, the oldest of them without
+ * its document (sql/006_history.sql). The first row may be the document as it is. */
+static const struct pg_statement select_history = {
+    "integration_history",
+    "WITH kept AS (SELECT c.* FROM integration_changes c WHERE c.id = $1 AND c.revision > 0"
+    " AND c.operation IS NOT NULL AND c.made_at >= now() - $3 * interval '1 day'"
+    " ORDER BY c.revision DESC LIMIT $4::int8 + 1),"
+    " newest AS (SELECT min(revision) AS revision FROM kept WHERE $2 > 0 AND revision >= $2),"
+    " oldest AS (SELECT revision FROM kept ORDER BY revision DESC OFFSET $4)"
+    " SELECT 9223372036854775807 AS revision, 0::int8, NULL, d.id, NULL, NULL, NULL, d.sequence,"
+    " d.revision, integration_us(d.created_at), integration_us(d.updated_at), d.document"
+    " FROM integration_documents d, newest WHERE d.id = $1 AND newest.revision IS NULL"
+    " UNION ALL SELECT k.revision, integration_us(k.made_at), k.operation, k.id, k.actor,"
+    " k.request_id, k.members, k.sequence, k.before_revision, integration_us(k.before_created_at),"
+    " integration_us(k.before_updated_at),"
+    " CASE WHEN k.revision NOT IN (SELECT revision FROM oldest) THEN k.before END"
+    " FROM kept k, newest WHERE k.revision <= coalesce(newest.revision, k.revision)"
+    " ORDER BY 1 DESC"};
+static const struct pg_statement select_log = {
+    "integration_log",
+    "SELECT c.revision, integration_us(c.made_at), c.operation, c.id, c.actor, c.request_id,"
+    " c.members, c.sequence, c.before_revision, integration_us(c.before_created_at),"
+    " integration_us(c.before_updated_at), NULL FROM integration_changes c"
+    " WHERE c.revision > $1 AND c.operation IS NOT NULL"
+    " AND c.made_at >= now() - $2 * interval '1 day' ORDER BY c.revision LIMIT $3"};
+
+static enum store_operation read_operation(struct str name)
+{
+    if (str_equal(name, STR("create")))
+        return STORE_CREATE;
+    return str_equal(name, STR("remove")) ? STORE_REMOVE : STORE_REPLACE;
+}
+
+static struct store_entry read_row(const PGresult *result)
+{
+    struct store_entry entry = {
+        .revision = pg_get_number(result, 0, 0),
+        .at_us = pg_get_number(result, 0, 1),
+        .operation = read_operation(pg_get_text(result, 0, 2)),
+        .id = pg_get_text(result, 0, 3),
+        .author = {.actor = pg_get_text(result, 0, 4), .request_id = pg_get_text(result, 0, 5)},
+        .members = pg_get_text(result, 0, 6),
+        .before = {.sequence = pg_get_number(result, 0, 7),
+                   .revision = pg_get_number(result, 0, 8),
+                   .created_us = pg_get_number(result, 0, 9),
+                   .updated_us = pg_get_number(result, 0, 10),
+                   .document = pg_get_text(result, 0, 11)}};
+    if (entry.revision == INT64_MAX)
+        entry.revision = 0;
+    if (entry.members.data == NULL)
+        entry.members = STR("[]");
+    return entry;
+}
+
+static enum pg_status visit_rows(struct pg *pg, uint64_t deadline_ns, store_visit_entry *visit,
+                                 void *context)
+{
+    PGresult *result;
+    enum pg_status status;
+    bool more = true;
+    while ((status = pg_next(pg, deadline_ns, &result)) == PG_ROW) {
+        struct store_entry entry = read_row(result);
+        more = more && visit(context, &entry);
+        PQclear(result);
+    }
+    return status;
+}
+
+/* Asks for entries, and visits them. */
+static enum store_status visit_all(struct store_session *session,
+                                   const struct pg_statement *statement,
+                                   const struct pg_value *values, int values_len,
+                                   const struct store_read *read, store_visit_entry *visit,
+                                   void *context)
+{
+    struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    enum pg_status status = pg_send(&pooled->pg, statement, values, values_len, read->deadline_ns);
+    if (status == PG_OK)
+        status = visit_rows(&pooled->pg, read->deadline_ns, visit, context);
+    enum store_status answer =
+        status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
+    pg_backend_give(session, pooled);
+    return answer;
+}
+
+enum store_status pg_backend_history(struct store_session *session, struct store_read *read,
+                                     struct str id, uint64_t from, store_visit_entry *visit,
+                                     void *context)
+{
+    const struct store_keeping *keeping = &session->store->shared.options.history;
+    struct pg_value values[4];
+    pg_set_text(&values[0], id);
+    pg_set_number(&values[1], from);
+    pg_set_number(&values[2], keeping->days);
+    pg_set_number(&values[3], keeping->versions);
+    return visit_all(session, &select_history, values, ARRAY_LEN(values), read, visit, context);
+}
+
+enum store_status pg_backend_log(struct store_session *session, struct store_read *read,
+                                 store_visit_entry *visit, void *context)
+{
+    const struct store_keeping *keeping = &session->store->shared.options.history;
+    struct pg_value values[3];
+    pg_set_number(&values[0], read->after);
+    pg_set_number(&values[1], keeping->days);
+    pg_set_number(&values[2], read->wanted == 0 ? INT64_MAX : read->wanted);
+    return visit_all(session, &select_log, values, ARRAY_LEN(values), read, visit, context);
+}

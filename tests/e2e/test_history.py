@@ -1,0 +1,285 @@
+# SPDX-License-Identifier: MIT
+"""What integrations were, who changed them, and making them again what they were."""
+
+import json
+import random
+import re
+import threading
+import unittest
+import urllib.parse
+
+from keys import bearer, in_force, key
+from postgres import Postgres
+from service import Service, integration
+
+SECRET = "planted-token-7f3a"
+
+
+def whole(identity, **members):
+    """An integration with all its members, as it is answered."""
+    return {**integration(identity), "status": False, "settings": {}, **members}
+
+
+class Histories(unittest.TestCase):
+    """On the embedded store."""
+    environment = {}
+
+    def start(self, **environment):
+        self.service = self.enterContext(Service(**self.environment, **environment))
+
+    def ask(self, method, path, body=None, status=200, who=None, **headers):
+        answer = self.service.request(method, path, body, {
+            **(who or {}), **{name.replace("_", "-"): value for name, value in headers.items()}})
+        self.assertEqual(answer.status, status, f"{method} {path}: {answer}")
+        return answer
+
+    def history(self, identity, who=None):
+        path = f"/integrations/{urllib.parse.quote(identity, safe='')}/history"
+        return self.ask("GET", path, who=who).json
+
+    def restore(self, identity, revision, status=200, who=None, **headers):
+        path = f"/integrations/{urllib.parse.quote(identity, safe='')}/restore"
+        return self.ask("POST", path, {"revision": revision}, status, who, **headers)
+
+    def test_every_change_is_told(self):
+        self.start()
+        alice = bearer(key(self.service.state_dir, "new", "alice", "--scopes", "secrets,write"))
+        bob = bearer(key(self.service.state_dir, "new", "bob", "--scopes", "secrets,write"))
+        in_force(self.service)
+        item = whole("ü/a", settings={"token": SECRET, "same": [1], "né\"w\\": 1})
+        path = "/integrations/" + urllib.parse.quote(item["id"], safe="")
+        self.ask("POST", "/integrations", item, 201, alice, X_Request_ID="first-request")
+        self.ask("PUT", path, {**item, "name": "other"}, 200, bob)
+        self.ask("PATCH", path, {"status": True, "settings": {
+            "token": "another", "né\"w\\": None, "nul\0": 2}}, 200, alice)
+        self.ask("POST", "/integrations:batch", {"operations": [
+            {"op": "patch", "id": item["id"], "patch": {"description": "in a batch"}},
+            {"op": "create", "integration": integration("b")},
+            {"op": "delete", "id": item["id"]}]}, 200, bob, X_Request_ID="batch-request")
+        self.ask("PUT", path, item, 200 + 1, bob, If_None_Match="*")
+        told = self.history(item["id"], alice)
+        self.assertEqual([(entry["operation"], entry["by"], entry["members"]) for entry in told], [
+            ("create", "bob", ["description", "name", "settings.né\"w\\", "settings.same",
+                               "settings.token", "status"]),
+            ("remove", "bob", ["description", "name", "settings.nul" + self.nul, "settings.same",
+                               "settings.token", "status"]),
+            ("replace", "bob", ["description"]),
+            ("replace", "alice", ["settings.nul" + self.nul, "settings.né\"w\\", "settings.token",
+                                  "status"]),
+            ("replace", "bob", ["name"]),
+            ("create", "alice", ["description", "name", "settings.né\"w\\", "settings.same",
+                                 "settings.token", "status"])])
+        self.assertEqual(told[-1]["request_id"], "first-request")
+        self.assertEqual([entry["request_id"] for entry in told[1:3]], ["batch-request"] * 2)
+        self.assertNotIn("document", told[1])
+        self.assertEqual(told[0]["document"], item)
+        self.assertEqual(told[-1]["document"], item)
+        self.assertEqual(told[-2]["document"], {**item, "name": "other"})
+        self.assertEqual(told[2]["document"]["settings"],
+                         {"token": "another", "same": [1], "nul\0": 2})
+        revisions = [entry["revision"] for entry in told]
+        self.assertEqual(revisions, sorted(revisions, reverse=True))
+        times = [entry["at"] for entry in told]
+        self.assertEqual(times, sorted(times, reverse=True))
+        self.assertRegex(times[0], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$")
+        self.assertEqual([entry["by"] for entry in self.history("b", bob)], ["bob"])
+        # In pages.
+        seen, page = [], path + "/history?limit=2"
+        while page:
+            answer = self.ask("GET", page, who=bob)
+            seen += answer.json
+            link = answer.headers["Link"]
+            page = link and re.fullmatch(r'<(.*)>; rel="next"', link)[1]
+        self.assertEqual(seen, told)
+        self.ask("GET", "/integrations/none/history", status=404, who=bob)
+        self.ask("GET", path + "/history?after=x", status=422, who=bob)
+
+    nul = "\0"
+
+    def test_who_may(self):
+        self.start()
+        write = bearer(key(self.service.state_dir, "new", "writer", "--scopes", "write"))
+        read = bearer(key(self.service.state_dir, "new", "reader", "--scopes", "read"))
+        full = bearer(key(self.service.state_dir, "new", "full", "--scopes", "secrets,write"))
+        in_force(self.service)
+        self.ask("POST", "/integrations", integration("a", settings={"token": SECRET}), 201, full)
+        self.ask("PATCH", "/integrations/a", {"settings": {"token": "x"}}, 200, full)
+        revision = self.history("a", full)[-1]["revision"]
+        self.assertEqual(self.history("a", full)[-1]["document"]["settings"]["token"], SECRET)
+        self.ask("GET", "/integrations/a/history", status=401)
+        self.ask("GET", "/integrations/a/history", status=403, who=write)
+        self.restore("a", revision, 403, read)
+        self.restore("a", revision, 401)
+        told = self.ask("GET", "/integrations/a/history", who=read)
+        self.assertNotIn(SECRET, told.body.decode())
+        masks = [entry["document"]["settings"]["token"] for entry in told.json]
+        self.assertEqual(len(set(masks)), 2, "masks tell values apart")
+        # Who may write but not see restores what was there, and sees its mask.
+        answer = self.restore("a", revision, 200, write)
+        self.assertEqual(answer.json["settings"]["token"], masks[1])
+        self.assertEqual(self.ask("GET", "/integrations/a", who=full).json["settings"],
+                         {"token": SECRET})
+        self.assertEqual([entry["by"] for entry in self.history("a", full)],
+                         ["writer", "full", "full"])
+
+    def test_a_bound_key_learns_nothing_of_others(self):
+        self.start()
+        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
+        bound = bearer(key(self.service.state_dir, "new", "bound", "--scopes", "secrets,write",
+                           "--ids", "a,c"))
+        in_force(self.service)
+        self.ask("POST", "/integrations", integration("b"), 201, admin)
+        self.ask("POST", "/integrations", integration("a"), 201, bound)
+        self.ask("PATCH", "/integrations/a", {"name": "two"}, 200, bound)
+        told = self.history("a", bound)
+        self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", entry["revision"]) for entry in told))
+        self.ask("PATCH", "/integrations/b", {"name": "two"}, 200, admin)
+        self.assertEqual(self.history("a", bound), told)
+        for identity in "b", "never":
+            self.ask("GET", f"/integrations/{identity}/history", status=403, who=bound)
+            self.restore(identity, told[-1]["revision"], 403, bound)
+        page = self.ask("GET", "/integrations/a/history?limit=1", who=bound)
+        path = re.fullmatch(r'<(.*)>; rel="next"', page.headers["Link"])[1]
+        self.assertEqual(page.json + self.ask("GET", path, who=bound).json, told)
+        self.restore("a", 1, 422, bound)
+        self.restore("a", told[-1]["revision"][:-1] + "?", 422, bound)
+        self.restore("a", told[-1]["revision"], 422, admin)
+        answer = self.restore("a", told[-1]["revision"], 200, bound)
+        self.assertEqual(answer.json, whole("a"))
+        self.assertRegex(answer.headers["ETag"], '^"[0-9a-f]{64}"$')
+
+    def test_any_version_comes_back_byte_for_byte(self):
+        self.start()
+        versions, chance = {}, random.Random(5)
+        names = [f"i{n}" for n in range(20)]
+        texts = ["plain", "\0\u001f\\\"/", "日本", "é" * 300, "", "1e400"]
+        for _ in range(150):
+            name = chance.choice(names)
+            known = versions.setdefault(name, [])
+            body = json.dumps(integration(name, name=chance.choice(texts), settings={
+                chance.choice(texts): [chance.random(), 10 ** 30, {"": chance.choice(texts)}]
+                for _ in range(3)}), ensure_ascii=chance.random() < .5)
+            exists = self.service.request("GET", "/integrations/" + name).status == 200
+            if exists and chance.random() < .2:
+                self.ask("DELETE", "/integrations/" + name, status=204)
+                continue
+            self.ask("PUT" if exists else "POST", "/integrations" + ("/" + name) * exists, body,
+                     200 if exists else 201, Content_Type="application/json")
+            answer = self.ask("GET", "/integrations/" + name)
+            known.append((int(re.match('"([0-9]+)-', answer.headers["ETag"])[1]), answer.body))
+        stop = threading.Event()
+
+        def try_to_lose_updates():
+            """A writer beside, whose changes are all under a condition."""
+            client = self.service.client()
+            while not stop.is_set():
+                name = chance.choice(names)
+                tag = client.request("GET", "/integrations/" + name).headers["ETag"]
+                if tag:
+                    client.request("PATCH", "/integrations/" + name, {"description": "beside"},
+                                   {"If-Match": tag})
+            client.close()
+        thread = threading.Thread(target=try_to_lose_updates)
+        thread.start()
+        pairs = [(name, *version) for name in versions for version in versions[name]]
+        for name, revision, body in chance.sample(pairs, 50):
+            answer = self.restore(name, revision)
+            self.assertEqual(answer.body, body)
+            told = next(entry for entry in self.history(name) if entry["document"] ==
+                        json.loads(body))
+            self.assertEqual(told["operation"], "replace")
+        stop.set()
+        thread.join()
+        for name, revision, body in chance.sample(pairs, 20):
+            self.restore(name, revision)
+            self.assertEqual(self.ask("GET", "/integrations/" + name).body, body)
+
+    def test_what_was_removed_gets_its_old_place(self):
+        self.start()
+        for name in "abc":
+            self.ask("POST", "/integrations", integration(name), 201)
+        tag = self.ask("GET", "/integrations/b").headers["ETag"]
+        self.ask("DELETE", "/integrations/b", status=204)
+        gone, created = self.history("b")
+        self.assertEqual((gone["operation"], created["operation"]), ("remove", "create"))
+        self.restore("b", gone["revision"], 422)
+        self.restore("b", 999999, 404)
+        self.restore("never", created["revision"], 404)
+        self.restore("a", created["revision"], 404)
+        self.restore("b", created["revision"], 412, If_Match=tag)
+        answer = self.restore("b", created["revision"], If_None_Match="*")
+        self.assertEqual(answer.headers["ETag"], self.ask("GET", "/integrations/b").headers["ETag"])
+        self.restore("b", created["revision"], 412, If_None_Match="*")
+        self.restore("b", created["revision"], 412, If_Match=tag)
+        self.restore("b", created["revision"], If_Match=answer.headers["ETag"])
+        listed = self.ask("GET", "/integrations").json
+        self.assertEqual([item["id"] for item in listed], ["a", "b", "c"])
+        for body in {}, {"revision": None}, {"revision": "1"}, {"revision": -1}, {"revision": 1.0}, []:
+            self.ask("POST", "/integrations/b/restore", body, 422)
+        # Created anew it is another one, in another place; what it was before is known still.
+        self.ask("DELETE", "/integrations/a", status=204)
+        self.ask("POST", "/integrations", integration("a", name="anew"), 201)
+        self.assertEqual([item["id"] for item in self.ask("GET", "/integrations").json],
+                         ["b", "c", "a"])
+        self.restore("a", self.history("a")[-1]["revision"])
+        self.assertEqual(self.ask("GET", "/integrations").json[2], whole("a"))
+
+    def test_conditions_may_be_asked_for(self):
+        self.start(REQUIRE_IF_MATCH="on")
+        tag = self.ask("POST", "/integrations", integration("a"), 201).headers["ETag"]
+        revision = self.history("a")[0]["revision"]
+        self.restore("a", revision, 428)
+        self.restore("a", revision, If_Match=tag)
+
+    def test_only_so_many_versions_are_kept(self):
+        self.start(HISTORY_VERSIONS="3")
+        self.ask("POST", "/integrations", integration("a", name=SECRET), 201)
+        self.ask("POST", "/integrations", integration("other"), 201)
+        first = self.history("a")[0]["revision"]
+        for n in range(30):
+            self.ask("PATCH", "/integrations/a", {"name": f"n{n}"})
+        told = self.history("a")
+        self.assertEqual([entry["document"]["name"] for entry in told], ["n29", "n28", "n27", "n26"])
+        self.restore("a", first, 410)
+        self.restore("a", first + 1, 404)
+        self.restore("a", told[-1]["revision"])
+        self.ask("DELETE", "/integrations/a", status=204)
+        told = self.history("a")
+        self.assertEqual([entry.get("document", {}).get("name") for entry in told],
+                         [None, "n26", "n29", "n28"])
+        self.assertEqual(len(self.history("other")), 1)
+
+    def test_a_restored_integration_is_one_that_is_valid(self):
+        self.start(VALIDATE_SETTINGS="on")
+        self.ask("POST", "/integrations", integration("telegram", status=False), 201)
+        revision = self.history("telegram")[0]["revision"]
+        self.restore("telegram", revision)
+
+
+class HistoriesWithDatabase(Histories):
+    """In PostgreSQL, which has no U+0000 in texts."""
+    nul = "\ue000"
+
+    def setUp(self):
+        self.server = self.enterContext(Postgres(fsync="off"))
+        self.environment = {"DATABASE_URL": self.server.url}
+
+    def test_what_is_too_old_is_not_kept(self):
+        self.start()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        self.ask("PATCH", "/integrations/a", {"name": "two"})
+        old, new = [entry["revision"] for entry in self.history("a")][::-1]
+        self.server.sql("UPDATE integration_changes SET made_at = now() - interval '91 days'"
+                        f" WHERE revision = {old}")
+        self.assertEqual([entry["revision"] for entry in self.history("a")], [new, old])
+        self.assertIsNone(self.history("a")[-1]["request_id"])
+        self.server.sql("UPDATE integration_changes SET made_at = now() - interval '91 days'")
+        self.assertEqual([entry["revision"] for entry in self.history("a")], [new])
+        self.restore("a", old, 410)
+        self.server.sql("SELECT integration_prune(100, 90, 10000)")
+        self.assertEqual(self.server.sql(
+            "SELECT count(*) FROM integration_changes WHERE before IS NOT NULL").strip(), "0")
+
+
+if __name__ == "__main__":
+    unittest.main()
