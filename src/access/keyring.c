@@ -81,7 +81,7 @@ static void take_over(struct keyring *keyring, const struct keys *keys, const ch
     keys_release(&old);
 }
 
-void keyring_look(struct keyring *keyring)
+bool keyring_look(struct keyring *keyring)
 {
     struct stat before;
     struct stat after;
@@ -90,17 +90,17 @@ void keyring_look(struct keyring *keyring)
     char fault[KEYS_FAULT_SIZE] = "";
     look_at(keyring->path, &before);
     if (is_same(&before, &keyring->seen))
-        return;
+        return false;
     bool loaded = keys_load(keyring->path, &keys, &found, fault);
     look_at(keyring->path, &after);
     if (!is_same(&before, &after) || is_recent(&after)) { /* somebody is still writing it */
         keys_release(&keys);
-        return;
+        return false;
     }
     keyring->seen = after;
     if (!loaded || !found) {
         if (!found && !keyring->closed)
-            return; /* it came and went */
+            return false; /* it came and went */
         if (!found)
             snprintf(fault, sizeof fault, "it is gone");
         LOG(LOG_ERROR, "KEYS_FILE: the keys that it held before go on to count",
@@ -109,6 +109,7 @@ void keyring_look(struct keyring *keyring)
         LOG(LOG_INFO, "KEYS_FILE was read", LOG_NUMBER("keys", (int64_t)keys.len));
     }
     take_over(keyring, &keys, fault);
+    return fault[0] == '\0';
 }
 
 bool keyring_is_closed(struct keyring *keyring)

@@ -28,8 +28,9 @@ MUST_CHECK bool keyring_open(struct keyring *keyring, const struct config *confi
                              size_t error_size);
 void keyring_close(struct keyring *keyring);
 
-/* Reads the file again if it has changed; logs a fault of it, once. */
-void keyring_look(struct keyring *keyring);
+/* Reads the file again if it has changed; logs a fault of it, once. Returns whether there are other
+ * keys now. */
+bool keyring_look(struct keyring *keyring);
 
 /* Whether a key is needed. */
 bool keyring_is_closed(struct keyring *keyring);

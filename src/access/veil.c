@@ -56,3 +56,22 @@ bool veil_read(const struct veil *veil, struct str text, struct veil_numbers *nu
     make_tag(veil, numbers, tag);
     return sodium_memcmp(tag, sealed, TAG_LEN) == 0;
 }
+
+void veil_append_once(const struct veil *veil, struct veil_numbers numbers, struct buffer *out)
+{
+    uint64_t once;
+    randombytes_buf(&once, sizeof once);
+    veil_append(veil, (struct veil_numbers){numbers.first, once}, out);
+    veil_append(veil, (struct veil_numbers){numbers.second, once}, out);
+}
+
+bool veil_read_once(const struct veil *veil, struct str text, struct veil_numbers *numbers)
+{
+    struct veil_numbers parts[2];
+    for (size_t i = 0; i < 2; i++)
+        if (text.len != 2 * (size_t)VEIL_LEN ||
+            !veil_read(veil, (struct str){text.data + i * VEIL_LEN, VEIL_LEN}, &parts[i]))
+            return false;
+    *numbers = (struct veil_numbers){parts[0].first, parts[1].first};
+    return parts[0].second == parts[1].second;
+}

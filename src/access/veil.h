@@ -31,6 +31,12 @@ void veil_open(struct veil *veil, const uint8_t key[VEIL_KEY_LEN]);
 /* Appends VEIL_LEN digits. */
 void veil_append(const struct veil *veil, struct veil_numbers numbers, struct buffer *out);
 
+/* Append and read numbers likewise, but with another text each time, so that nobody can tell
+ * whether they have changed: twice VEIL_LEN digits. */
+void veil_append_once(const struct veil *veil, struct veil_numbers numbers, struct buffer *out);
+MUST_CHECK bool veil_read_once(const struct veil *veil, struct str text,
+                               struct veil_numbers *numbers);
+
 /* Reads what veil_append wrote; returns false if it did not. */
 MUST_CHECK bool veil_read(const struct veil *veil, struct str text, struct veil_numbers *numbers);
 

@@ -25,6 +25,12 @@ void answer_header(const struct call *call, struct str name, struct buffer *valu
     http_response_header(&call->session->response, name, kept);
 }
 
+void answer_privately(const struct call *call)
+{
+    http_response_header(&call->session->response, STR("Cache-Control"),
+                         STR("private, no-cache, no-store"));
+}
+
 void answer_not_modified(const struct call *call)
 {
     struct http_response *response = &call->session->response;

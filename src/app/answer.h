@@ -26,6 +26,9 @@ bool answer_outcome(const struct call *call, enum integration_outcome outcome);
 /* Turns the answer into 304 without a body: the client already has the representation. */
 void answer_not_modified(const struct call *call);
 
+/* Says that the answer belongs into no cache, for it holds secrets. */
+void answer_privately(const struct call *call);
+
 /* Adds a header with a copy of `value`, and releases `value`. */
 void answer_header(const struct call *call, struct str name, struct buffer *value);
 

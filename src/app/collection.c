@@ -58,6 +58,17 @@ static struct store_read begin_list(const struct call *call, const struct query 
     return read;
 }
 
+/* Adds the headers that lead to the next page, and to the changes since this one was read. */
+static void tell_where_to_go_on(const struct call *call, const struct listing *listing,
+                                struct store_version version)
+{
+    struct buffer cursor = {0};
+    query_append_cursor(call, version, &cursor);
+    answer_header(call, STR("X-Changes-Cursor"), &cursor);
+    if (listing->more)
+        query_tell_next(call, listing->last);
+}
+
 void handle_list(const struct call *call)
 {
     struct app_session *session = call->session;
@@ -83,6 +94,6 @@ void handle_list(const struct call *call)
         return;
     if (conditions_has(call, version, 0))
         answer_not_modified(call);
-    else if (listing.more)
-        query_tell_next(call, listing.last);
+    else
+        tell_where_to_go_on(call, &listing, read.version);
 }

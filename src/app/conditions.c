@@ -31,9 +31,7 @@ void conditions_tell(const struct call *call, struct store_version version, uint
         buffer_append_char(&tag, '"');
         http_response_header(&session->response, STR("ETag"), buffer_str(&tag));
     }
-    /* It holds secrets, which belong into no cache. */
-    http_response_header(&session->response, STR("Cache-Control"),
-                         STR("private, no-cache, no-store"));
+    answer_privately(call);
     if (updated_us == 0)
         return;
     /* After the clock was set back, it must not be later than Date (RFC 9110, section 8.8.2.1). */

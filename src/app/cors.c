@@ -6,10 +6,10 @@
 static const struct str methods = STR_INIT("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
 /* Response headers that a page may read, besides those that Fetch always allows (section 4.5). */
-static const struct str exposed =
-    STR_INIT("Accept-Patch, Age, Allow, ETag, Link, Location, "
-             "Retry-After, WWW-Authenticate, X-Key-Scopes, X-Request-ID, X-Revision, "
-             "traceparent");
+static const struct str exposed = STR_INIT(
+    "Accept-Patch, Age, Allow, ETag, Link, Location, "
+    "Retry-After, WWW-Authenticate, X-Changes-Cursor, X-Key-Scopes, X-Request-ID, X-Revision, "
+    "traceparent");
 
 static struct str allowed_origins(const struct call *call)
 {

@@ -23,8 +23,9 @@ enum operation_kind {
 };
 
 /* Returns until when a request should wait for a commit (steady clock), or 0 if it can be answered
- * now. Called again after each commit. */
-typedef uint64_t operation_wait(struct app_session *session, const struct http_request *request);
+ * now. Called again after each commit, for callers who have the operation's scopes. What it puts
+ * into the session is discarded. */
+typedef uint64_t operation_wait(const struct call *call);
 
 struct operation {
     handler *handle; /* NULL: the method is not allowed */
@@ -42,6 +43,11 @@ struct operation {
 #define OPERATION_WITH_BODY(handle_, kind_, scopes_)                                               \
     {                                                                                              \
         .handle = (handle_), .kind = (kind_), .scopes = (scopes_), .takes_body = true              \
+    }
+
+#define OPERATION_THAT_WAITS(handle_, wait_, scopes_)                                              \
+    {                                                                                              \
+        .handle = (handle_), .kind = OPERATION_WAIT, .scopes = (scopes_), .wait = (wait_)          \
     }
 
 struct endpoint {

@@ -15,6 +15,8 @@ handler handle_patch;
 handler handle_remove;
 handler handle_history;
 handler handle_restore;
+handler handle_changes;
+operation_wait wait_for_changes;
 handler handle_providers;
 handler handle_provider;
 handler handle_health;

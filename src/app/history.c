@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What an integration was before, and who changed it. */
+ * What an integration was before, and who changed it; and the changes of all, in order. */
 #include "app/answer.h"
 #include "app/handlers.h"
 #include "app/query.h"
@@ -38,24 +38,47 @@ static void append_text(struct buffer *body, const char *name, struct str text)
         buffer_append_str(body, STR("null"));
 }
 
-static void append_version(const struct telling *telling, const struct service_version *version)
+/* What is told of a change in either place. */
+struct told {
+    uint64_t revision;
+    uint64_t at_us;
+    enum store_operation operation;
+    struct str id; /* empty: the path says it */
+    struct store_author author;
+    struct str members;
+};
+
+/* Appends a change without the brace at its end. */
+static void append_change(const struct call *call, const struct told *told, struct buffer *body)
 {
     static const struct str operations[] = {[STORE_CREATE] = STR_INIT("create"),
                                             [STORE_REPLACE] = STR_INIT("replace"),
                                             [STORE_REMOVE] = STR_INIT("remove")};
     char at[CLOCK_TEXT_SIZE];
-    struct buffer *body = telling->body;
-    clock_format(version->at_us, at);
+    clock_format(told->at_us, at);
     buffer_append_char(body, '{');
     append_name(body, "revision");
-    query_append_revision(telling->call, version->revision, body);
+    query_append_revision(call, told->revision, body);
     append_text(body, "at", str_from(at));
-    append_text(body, "operation", operations[version->operation]);
-    append_text(body, "by", version->author.actor);
-    append_text(body, "request_id", version->author.request_id);
+    append_text(body, "operation", operations[told->operation]);
+    if (told->id.len > 0)
+        append_text(body, "id", told->id);
+    append_text(body, "by", told->author.actor);
+    append_text(body, "request_id", told->author.request_id);
     buffer_append_char(body, ',');
     append_name(body, "members");
-    json_walk_compact(body, version->members);
+    json_walk_compact(body, told->members);
+}
+
+static void append_version(const struct telling *telling, const struct service_version *version)
+{
+    const struct told told = {.revision = version->revision,
+                              .at_us = version->at_us,
+                              .operation = version->operation,
+                              .author = version->author,
+                              .members = version->members};
+    struct buffer *body = telling->body;
+    append_change(telling->call, &told, body);
     if (version->document.len > 0) {
         buffer_append_char(body, ',');
         append_name(body, "document");
@@ -94,8 +117,85 @@ void handle_history(const struct call *call)
     buffer_append_char(telling.body, ']');
     if (status == STORE_OK && telling.count == 0 && query.after == 0)
         status = STORE_NOT_FOUND;
+    answer_privately(call);
     if (status != STORE_OK)
         answer_failure(call, status);
     else if (telling.more)
         query_tell_next(call, telling.last);
+}
+
+/* ---- the changes of all ---- */
+
+enum { CHANGES_WITHOUT_LIMIT = 100 };
+
+static struct service_feed feed_of(const struct query *query)
+{
+    return (struct service_feed){.from_start = !query->has_cursor,
+                                 .after = query->cursor,
+                                 .limit = query->limit > 0 ? query->limit : CHANGES_WITHOUT_LIMIT,
+                                 .ids = query->ids,
+                                 .ids_len = query->ids_len,
+                                 .provider = query->provider};
+}
+
+static bool append_to_feed(void *context, const struct store_entry *entry)
+{
+    struct telling *telling = context;
+    const struct told told = {entry->revision, entry->at_us,  entry->operation,
+                              entry->id,       entry->author, entry->members};
+    if (telling->count++ > 0)
+        buffer_append_char(telling->body, ',');
+    append_change(telling->call, &told, telling->body);
+    buffer_append_char(telling->body, '}');
+    return true;
+}
+
+void handle_changes(const struct call *call)
+{
+    struct query query = {0};
+    if (!query_read(call, QUERY_OF_CHANGES, &query))
+        return;
+    struct service_feed feed = feed_of(&query);
+    struct telling telling = {.call = call, .query = &query, .body = answer_json(call, 200)};
+    struct service_caller caller = call->caller; /* which may have waited for longer */
+    caller.deadline_ns = clock_after_ms(call->session->app->config->db_timeout_ms);
+    buffer_append_str(telling.body, STR("{\"changes\":["));
+    enum store_status status =
+        service_changes(&call->session->service, &caller, &feed, append_to_feed, &telling);
+    answer_privately(call);
+    if (status == STORE_NOT_FOUND) {
+        answer_error(call, 410,
+                     STR("the changes since then are not known here any more: read the list, and "
+                         "go on from its X-Changes-Cursor"));
+        return;
+    }
+    buffer_append_str(telling.body, STR("],\"next\":\""));
+    query_append_cursor(call, feed.next, telling.body);
+    buffer_append_str(telling.body, STR("\",\"more\":"));
+    buffer_append_str(telling.body, feed.more ? STR("true}") : STR("false}"));
+    if (status != STORE_OK)
+        answer_failure(call, status);
+}
+
+/* Whether there is nothing yet that the request waits for. Who may know of some integrations only
+ * must not learn when others are changed. */
+static bool has_nothing_new(struct app_session *session, const struct query *query)
+{
+    struct store_version version;
+    if (service_version(&session->service, &version) != STORE_OK)
+        return false;
+    if (session->grant.ids != NULL)
+        return !service_has_newer(&session->service, query->ids, query->ids_len,
+                                  query->cursor.revision);
+    return store_version_equal(version, query->cursor);
+}
+
+uint64_t wait_for_changes(const struct call *call)
+{
+    struct query query = {0};
+    query_parse(call, QUERY_OF_CHANGES, &query);
+    uint64_t until_ns = call->request->started_ns + query.wait_s * 1000 * NS_PER_MS;
+    bool waits = call->session->faults.len == 0 && query.has_cursor &&
+                 clock_steady_ns() < until_ns && has_nothing_new(call->session, &query);
+    return waits ? until_ns : 0;
 }

@@ -137,34 +137,67 @@ static void read_fields(struct reader *reader, struct str value)
     reader->query->fields |= fields; /* comma-separated or in repeated parameters */
 }
 
+/* Reads ids with commas between, each percent-encoded by itself if need be: many clients encode
+ * those commas, too. */
+static void read_ids(struct reader *reader, struct str value)
+{
+    struct str id;
+    while (str_split(&value, ',', &id))
+        read_id(reader, text_percent_decode(&reader->call->session->arena, id));
+}
+
+static void read_cursor(struct reader *reader, struct str value)
+{
+    struct query *query = reader->query;
+    const struct app_session *session = reader->call->session;
+    struct veil_numbers numbers;
+    if (session->grant.ids == NULL)
+        query->cursor = conditions_version(reader->call, value);
+    else if (veil_read_once(&session->veil, value, &numbers))
+        query->cursor = (struct store_version){numbers.first, numbers.second};
+    query->has_cursor = query->cursor.tag != 0 && conditions_is_version(query->cursor);
+    if (value.len > 0 && !query->has_cursor)
+        fault(reader, "after", "value is no cursor that a list or a feed gave",
+              "value_error.cursor");
+}
+
+static void read_wait(struct reader *reader, struct str value)
+{
+    if (!str_to_u64(value, &reader->query->wait_s))
+        fault(reader, "wait", "value is not a valid integer", "type_error.integer");
+    else if (reader->query->wait_s > QUERY_WAIT_MAX_S)
+        fault(reader, "wait", "ensure this value is less than or equal to 25",
+              "value_error.number.not_le");
+}
+
+static void read_provider(struct reader *reader, struct str value)
+{
+    reader->query->provider = value;
+}
+
 static const struct parameter {
     struct str name;
     void (*read)(struct reader *reader, struct str value);
+    unsigned kinds; /* of queries that it belongs to */
 } parameters[] = {
-    {STR_INIT("limit"), read_limit},   {STR_INIT("after"), read_after},
-    {STR_INIT("status"), read_status}, {STR_INIT("q"), read_text},
-    {STR_INIT("id"), read_id},         {STR_INIT("fields"), read_fields},
+    {STR_INIT("limit"), read_limit, QUERY_OF_LIST | QUERY_OF_HISTORY | QUERY_OF_CHANGES},
+    {STR_INIT("after"), read_after, QUERY_OF_LIST | QUERY_OF_HISTORY},
+    {STR_INIT("after"), read_cursor, QUERY_OF_CHANGES},
+    {STR_INIT("wait"), read_wait, QUERY_OF_CHANGES},
+    {STR_INIT("ids"), read_ids, QUERY_OF_CHANGES},
+    {STR_INIT("provider"), read_provider, QUERY_OF_CHANGES},
+    {STR_INIT("status"), read_status, QUERY_OF_LIST},
+    {STR_INIT("q"), read_text, QUERY_OF_LIST},
+    {STR_INIT("id"), read_id, QUERY_OF_LIST},
+    {STR_INIT("fields"), read_fields, QUERY_OF_LIST | QUERY_OF_ONE},
 };
 
-static const struct parameter *find_parameter(struct str name)
+static const struct parameter *find_parameter(struct str name, enum query_kind kind)
 {
     for (size_t i = 0; i < ARRAY_LEN(parameters); i++)
-        if (str_equal(name, parameters[i].name))
+        if (str_equal(name, parameters[i].name) && (parameters[i].kinds & kind) != 0)
             return &parameters[i];
     return NULL;
-}
-
-static bool is_of(const struct parameter *parameter, enum query_kind kind)
-{
-    switch (kind) {
-    case QUERY_OF_ONE:
-        return parameter->read == read_fields;
-    case QUERY_OF_HISTORY:
-        return parameter->read == read_limit || parameter->read == read_after;
-    case QUERY_OF_LIST:
-        break;
-    }
-    return true;
 }
 
 static void read_parameter(struct reader *reader, enum query_kind kind, struct str pair)
@@ -172,8 +205,8 @@ static void read_parameter(struct reader *reader, enum query_kind kind, struct s
     struct arena *arena = &reader->call->session->arena;
     struct str name;
     (void)str_split(&pair, '=', &name);
-    const struct parameter *parameter = find_parameter(http_decode_form(arena, name));
-    if (parameter != NULL && is_of(parameter, kind))
+    const struct parameter *parameter = find_parameter(http_decode_form(arena, name), kind);
+    if (parameter != NULL)
         parameter->read(reader, http_decode_form(arena, pair));
 }
 
@@ -193,15 +226,20 @@ static void bind_to_ids(const struct call *call, struct query *query)
     query->ids_len = len;
 }
 
-bool query_read(const struct call *call, enum query_kind kind, struct query *query)
+void query_parse(const struct call *call, enum query_kind kind, struct query *query)
 {
-    struct reader reader = {call, query};
+    struct reader reader = {.call = call, .query = query};
     struct str rest = http_target_query(call->request->target);
     struct str pair;
     while (str_split(&rest, '&', &pair))
         read_parameter(&reader, kind, pair);
     if (call->session->grant.ids != NULL)
         bind_to_ids(call, query);
+}
+
+bool query_read(const struct call *call, enum query_kind kind, struct query *query)
+{
+    query_parse(call, kind, query);
     if (call->session->faults.len == 0)
         return !call->session->arena.failed;
     answer_faults(call, 422);
@@ -266,6 +304,15 @@ void query_append(const struct call *call, const struct query *query,
     buffer_append_char(out, '}');
 }
 
+void query_append_cursor(const struct call *call, struct store_version version, struct buffer *out)
+{
+    const struct app_session *session = call->session;
+    if (session->grant.ids == NULL)
+        conditions_append_tag(call, out, version);
+    else /* whether it is another one tells of changes of others */
+        veil_append_once(&session->veil, (struct veil_numbers){version.revision, version.tag}, out);
+}
+
 void query_tell_next(const struct call *call, uint64_t last)
 {
     struct arena *arena = &call->session->arena;
@@ -281,7 +328,8 @@ void query_tell_next(const struct call *call, uint64_t last)
         struct str value = pair;
         struct str name;
         (void)str_split(&value, '=', &name);
-        const struct parameter *parameter = find_parameter(http_decode_form(arena, name));
+        const struct parameter *parameter =
+            find_parameter(http_decode_form(arena, name), QUERY_OF_LIST);
         if (parameter == NULL || parameter->read == read_after)
             continue;
         http_append_uri(&link, pair);

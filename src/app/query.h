@@ -9,11 +9,12 @@
 
 enum {
     QUERY_LIMIT_MAX = 1000,
+    QUERY_WAIT_MAX_S = 25,          /* nginx waits 30 s */
     QUERY_ETAG = INTEGRATION_FIELDS /* the entity tag, a member returned only if it is named */
 };
 
-/* For a single integration only `fields` is considered, for its history `limit` and `after`. */
-enum query_kind { QUERY_OF_LIST, QUERY_OF_ONE, QUERY_OF_HISTORY };
+/* Each kind of query has its parameters; others are ignored. A bit set. */
+enum query_kind { QUERY_OF_LIST = 1, QUERY_OF_ONE = 2, QUERY_OF_HISTORY = 4, QUERY_OF_CHANGES = 8 };
 
 struct query {
     uint64_t limit; /* 0: unlimited */
@@ -23,12 +24,19 @@ struct query {
     bool status;
     struct str text; /* case-folded; must occur in the name or the description; empty: any */
     struct str *ids;
-    size_t ids_len;  /* 0: any id */
+    size_t ids_len; /* 0: any id */
+    bool has_cursor;
+    struct store_version cursor; /* only changes after this version of the store */
+    uint64_t wait_s;             /* how long to wait for one */
+    struct str provider;         /* only integrations of this one; empty: of any */
     unsigned fields; /* bit set of enum integration_field and QUERY_ETAG; 0: all members */
 };
 
 /* Parses the request's query into *query, which the caller has zeroed; unknown parameters are
- * ignored. Returns false if the request has been answered (422). */
+ * ignored. What is wrong with it is added to the session's faults. */
+void query_parse(const struct call *call, enum query_kind kind, struct query *query);
+
+/* The same; returns false if the request has been answered (422). */
 MUST_CHECK bool query_read(const struct call *call, enum query_kind kind, struct query *query);
 
 /* Whether the query selects an integration. `arena` and `scratch` are temporary storage, which the
@@ -46,6 +54,10 @@ void query_append(const struct call *call, const struct query *query,
 void query_append_revision(const struct call *call, uint64_t revision, struct buffer *out);
 MUST_CHECK bool query_read_revision(const struct call *call, const struct json_value *value,
                                     uint64_t *revision);
+
+/* Appends a version of the store as the caller may know it, from which the feed of changes goes
+ * on. */
+void query_append_cursor(const struct call *call, struct store_version version, struct buffer *out);
 
 /* Adds a Link header to the next page, which starts after the sequence number, or the revision,
  * `last` (RFC 8288). */

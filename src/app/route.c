@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Maps a request to its endpoint, and to the kind of thread that may answer it. */
+#include "app/admission.h"
 #include "app/conditions.h"
 #include "app/endpoints.h"
+#include "base/clock.h"
 #include "base/text.h"
 
 const struct operation *endpoint_operation(const struct endpoint *endpoint, enum http_method method)
@@ -74,6 +76,20 @@ static bool is_poll(struct app_session *session, const struct http_request *requ
            store_version_equal(version, known);
 }
 
+/* Until when a request waits. Who may not have the answer does not wait for it. */
+static uint64_t wait_of(struct app_session *session, const struct http_request *request,
+                        const struct operation *operation)
+{
+    struct call call = {.session = session,
+                        .request = request,
+                        .caller.deadline_ns =
+                            clock_steady_ns() /* this thread does not wait for a database */};
+    admission_identify(&call);
+    uint64_t until_ns = admission_admit(&call, operation) ? operation->wait(&call) : 0;
+    app_finish(session);
+    return until_ns;
+}
+
 static enum app_where where_of(struct app_session *session, const struct http_request *request,
                                const struct operation *operation, uint64_t *parked_until_ns)
 {
@@ -95,8 +111,10 @@ static enum app_where where_of(struct app_session *session, const struct http_re
         return APP_PROBES;
     case OPERATION_WAIT:
         if (!atomic_load(&session->app->leaving))
-            *parked_until_ns = operation->wait(session, request);
-        return *parked_until_ns > 0 ? APP_PARKED : APP_READS;
+            *parked_until_ns = wait_of(session, request, operation);
+        if (*parked_until_ns > 0)
+            return APP_PARKED;
+        return replicates ? APP_DATABASE : APP_READS;
     }
     return APP_READS;
 }

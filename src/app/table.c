@@ -18,6 +18,8 @@ static const struct operation history[HTTP_METHODS] = {
     [HTTP_GET] = OPERATION(handle_history, OPERATION_HISTORY, SCOPE_READ)};
 static const struct operation restore[HTTP_METHODS] = {
     [HTTP_POST] = OPERATION_WITH_BODY(handle_restore, OPERATION_CHANGE, SCOPE_WRITE)};
+static const struct operation changes[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION_THAT_WAITS(handle_changes, wait_for_changes, SCOPE_READ)};
 static const struct operation batch[HTTP_METHODS] = {
     [HTTP_POST] = OPERATION_WITH_BODY(handle_batch, OPERATION_CHANGE, SCOPE_WRITE),
 };
@@ -43,6 +45,7 @@ static const struct operation docs[HTTP_METHODS] = {
     ROW("/integrations", integrations)                                                             \
     ROW("/integrations/{id}/history", history)                                                     \
     ROW("/integrations/{id}/restore", restore)                                                     \
+    ROW("/changes", changes)                                                                       \
     ROW("/integrations:batch", batch)                                                              \
     ROW("/admin/integrations/{id}", integration) /* paths of the chatbot framework */              \
     ROW("/admin/integrations", integrations)                                                       \

@@ -149,6 +149,11 @@ static void begin_round(struct worker *worker, uint64_t now_ns)
     parking->soonest_ns = UINT64_MAX;
 }
 
+void parking_look(struct worker *worker)
+{
+    atomic_store(&worker->parking.committed, true);
+}
+
 struct connection *parking_next(struct worker *worker, uint64_t now_ns)
 {
     struct parking *parking = &worker->parking;

@@ -24,6 +24,9 @@ MUST_CHECK bool parking_enter(struct worker *worker, struct connection *connecti
 /* Removes a connection that is about to be closed from the list, if it is there. */
 void parking_leave(struct worker *worker, struct connection *connection);
 
+/* Has all parked requests routed again. */
+void parking_look(struct worker *worker);
+
 /* Removes from the list and returns the next connection that is ready to be handed over; NULL if
  * there is none. */
 struct connection *parking_next(struct worker *worker, uint64_t now_ns);

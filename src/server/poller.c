@@ -239,7 +239,8 @@ static void watch_files(struct worker *worker, uint64_t now_ns)
         return;
     worker->store_seen_ns = now_ns;
     (void)service_stats(&worker->poller.session.service, &stats); /* marks a broken store */
-    keyring_look(worker->options->keyring);
+    if (keyring_look(worker->options->keyring))
+        parking_look(worker);
 }
 
 static void drain_if_broken(struct worker *worker)

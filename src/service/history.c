@@ -185,3 +185,72 @@ enum store_status service_find_version(struct service_session *session,
         status = look_in_log(session, &read, id, &search, finding);
     return service_finish(session, SERVICE_HISTORY, started_ns, status);
 }
+
+/* ---- all changes ---- */
+
+/* Changes that one read looks at, if it looks for some only: so it ends in bounded time. */
+enum { LOOKED_AT_ONCE = 10000 };
+
+struct following {
+    struct service_feed *feed;
+    uint64_t seen;    /* changes */
+    uint64_t visited; /* those that are asked for */
+    bool has_gap;     /* changes are missing from the log */
+    store_visit_entry *visit;
+    void *context;
+};
+
+static bool is_of_provider(struct str id, struct str provider)
+{
+    return str_has_prefix(id, provider) && (id.len == provider.len || id.data[provider.len] == ':');
+}
+
+static bool is_wanted(const struct service_feed *feed, struct str id)
+{
+    return (feed->ids_len == 0 || str_is_among(id, feed->ids, feed->ids_len)) &&
+           (feed->provider.len == 0 || is_of_provider(id, feed->provider));
+}
+
+static bool follow(void *context, const struct store_entry *entry)
+{
+    struct following *following = context;
+    struct service_feed *feed = following->feed;
+    bool is_first = following->seen == 0 && feed->from_start;
+    following->has_gap = !is_first && entry->revision != feed->next.revision + 1;
+    feed->more = following->has_gap || following->visited == feed->limit;
+    if (feed->more)
+        return false;
+    following->seen++;
+    feed->next = (struct store_version){entry->revision, entry->tag};
+    if (!is_wanted(feed, entry->id))
+        return true;
+    following->visited++;
+    return following->visit(following->context, entry);
+}
+
+enum store_status service_changes(struct service_session *session,
+                                  const struct service_caller *caller, struct service_feed *feed,
+                                  store_visit_entry *visit, void *context)
+{
+    uint64_t started_ns = clock_steady_ns();
+    bool all = feed->ids_len == 0 && feed->provider.len == 0;
+    struct following following = {.feed = feed, .visit = visit, .context = context};
+    struct store_read read = {.deadline_ns = caller->deadline_ns,
+                              .after = feed->from_start ? 0 : feed->after.revision,
+                              .wanted = all ? feed->limit + 1 : LOOKED_AT_ONCE};
+    feed->next = feed->after;
+    feed->more = false;
+    enum store_status status =
+        session->service->backend->log(session->store, &read, follow, &following);
+    bool is_empty = following.seen == 0;
+    if (feed->from_start && is_empty)
+        feed->next = read.version;
+    /* What the log lacks at its end is a gap, too. */
+    feed->more |= feed->next.revision < read.version.revision;
+    following.has_gap |= is_empty && feed->more;
+    bool is_known = feed->from_start || (read.known.tag != 0 && read.known.tag == feed->after.tag &&
+                                         feed->after.revision <= read.version.revision);
+    if (status == STORE_OK && (!is_known || (following.has_gap && is_empty)))
+        status = STORE_NOT_FOUND;
+    return service_finish(session, SERVICE_HISTORY, started_ns, status);
+}

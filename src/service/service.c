@@ -168,6 +168,28 @@ static bool see_enough(void *context, const struct store_record *record)
     return false;
 }
 
+struct newness {
+    uint64_t revision;
+    bool has_newer;
+};
+
+static bool look_for_newer(void *context, const struct store_record *record)
+{
+    struct newness *newness = context;
+    newness->has_newer = record->revision > newness->revision;
+    return !newness->has_newer;
+}
+
+bool service_has_newer(struct service_session *session, const struct str *ids, size_t ids_len,
+                       uint64_t revision)
+{
+    struct newness newness = {.revision = revision};
+    struct store_read read = {.ids = ids, .ids_len = ids_len};
+    return session->service->backend->each(session->store, &read, look_for_newer, &newness) ==
+               STORE_OK &&
+           newness.has_newer;
+}
+
 enum store_status service_version(struct service_session *session, struct store_version *version)
 {
     struct store_read read = {.deadline_ns = UINT64_MAX};

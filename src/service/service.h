@@ -140,6 +140,26 @@ enum store_status service_history(struct service_session *session,
                                   const struct service_caller *caller, struct str id,
                                   uint64_t below, service_visit_version *visit, void *context);
 
+/* What to read of the log of changes. */
+struct service_feed {
+    bool from_start; /* from where the log begins; else after the version `after` */
+    struct store_version after;
+    uint64_t limit;        /* at most so many changes are visited; not 0 */
+    const struct str *ids; /* only of these integrations; all if ids_len is 0 */
+    size_t ids_len;
+    struct str provider; /* only integrations of this one; empty: of any */
+
+    /* Set by the read: */
+    struct store_version next; /* where to go on */
+    bool more;                 /* there are changes after that */
+};
+
+/* Visits changes in order, without documents. STORE_NOT_FOUND: the log does not go on from there,
+ * for it is a version of another store or another history, or the changes since are not kept. */
+enum store_status service_changes(struct service_session *session,
+                                  const struct service_caller *caller, struct service_feed *feed,
+                                  store_visit_entry *visit, void *context);
+
 enum service_finding {
     SERVICE_VERSION_FOUND,
     SERVICE_VERSION_REMOVAL,   /* this revision removed the integration */
@@ -195,6 +215,11 @@ enum store_status service_stats(struct service_session *session, struct store_st
 
 /* Gets the version of the store that reads currently see. Not counted. */
 enum store_status service_version(struct service_session *session, struct store_version *version);
+
+/* Whether one of these integrations has a change after that revision, as far as it is still there.
+ * Not counted. */
+bool service_has_newer(struct service_session *session, const struct str *ids, size_t ids_len,
+                       uint64_t revision);
 
 /* The event that is signalled after a commit by any process on this host. */
 struct event *service_commits(struct service *service);

@@ -166,6 +166,7 @@ struct store_entry {
     enum store_operation operation; /* STORE_CREATE, STORE_REPLACE or STORE_REMOVE */
     struct str id;
     struct store_author author;
+    uint64_t tag;       /* of the version that the store had after it; not in a history */
     struct str members; /* names of those that changed, a JSON array (model/difference.h) */
     /* The document before; its revision is 0 if there was none, its document.data NULL if it is
      * not kept any more. */
@@ -260,8 +261,9 @@ struct store_backend {
                                  struct str id, uint64_t from, store_visit_entry *visit,
                                  void *context);
     /* Visits the changes after the revision read->after in order, likewise, and at most
-     * read->wanted; those that a program made which does not know the log are missing. No document
-     * is given. */
+     * read->wanted; those that a program made which does not know the log are missing, as are those
+     * that are not kept. No document is given. Sets read->version to the store's, and read->known
+     * to that which it had at the revision read->after; its tag is 0 if that is not known. */
     enum store_status (*log)(struct store_session *session, struct store_read *read,
                              store_visit_entry *visit, void *context);
     /* Whether changes can be made now: STORE_OK, STORE_AWAY. */

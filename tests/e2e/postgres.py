@@ -99,7 +99,6 @@ class Postgres:
     def empty(self):
         """The service's tables, gone."""
         self.sql("DROP TABLE IF EXISTS integration_store, integration_documents, "
-                 "integration_changes, integration_schema; DROP FUNCTION IF EXISTS "
-                 "integration_change(text, text, json, bigint), "
-                 "integration_change(text, text, json, bigint, bigint); "
-                 "DROP FUNCTION IF EXISTS integration_change, integration_make, integration_us")
+                 "integration_changes, integration_schema; DO $$ DECLARE name regprocedure; BEGIN"
+                 " FOR name IN SELECT oid FROM pg_proc WHERE proname LIKE 'integration\\_%' LOOP"
+                 " EXECUTE 'DROP FUNCTION ' || name; END LOOP; END $$")

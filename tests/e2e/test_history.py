@@ -2,15 +2,19 @@
 """What integrations were, who changed them, and making them again what they were."""
 
 import json
+import os
 import random
 import re
+import signal
+import sys
 import threading
+import time
 import unittest
 import urllib.parse
 
 from keys import bearer, in_force, key
 from postgres import Postgres
-from service import Service, integration
+from service import PATIENCE, Service, integration, wait_for
 
 SECRET = "planted-token-7f3a"
 
@@ -20,8 +24,7 @@ def whole(identity, **members):
     return {**integration(identity), "status": False, "settings": {}, **members}
 
 
-class Histories(unittest.TestCase):
-    """On the embedded store."""
+class Case(unittest.TestCase):
     environment = {}
 
     def start(self, **environment):
@@ -40,6 +43,11 @@ class Histories(unittest.TestCase):
     def restore(self, identity, revision, status=200, who=None, **headers):
         path = f"/integrations/{urllib.parse.quote(identity, safe='')}/restore"
         return self.ask("POST", path, {"revision": revision}, status, who, **headers)
+
+
+class Histories(Case):
+    """On the embedded store."""
+    nul = "\0"
 
     def test_every_change_is_told(self):
         self.start()
@@ -93,8 +101,6 @@ class Histories(unittest.TestCase):
         self.assertEqual(seen, told)
         self.ask("GET", "/integrations/none/history", status=404, who=bob)
         self.ask("GET", path + "/history?after=x", status=422, who=bob)
-
-    nul = "\0"
 
     def test_who_may(self):
         self.start()
@@ -256,6 +262,253 @@ class Histories(unittest.TestCase):
         self.restore("telegram", revision)
 
 
+class Feed(Case):
+    """GET /changes, on the embedded store."""
+
+    def changes(self, after="", status=200, who=None, **parameters):
+        query = urllib.parse.urlencode({"after": after, **parameters})
+        return self.ask("GET", "/changes?" + query, status=status, who=who).json
+
+    def cursor(self, who=None):
+        return self.ask("GET", "/integrations?limit=1", who=who).headers["X-Changes-Cursor"]
+
+    def test_all_changes_in_order(self):
+        self.start()
+        empty = self.cursor()
+        self.assertEqual(self.changes(empty), {"changes": [], "next": empty, "more": False})
+        self.assertEqual(self.changes(), {"changes": [], "next": empty, "more": False})
+        told = []
+        for n in range(10):
+            self.ask("POST", "/integrations", integration(f"telegram:{n}"), 201)
+            told.append(("create", f"telegram:{n}"))
+        middle = self.cursor()
+        self.ask("POST", "/integrations:batch", {"operations": [
+            {"op": "patch", "id": "telegram:3", "patch": {"settings": {"token": SECRET}}},
+            {"op": "delete", "id": "telegram:4"}, {"op": "create", "integration": integration("a,b")},
+        ]}, X_Request_ID="a-batch")
+        told += [("replace", "telegram:3"), ("remove", "telegram:4"), ("create", "a,b")]
+        self.assertEqual(
+            [(entry["operation"], entry["id"]) for entry in self.changes()["changes"]], told)
+        self.assertEqual(self.changes(empty), self.changes())
+        answer = self.changes(middle)
+        self.assertEqual([(entry["operation"], entry["id"]) for entry in answer["changes"]],
+                         told[10:])
+        self.assertEqual(answer["next"], self.cursor())
+        self.assertEqual({entry["request_id"] for entry in answer["changes"]}, {"a-batch"})
+        self.assertEqual(answer["changes"][0]["members"], ["settings.token"])
+        self.assertEqual([entry["revision"] for entry in self.changes(empty)["changes"]],
+                         list(range(1, 14)))
+        # In pages, which end within a batch.
+        seen, cursor, more = [], empty, True
+        while more:
+            answer = self.changes(cursor, limit=3)
+            self.assertLessEqual(len(answer["changes"]), 3)
+            seen += answer["changes"]
+            cursor, more = answer["next"], answer["more"]
+        self.assertEqual(seen, self.changes(empty)["changes"])
+        # Some only; the cursor passes the others.
+        answer = self.ask("GET", f"/changes?after={empty}&ids=telegram:4,a%252Cb&limit=2").json
+        self.assertEqual(([entry["id"] for entry in answer["changes"]], answer["more"]),
+                         (["telegram:4"] * 2, True))
+        answer = self.changes(answer["next"], ids="telegram:4,a%2Cb,none")
+        self.assertEqual(([entry["id"] for entry in answer["changes"]], answer["more"]),
+                         (["a,b"], False))
+        self.assertEqual(answer["next"], self.cursor())
+        self.assertEqual(len(self.changes(empty, provider="telegram")["changes"]), 12)
+        self.assertEqual(self.changes(empty, provider="tele"),
+                         {"changes": [], "next": self.cursor(), "more": False})
+        for query in "after=x", "after=1", "limit=0", "limit=1001", "wait=26", "wait=x":
+            self.ask("GET", "/changes?" + query, status=422)
+
+    def test_a_cursor_of_elsewhere(self):
+        self.start()
+        empty = self.cursor()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        first = self.cursor()
+        self.ask("PATCH", "/integrations/a", {"name": "two"})
+        last = self.cursor()
+        for cursor in empty, first, last:
+            revision, tag = cursor.split("-")
+            self.assertIsNotNone(self.changes(cursor)["next"])
+            self.assertIn("X-Changes-Cursor", self.changes(
+                f"{revision}-{int(tag) + 1}", 410)["detail"])
+        self.changes(f"{int(last.split('-')[0]) + 1}-{last.split('-')[1]}", 410)
+        # It does not wait there, either.
+        began = time.monotonic()
+        self.changes(f"{revision}-{int(tag) + 1}", 410, wait=20)
+        self.assertLess(time.monotonic() - began, 5)
+
+    def test_waiting(self):
+        self.start()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        cursor = self.cursor()
+        began = time.monotonic()
+        self.assertEqual(self.changes(cursor, wait=1), {"changes": [], "next": cursor, "more": False})
+        self.assertGreater(time.monotonic() - began, .9)
+        answers = []
+
+        def wait():
+            client = self.service.client()
+            answers.append((client.request("GET", f"/changes?after={cursor}&wait=20").json,
+                            time.monotonic()))
+            client.close()
+        threads = [threading.Thread(target=wait) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(.5)
+        self.assertEqual(answers, [])
+        changed = time.monotonic()
+        self.ask("PATCH", "/integrations/a", {"name": "two"})
+        for thread in threads:
+            thread.join()
+        self.assertEqual([[entry["id"] for entry in answer["changes"]] for answer, _ in answers],
+                         [["a"]] * 8)
+        self.assertLess(max(when for _, when in answers) - changed, 2 * PATIENCE)
+
+    def test_who_waits_in_vain(self):
+        """A key that is taken away, a reload, and the end of the service end the wait in good order."""
+        self.start()
+        reader = key(self.service.state_dir, "new", "reader", "--scopes", "read")
+        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
+        in_force(self.service)
+        self.ask("POST", "/integrations", integration("a"), 201, admin)
+        self.ask("GET", "/changes?wait=20", status=401)
+        cursor = self.cursor(admin)
+        for end, status in ((lambda: self.service.process.send_signal(signal.SIGHUP), 200),
+                            (lambda: key(self.service.state_dir, "revoke", "reader"), 401)):
+            answers = []
+
+            def wait():
+                client = self.service.client()
+                answers.append(client.request("GET", f"/changes?after={cursor}&wait=20",
+                                              headers=bearer(reader)))
+                client.close()
+            workers = set(self.service.worker_pids())
+            began = time.monotonic()
+            thread = threading.Thread(target=wait)
+            thread.start()
+            time.sleep(.5)
+            end()
+            thread.join()
+            self.assertLess(time.monotonic() - began, 5 * PATIENCE)
+            self.assertEqual(answers[0].status, status, answers[0])
+            if status == 200:
+                self.assertEqual(answers[0].json, {"changes": [], "next": cursor, "more": False})
+                wait_for("other workers", lambda: not workers & set(self.service.worker_pids()))
+
+    def test_a_bound_key_follows_its_own(self):
+        self.start()
+        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
+        bound = bearer(key(self.service.state_dir, "new", "bound", "--scopes", "secrets,write",
+                           "--ids", "a,c"))
+        in_force(self.service)
+        for name in "abc":
+            self.ask("POST", "/integrations", integration(name), 201, admin)
+        answer = self.changes(who=bound)
+        self.assertEqual([entry["id"] for entry in answer["changes"]], ["a", "c"])
+        self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", entry["revision"])
+                            for entry in answer["changes"]))
+        cursor = self.cursor(bound)
+        self.assertNotEqual(self.cursor(bound), cursor, "the same each time would tell of others")
+        self.assertEqual(self.changes(cursor, who=bound, ids="a,b")["changes"], [])
+        began = time.monotonic()
+        timer = threading.Timer(.3, lambda: self.ask("PATCH", "/integrations/b", {}, 200, admin))
+        timer.start()
+        self.assertEqual(self.changes(cursor, who=bound, wait=2)["changes"], [])
+        self.assertGreater(time.monotonic() - began, 1.9, "others' changes are not noticed")
+        timer.join()
+        timer = threading.Timer(.3, lambda: self.ask("PATCH", "/integrations/c", {}, 200, admin))
+        timer.start()
+        answer = self.changes(cursor, who=bound, wait=20)
+        timer.join()
+        self.assertEqual([entry["id"] for entry in answer["changes"]], ["c"])
+        self.changes("1-1", 422, who=bound)
+        self.changes(cursor[:64] + self.cursor(bound)[64:], 422, who=bound)
+        self.changes(cursor, 422, who=admin)
+
+    def test_the_mirror_of_the_examples(self):
+        self.start()
+        sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "examples", "mirror"))
+        from mirror import Mirror
+        for n in range(150):
+            self.ask("POST", "/integrations", integration(f"i/{n}"), 201)
+        mirror = Mirror(f"http://127.0.0.1:{self.service.port}")
+        mirror.read_all()
+        chance = random.Random(7)
+        for _ in range(200):
+            path = f"/integrations/i%2F{chance.randrange(150)}"
+            self.service.request(*chance.choice([
+                ("DELETE", path), ("PATCH", path, {"name": str(chance.random())}),
+                ("POST", "/integrations", integration(f"i/{chance.randrange(200)}"))]))
+            if chance.random() < .1:
+                mirror.follow(wait=0)
+        while mirror.follow(wait=0):
+            pass
+        self.assertEqual(mirror.integrations, {
+            item["id"]: item for item in self.ask("GET", "/integrations").json})
+
+    def test_three_followers_have_the_same_history(self):
+        """One quick, one slow, one that begins in the middle, while workers are killed and reloaded."""
+        self.start(WORKERS="2")
+        cursor = self.cursor()
+        stop = threading.Event()
+        histories = [[], [], []]
+
+        def follow(told, after, pause):
+            client = self.service.client()
+            quiet = False
+            while not (stop.is_set() and quiet):
+                answer = client.request("GET", f"/changes?after={after}&wait=1&limit=50")
+                if answer.status == 200:
+                    told += [(entry["revision"], entry["id"], entry["operation"])
+                             for entry in answer.json["changes"]]
+                    after, quiet = answer.json["next"], not answer.json["changes"]
+                elif answer.status not in (502, 503, 504):
+                    told.append(answer)
+                    break
+                time.sleep(pause)
+            client.close()
+
+        def change(number):
+            client = self.service.client()
+            chance = random.Random(number)
+            while not stop.is_set():
+                name = f"i{chance.randrange(20)}"
+                client.request(*chance.choice([
+                    ("DELETE", f"/integrations/{name}"), ("POST", "/integrations", integration(name)),
+                    ("PATCH", f"/integrations/{name}", {"name": str(chance.random())})]))
+            client.close()
+        threads = [threading.Thread(target=follow, args=(histories[n], cursor, n / 5))
+                   for n in range(2)]
+        threads += [threading.Thread(target=change, args=(n,)) for n in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(2)
+        middle = self.ask("GET", "/integrations").headers["X-Changes-Cursor"]
+        threads.append(threading.Thread(target=follow, args=(histories[2], middle, 0)))
+        threads[-1].start()
+        for kills in range(8):
+            workers = self.service.worker_pids()
+            if workers:
+                os.kill(workers[kills % len(workers)], signal.SIGKILL)
+            time.sleep(.5)
+            if kills == 4:
+                self.service.process.send_signal(signal.SIGHUP)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        self.assertGreater(len(histories[0]), 50)
+        self.assertEqual([entry[0] for entry in histories[0]],
+                         list(range(1, len(histories[0]) + 1)))
+        self.assertEqual(histories[1], histories[0])
+        self.assertEqual(histories[2], histories[0][int(middle.split("-")[0]):])
+        there = {}
+        for _, name, operation in histories[0]:
+            there[name] = operation != "remove"
+        self.assertEqual({item["id"] for item in self.ask("GET", "/integrations").json},
+                         {name for name, is_there in there.items() if is_there})
+
+
 class HistoriesWithDatabase(Histories):
     """In PostgreSQL, which has no U+0000 in texts."""
     nul = "\ue000"
@@ -279,6 +532,34 @@ class HistoriesWithDatabase(Histories):
         self.server.sql("SELECT integration_prune(100, 90, 10000)")
         self.assertEqual(self.server.sql(
             "SELECT count(*) FROM integration_changes WHERE before IS NOT NULL").strip(), "0")
+
+
+class FeedWithDatabase(Feed):
+    def setUp(self):
+        self.server = self.enterContext(Postgres(fsync="off"))
+        self.environment = {"DATABASE_URL": self.server.url}
+
+    def test_hosts_of_one_database(self):
+        self.start()
+        other = self.enterContext(Service(**self.environment))
+        self.ask("POST", "/integrations", integration("a"), 201)
+        cursor = self.cursor()
+        timer = threading.Timer(.3, lambda: other.request("PATCH", "/integrations/a", {"name": "b"}))
+        timer.start()
+        answer = self.changes(cursor, wait=20)
+        timer.join()
+        self.assertEqual([entry["members"] for entry in answer["changes"]], [["name"]])
+        self.assertEqual(other.request("GET", f"/changes?after={cursor}").json, answer)
+
+    def test_what_is_cut_off(self):
+        self.start()
+        first = self.cursor()
+        for n in range(5):
+            self.ask("POST", "/integrations", integration(f"i{n}"), 201)
+        self.server.sql("UPDATE integration_changes SET made_at = now() - interval '91 days'"
+                        " WHERE revision BETWEEN 1 AND 2")
+        self.changes(first, 410)
+        self.assertEqual([entry["id"] for entry in self.changes()["changes"]], ["i2", "i3", "i4"])
 
 
 if __name__ == "__main__":

@@ -343,7 +343,7 @@ class Lifetime(unittest.TestCase):
             self.assertEqual(service.request("GET", "/integrations").status, 200)
 
     def test_an_export_that_nobody_reads_holds_nothing(self):
-        with Service() as service:
+        with Service(HISTORY_VERSIONS="0") as service:
             for n in range(20):
                 service.request("POST", "/integrations",
                                 integration(f"i{n}", settings={"pad": "x" * 100000}))

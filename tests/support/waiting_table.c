@@ -20,8 +20,10 @@ static uint64_t parameter(const struct http_request *request, struct str name)
     return 0;
 }
 
-static uint64_t wait_for_revision(struct app_session *session, const struct http_request *request)
+static uint64_t wait_for_revision(const struct call *call)
 {
+    struct app_session *session = call->session;
+    const struct http_request *request = call->request;
     struct store_version version = {0};
     uint64_t until_ns = request->started_ns + parameter(request, STR("ms")) * NS_PER_MS;
     bool behind = service_version(&session->service, &version) == STORE_OK &&
@@ -42,10 +44,8 @@ static void handle_wait(const struct call *call)
     buffer_append_char(body, '}');
 }
 
-static const struct operation waiting[HTTP_METHODS] = {[HTTP_GET] = {.handle = handle_wait,
-                                                                     .kind = OPERATION_WAIT,
-                                                                     .scopes = SCOPE_READ,
-                                                                     .wait = wait_for_revision}};
+static const struct operation waiting[HTTP_METHODS] = {
+    [HTTP_GET] = OPERATION_THAT_WAITS(handle_wait, wait_for_revision, SCOPE_READ)};
 static const struct operation integrations[HTTP_METHODS] = {
     [HTTP_GET] = OPERATION(handle_list, OPERATION_LIST, SCOPE_READ),
     [HTTP_POST] = OPERATION_WITH_BODY(handle_create, OPERATION_CHANGE, SCOPE_WRITE)};

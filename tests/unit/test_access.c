@@ -104,6 +104,21 @@ Test(access, veils_numbers)
         cr_expect(!veil_read(&veil, buffer_str(&text), &read), "%zu", i);
         text.data[i] = before;
     }
+    /* Once only. */
+    struct buffer once[2] = {{0}, {0}};
+    for (size_t i = 0; i < 2; i++) {
+        veil_append_once(&veil, (struct veil_numbers){7, 9}, &once[i]);
+        cr_assert(once[i].len == (size_t)2 * VEIL_LEN &&
+                  veil_read_once(&veil, buffer_str(&once[i]), &read));
+        cr_expect(read.first == 7 && read.second == 9);
+        cr_expect(!veil_read_once(&other, buffer_str(&once[i]), &read));
+        cr_expect(!veil_read_once(&veil, (struct str){once[i].data, VEIL_LEN}, &read));
+    }
+    cr_expect(!str_equal(buffer_str(&once[0]), buffer_str(&once[1])));
+    memcpy(once[0].data, once[1].data, VEIL_LEN); /* halves of two */
+    cr_expect(!veil_read_once(&veil, buffer_str(&once[0]), &read));
+    buffer_release(&once[0]);
+    buffer_release(&once[1]);
     /* The next numbers look nothing like these. */
     size_t same = 0;
     buffer_reset(&again, SIZE_MAX);

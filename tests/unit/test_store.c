@@ -791,6 +791,30 @@ Test(lmdb, gives_its_log_a_part_of_the_room)
     place_close(&place);
 }
 
+Test(lmdb, lets_go_of_many_versions)
+{
+    struct place place;
+    struct buffer history = {0};
+    struct store_read read = {0};
+    place_open(&place, &store_lmdb, ENOUGH);
+    place_shut(&place);
+    place.options.history.versions = 100;
+    place_reopen(&place, ENOUGH);
+    for (int i = 0; i < 12 * 150; i++) { /* the revisions of one fill a good part of a page */
+        char id[16];
+        snprintf(id, sizeof id, "c%d", i % 12);
+        cr_assert(change(&place, STORE_PUT, id, "x") == STORE_OK, "change %d", i);
+    }
+    cr_expect(place.backend->history(place.session, &read, STR("c3"), 0, append_entry, &history) ==
+              STORE_OK);
+    size_t entries = 0;
+    for (size_t i = 0; i < history.len; i++)
+        entries += history.data[i] == ' ';
+    cr_expect(entries == 1 + 100 + 1, "%zu", entries);
+    buffer_release(&history);
+    place_close(&place);
+}
+
 Test(lmdb, keeps_its_log_for_some_days)
 {
     struct place place;

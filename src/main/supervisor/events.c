@@ -194,7 +194,7 @@ int events_run(struct supervisor *supervisor)
            children_count(supervisor) > 0) {
         give_sign_of_life(&supervisor->watchdog);
         metrics_count_cpu(&supervisor->slot);
-        keyring_look(supervisor->options->keyring); /* new workers begin with what we know */
+        (void)keyring_look(supervisor->options->keyring); /* new workers begin with what we know */
         workers_reload(supervisor);
         upgrade_rehearse(supervisor);
         follower_fork_missing(supervisor);

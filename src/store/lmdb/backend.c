@@ -175,6 +175,8 @@ static enum store_status add_to_history(const struct making *making,
     if (session->arena.failed || session->members.failed)
         return STORE_AWAY;
     entry.members = buffer_str(&session->members);
+    if (making->to->environment->keeping.versions == 0)
+        entry.before.document = (struct str){NULL, 0};
     return history_add(making->to, &entry, &session->entry);
 }
 
@@ -282,7 +284,7 @@ static enum store_status lmdb_history(struct store_session *session, struct stor
 static enum store_status lmdb_log(struct store_session *session, struct store_read *read,
                                   store_visit_entry *visit, void *context)
 {
-    return history_log(&session->reader, read->after, visit, context);
+    return history_log(&session->reader, read, visit, context);
 }
 
 static enum store_status lmdb_mask_key(struct store_session *session, uint64_t deadline_ns,

@@ -152,6 +152,7 @@ static int forget_versions(struct documents_change *change, struct str id, struc
             break;
         code = mdb_cursor_del(cursor, 0);
         count--;
+        key = environment_value(id.data, id.len); /* for it was where something has moved */
         if (code == MDB_SUCCESS)
             code = mdb_cursor_get(cursor, &key, &value, MDB_SET_KEY);
     }
@@ -342,26 +343,53 @@ static int visit_history(const struct tour *tour, struct str id, uint64_t from)
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
-static int visit_log(const struct tour *tour, uint64_t after)
+static int visit_log(const struct tour *tour, const struct store_read *read)
 {
     MDB_cursor *cursor;
     MDB_val value;
     struct store_entry entry;
-    uint64_t first = after + 1;
+    uint64_t first = read->after + 1;
+    uint64_t left = read->wanted > 0 ? read->wanted : UINT64_MAX;
     MDB_val key = environment_value(&first, sizeof first);
     int code = mdb_cursor_open(tour->reader->txn, tour->reader->environment->changes, &cursor);
     if (code != MDB_SUCCESS)
         return code;
     code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
-    while (code == MDB_SUCCESS) {
-        if (read_entry(key, value, &entry) && entry.at_us >= tour->before_us) {
-            entry.before.document = (struct str){NULL, 0};
-            if (!tour->visit(tour->context, &entry))
-                break;
-        }
-        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+    for (; code == MDB_SUCCESS && left > 0; code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        if (!read_entry(key, value, &entry) || entry.at_us < tour->before_us)
+            continue;
+        entry.before.document = (struct str){NULL, 0};
+        entry.tag = entry.at_us;
+        left--;
+        if (!tour->visit(tour->context, &entry))
+            break;
     }
     mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
+/* Finds the version that the store had at the revision read->after, and that which it has. */
+static int read_versions(const struct tour *tour, struct store_read *read)
+{
+    const struct environment *environment = tour->reader->environment;
+    MDB_txn *txn = tour->reader->txn;
+    struct environment_meta meta = {0};
+    struct store_entry entry;
+    MDB_val key = environment_value(&read->after, sizeof read->after);
+    MDB_val value;
+    int code = environment_read_meta(environment, txn, &meta);
+    if (code == MDB_SUCCESS)
+        code = environment_read_version(environment, txn, &meta, &read->version);
+    read->known = (struct store_version){.revision = read->after};
+    if (code != MDB_SUCCESS)
+        return code;
+    if (read->after == read->version.revision)
+        read->known = read->version;
+    else if (read->after == 0)
+        return environment_read_origin(environment, txn, &read->known);
+    else if ((code = mdb_get(txn, environment->changes, &key, &value)) == MDB_SUCCESS &&
+             read_entry(key, value, &entry))
+        read->known.tag = entry.at_us;
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
@@ -377,14 +405,16 @@ enum store_status history_of(struct documents_reader *reader, struct str id, uin
     return documents_status(reader->environment, code, "reading the log of changes");
 }
 
-enum store_status history_log(struct documents_reader *reader, uint64_t after,
+enum store_status history_log(struct documents_reader *reader, struct store_read *read,
                               store_visit_entry *visit, void *context)
 {
     struct tour tour = {reader, oldest_us(reader->environment, clock_wall_us()), visit, context};
     int code = environment_begin_read(reader->environment, reader->txn);
-    if (code == MDB_SUCCESS) {
-        code = visit_log(&tour, after);
-        environment_end_read(reader->environment, reader->txn);
-    }
+    if (code != MDB_SUCCESS)
+        return environment_status(reader->environment, code, "reading the log of changes");
+    code = read_versions(&tour, read);
+    if (code == MDB_SUCCESS)
+        code = visit_log(&tour, read);
+    environment_end_read(reader->environment, reader->txn);
     return documents_status(reader->environment, code, "reading the log of changes");
 }

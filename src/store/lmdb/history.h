@@ -23,7 +23,7 @@ enum store_status history_find_place(struct documents_change *change, struct str
 /* As in struct store_backend, for one reader. */
 enum store_status history_of(struct documents_reader *reader, struct str id, uint64_t from,
                              store_visit_entry *visit, void *context);
-enum store_status history_log(struct documents_reader *reader, uint64_t after,
+enum store_status history_log(struct documents_reader *reader, struct store_read *read,
                               store_visit_entry *visit, void *context);
 
 #endif

@@ -21,13 +21,16 @@ static const struct pg_statement select_history = {
     " CASE WHEN k.revision NOT IN (SELECT revision FROM oldest) THEN k.before END"
     " FROM kept k, newest WHERE k.revision <= coalesce(newest.revision, k.revision)"
     " ORDER BY 1 DESC"};
+/* Returns at least one row, which has the versions. */
 static const struct pg_statement select_log = {
     "integration_log",
     "SELECT c.revision, integration_us(c.made_at), c.operation, c.id, c.actor, c.request_id,"
     " c.members, c.sequence, c.before_revision, integration_us(c.before_created_at),"
-    " integration_us(c.before_updated_at), NULL FROM integration_changes c"
-    " WHERE c.revision > $1 AND c.operation IS NOT NULL"
-    " AND c.made_at >= now() - $2 * interval '1 day' ORDER BY c.revision LIMIT $3"};
+    " integration_us(c.before_updated_at), NULL, c.tag, s.revision, s.tag,"
+    " (SELECT a.tag FROM integration_changes a WHERE a.revision = $1)"
+    " FROM integration_store s LEFT JOIN integration_changes c ON c.revision > $1"
+    " AND c.operation IS NOT NULL AND c.made_at >= now() - $2 * interval '1 day'"
+    " ORDER BY c.revision LIMIT $3"};
 
 static enum store_operation read_operation(struct str name)
 {
@@ -49,7 +52,8 @@ static struct store_entry read_row(const PGresult *result)
                    .revision = pg_get_number(result, 0, 8),
                    .created_us = pg_get_number(result, 0, 9),
                    .updated_us = pg_get_number(result, 0, 10),
-                   .document = pg_get_text(result, 0, 11)}};
+                   .document = pg_get_text(result, 0, 11)},
+        .tag = PQnfields(result) > 12 ? pg_get_number(result, 0, 12) : 0};
     if (entry.revision == INT64_MAX)
         entry.revision = 0;
     if (entry.members.data == NULL)
@@ -57,33 +61,49 @@ static struct store_entry read_row(const PGresult *result)
     return entry;
 }
 
-static enum pg_status visit_rows(struct pg *pg, uint64_t deadline_ns, store_visit_entry *visit,
-                                 void *context)
+/* A question for entries. */
+struct question {
+    const struct pg_statement *statement;
+    const struct pg_value *values;
+    int values_len;
+    bool has_versions; /* each row has them */
+};
+
+static void read_versions(const PGresult *result, struct store_read *read)
+{
+    read->version =
+        (struct store_version){pg_get_number(result, 0, 13), pg_get_number(result, 0, 14)};
+    read->known = (struct store_version){read->after, pg_get_number(result, 0, 15)};
+}
+
+static enum pg_status visit_rows(struct pg *pg, const struct question *question,
+                                 struct store_read *read, store_visit_entry *visit, void *context)
 {
     PGresult *result;
     enum pg_status status;
     bool more = true;
-    while ((status = pg_next(pg, deadline_ns, &result)) == PG_ROW) {
+    while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
         struct store_entry entry = read_row(result);
-        more = more && visit(context, &entry);
+        if (question->has_versions)
+            read_versions(result, read);
+        if (entry.id.data != NULL)
+            more = more && visit(context, &entry);
         PQclear(result);
     }
     return status;
 }
 
 /* Asks for entries, and visits them. */
-static enum store_status visit_all(struct store_session *session,
-                                   const struct pg_statement *statement,
-                                   const struct pg_value *values, int values_len,
-                                   const struct store_read *read, store_visit_entry *visit,
-                                   void *context)
+static enum store_status ask(struct store_session *session, const struct question *question,
+                             struct store_read *read, store_visit_entry *visit, void *context)
 {
     struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    enum pg_status status = pg_send(&pooled->pg, statement, values, values_len, read->deadline_ns);
+    enum pg_status status = pg_send(&pooled->pg, question->statement, question->values,
+                                    question->values_len, read->deadline_ns);
     if (status == PG_OK)
-        status = visit_rows(&pooled->pg, read->deadline_ns, visit, context);
+        status = visit_rows(&pooled->pg, question, read, visit, context);
     enum store_status answer =
         status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
     pg_backend_give(session, pooled);
@@ -100,7 +120,8 @@ enum store_status pg_backend_history(struct store_session *session, struct store
     pg_set_number(&values[1], from);
     pg_set_number(&values[2], keeping->days);
     pg_set_number(&values[3], keeping->versions);
-    return visit_all(session, &select_history, values, ARRAY_LEN(values), read, visit, context);
+    const struct question question = {&select_history, values, ARRAY_LEN(values), false};
+    return ask(session, &question, read, visit, context);
 }
 
 enum store_status pg_backend_log(struct store_session *session, struct store_read *read,
@@ -111,5 +132,6 @@ enum store_status pg_backend_log(struct store_session *session, struct store_rea
     pg_set_number(&values[0], read->after);
     pg_set_number(&values[1], keeping->days);
     pg_set_number(&values[2], read->wanted == 0 ? INT64_MAX : read->wanted);
-    return visit_all(session, &select_log, values, ARRAY_LEN(values), read, visit, context);
+    const struct question question = {&select_log, values, ARRAY_LEN(values), true};
+    return ask(session, &question, read, visit, context);
 }
