@@ -627,6 +627,51 @@ class Page(unittest.TestCase):
             self.assertEqual(self.stored("facebook").body, before)
         self.nothing_went_wrong(404)
 
+    def test_what_was_is_shown_and_restored(self):
+        alice = bearer(key(self.service.state_dir, "new", "alice", "--scopes", "secrets,write"))
+        bob = key(self.service.state_dir, "new", "bob", "--scopes", "write,read")
+        in_force(self.service)
+        for members in ({"name": "Messenger"}, {"status": True, "settings": {
+                "page_access_token": "another-planted-token", "verify": "v"}},
+                {"settings": {"verify": None}}):
+            self.assertEqual(self.service.request(
+                "PATCH", "/integrations/facebook", members, alice).status, 200)
+        self.browser.get(self.url + "/ui/")
+        self.type_key(bob)
+        self.browser.wait("the list", lambda: self.ids() == ["facebook", "chat_widget"])
+        for width in 360, 1280:
+            for scheme in "light", "dark":
+                self.browser.show(width, scheme=scheme)
+                self.row("facebook", ".past").click()
+                self.browser.wait("the history", lambda: self.browser.find("#past").is_displayed())
+                self.looks_right(f"history-{scheme}", width)
+                self.assertNotIn("planted", self.browser.run("return document.body.innerHTML"))
+                versions = self.browser.all("#versions > li")
+                self.assertEqual(
+                    [version.find_element("css selector", ".who").text for version in versions],
+                    ["alice changed it"] * 3 + ["Somebody created it"])
+                self.assertEqual(
+                    [item.text for version in versions
+                     for item in version.find_elements("css selector", "ul li")],
+                    ["verify: removed", "page_access_token: replaced", "verify: set",
+                     "status: off → on", "name: “Facebook Messenger” → “Messenger”"])
+                if (width, scheme) != (1280, "dark"):
+                    self.click("#past-close")
+        # Somebody is quicker: nothing is overwritten.
+        self.service.request("PATCH", "/integrations/facebook", {"description": "newer"}, alice)
+        versions[-1].find_element("css selector", "button").click()
+        self.expect_text("#past-trouble", "Somebody else has changed this integration")
+        self.click("#past-close")
+        self.row("facebook", ".past").click()
+        self.browser.wait("it to be there", lambda: len(self.browser.all("#versions > li")) == 5)
+        self.browser.all("#versions > li button")[-1].click()
+        self.expect_text("#message", "Messenger is again what it was on")
+        stored = self.service.request("GET", "/integrations/facebook", None, alice).json
+        self.assertEqual((stored["name"], stored["settings"]),
+                         ("Facebook Messenger", {"page_access_token": "planted-token"}))
+        self.assertEqual(self.service.request(
+            "GET", "/integrations/facebook/history?limit=1", None, alice).json[0]["by"], "bob")
+
     def test_what_others_do_is_seen(self):
         self.open()
         self.service.request("PATCH", "/integrations/facebook", {"name": "by another"})

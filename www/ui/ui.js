@@ -50,6 +50,7 @@ function fillRow(row, item) {
   control.setAttribute("aria-label", `${item.name || item.id}: ${item.status ? "on" : "off"}`);
   row.querySelector(".word").textContent = item.status ? "on" : "off";
   row.querySelector(".edit").setAttribute("aria-label", `Edit ${item.name || item.id}`);
+  row.querySelector(".past").setAttribute("aria-label", `History of ${item.name || item.id}`);
   row.querySelector(".delete").setAttribute("aria-label", `Delete ${item.name || item.id}`);
 }
 
@@ -169,6 +170,9 @@ $("list").addEventListener("click", (event) => {
     } else if (control.classList.contains("delete")) {
       await remove(item);
       if (!$("undo").hidden) $("undo").focus();
+    } else if (control.classList.contains("past")) {
+      const { openHistory } = await import("./history.js"); // which few people need
+      await openHistory(item, say, refresh);
     } else {
       await edit(item.id);
     }
