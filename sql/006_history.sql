@@ -195,11 +195,11 @@ LANGUAGE sql AS $$
     SELECT * FROM integration_change(operations, ids, documents, if_revisions, if_us, NULL, NULL,
         the_tag, if_store_revision, if_store_tag, limit_ms);
 $$;
-DROP FUNCTION IF EXISTS integration_make(text[], text[], json[], bigint[], bigint[], bigint,
-    timestamptz, bigint, bigint);
+-- (The integration_make() of 003_versions.sql stays: a change that waits for this migration goes on with
+-- it.)
 
 -- Lets go of what is not kept any more, some of it at a time: documents of versions before the newest
--- `versions` of each integration; entries older than that many days, but for the last `followed`, which
+-- `versions` of each integration that was changed lately; entries older than that many days, but for the last `followed`, which
 -- replicas need; and changes that were given up (004_fences.sql).
 CREATE OR REPLACE FUNCTION integration_prune(versions bigint, days bigint, followed bigint)
 RETURNS void
@@ -208,18 +208,20 @@ DECLARE
     oldest timestamptz := now() - days * interval '1 day';
     newest bigint := (SELECT s.revision FROM integration_store s);
 BEGIN
-    UPDATE integration_changes SET before = NULL WHERE revision IN (
-        SELECT c.revision FROM (SELECT b.revision,
-                row_number() OVER (PARTITION BY b.id ORDER BY b.revision DESC) AS number
-            FROM integration_changes b WHERE b.before IS NOT NULL) c
-        WHERE c.number > versions LIMIT 10000);
+    UPDATE integration_changes c SET before = NULL
+        FROM (SELECT DISTINCT l.id FROM integration_changes l WHERE l.revision > newest - 2000) i,
+            LATERAL (SELECT b.revision FROM integration_changes b
+                WHERE b.id = i.id AND b.before IS NOT NULL
+                ORDER BY b.revision DESC OFFSET versions LIMIT 100) o
+        WHERE c.revision = o.revision;
     UPDATE integration_changes SET operation = NULL, before = NULL WHERE revision IN (
         SELECT c.revision FROM integration_changes c
         WHERE c.revision BETWEEN newest - followed AND newest
-            AND c.operation IS NOT NULL AND c.made_at < oldest LIMIT 10000);
+            AND c.operation IS NOT NULL AND c.made_at < oldest LIMIT 2000);
     DELETE FROM integration_changes WHERE revision IN (
-        SELECT c.revision FROM integration_changes c
-        WHERE c.revision BETWEEN 0 AND newest - followed - 1
-            AND (c.made_at < oldest OR c.operation IS NULL) ORDER BY c.revision LIMIT 10000);
+        SELECT c.revision FROM (SELECT f.revision, f.made_at, f.operation
+            FROM integration_changes f WHERE f.revision BETWEEN 0 AND newest - followed - 1
+            ORDER BY f.revision LIMIT 2000) c
+        WHERE c.made_at < oldest OR c.operation IS NULL);
     DELETE FROM integration_changes WHERE revision < 0 AND made_at < now() - interval '1 day';
 END $$;

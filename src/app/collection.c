@@ -66,7 +66,7 @@ static void tell_where_to_go_on(const struct call *call, const struct listing *l
     query_append_cursor(call, version, &cursor);
     answer_header(call, STR("X-Changes-Cursor"), &cursor);
     if (listing->more)
-        query_tell_next(call, listing->last);
+        query_tell_next(call, QUERY_OF_LIST, listing->last);
 }
 
 void handle_list(const struct call *call)

@@ -121,7 +121,7 @@ void handle_history(const struct call *call)
     if (status != STORE_OK)
         answer_failure(call, status);
     else if (telling.more)
-        query_tell_next(call, telling.last);
+        query_tell_next(call, QUERY_OF_HISTORY, telling.last);
 }
 
 /* ---- the changes of all ---- */
@@ -187,6 +187,8 @@ static bool has_nothing_new(struct app_session *session, const struct query *que
     if (session->grant.ids != NULL)
         return !service_has_newer(&session->service, query->ids, query->ids_len,
                                   query->cursor.revision);
+    if (version.revision < query->cursor.revision) /* the replica does not have it yet */
+        return service_replicates(&session->app->service);
     return store_version_equal(version, query->cursor);
 }
 

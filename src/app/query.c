@@ -40,32 +40,37 @@ static void read_limit(struct reader *reader, struct str value)
         reader->query->limit = limit;
 }
 
+/* What a veiled position is of, as its second number: one for each must not be taken for another,
+ * or for a version, of which this is the tag. */
+static const uint64_t A_PLACE = 0; /* in the order of creation */
+static const uint64_t A_REVISION = UINT64_MAX;
+
 /* Reads a position as query_tell_next writes it. */
-static bool read_position(const struct app_session *session, struct str text, uint64_t *position)
+static bool read_position(const struct app_session *session, uint64_t kind, struct str text,
+                          uint64_t *position)
 {
     struct veil_numbers numbers;
     if (session->grant.ids == NULL)
         return str_to_u64(text, position) && *position <= INT64_MAX;
-    bool ours = veil_read(&session->veil, text, &numbers) && numbers.second == 0;
+    bool ours = veil_read(&session->veil, text, &numbers) && numbers.second == kind;
     *position = numbers.first;
     return ours;
 }
 
-/* No tag is 0, so that this is not the text of a version. */
-static void append_position(const struct app_session *session, uint64_t position,
+static void append_position(const struct app_session *session, uint64_t kind, uint64_t position,
                             struct buffer *out)
 {
     if (session->grant.ids == NULL)
         buffer_append_u64(out, position);
     else
-        veil_append(&session->veil, (struct veil_numbers){.first = position}, out);
+        veil_append(&session->veil, (struct veil_numbers){position, kind}, out);
 }
 
 void query_append_revision(const struct call *call, uint64_t revision, struct buffer *out)
 {
     const char *quote = call->session->grant.ids == NULL ? "" : "\"";
     buffer_append_str(out, str_from(quote));
-    append_position(call->session, revision, out);
+    append_position(call->session, A_REVISION, revision, out);
     buffer_append_str(out, str_from(quote));
 }
 
@@ -74,18 +79,31 @@ bool query_read_revision(const struct call *call, const struct json_value *value
 {
     struct str text = value->text;
     if (call->session->grant.ids == NULL)
-        return value->kind == JSON_INTEGER && read_position(call->session, text, revision);
+        return value->kind == JSON_INTEGER &&
+               read_position(call->session, A_REVISION, text, revision);
     return value->kind == JSON_STRING &&
-           read_position(call->session, (struct str){text.data + 1, text.len - 2}, revision);
+           read_position(call->session, A_REVISION, (struct str){text.data + 1, text.len - 2},
+                         revision);
+}
+
+/* Reads a position; an empty value means: from the start. */
+static void read_place(struct reader *reader, uint64_t kind, struct str value)
+{
+    uint64_t place = 0;
+    if (value.len == 0 || read_position(reader->call->session, kind, value, &place))
+        reader->query->after = place;
+    else
+        fault(reader, "after", "value is none that a Link gave", "value_error.cursor");
 }
 
 static void read_after(struct reader *reader, struct str value)
 {
-    uint64_t after = 0; /* an empty value means: from the start */
-    if (value.len == 0 || read_position(reader->call->session, value, &after))
-        reader->query->after = after;
-    else
-        fault(reader, "after", "value is none that a Link gave", "value_error.cursor");
+    read_place(reader, A_PLACE, value);
+}
+
+static void read_below(struct reader *reader, struct str value)
+{
+    read_place(reader, A_REVISION, value);
 }
 
 static void read_status(struct reader *reader, struct str value)
@@ -181,7 +199,8 @@ static const struct parameter {
     unsigned kinds; /* of queries that it belongs to */
 } parameters[] = {
     {STR_INIT("limit"), read_limit, QUERY_OF_LIST | QUERY_OF_HISTORY | QUERY_OF_CHANGES},
-    {STR_INIT("after"), read_after, QUERY_OF_LIST | QUERY_OF_HISTORY},
+    {STR_INIT("after"), read_after, QUERY_OF_LIST},
+    {STR_INIT("after"), read_below, QUERY_OF_HISTORY},
     {STR_INIT("after"), read_cursor, QUERY_OF_CHANGES},
     {STR_INIT("wait"), read_wait, QUERY_OF_CHANGES},
     {STR_INIT("ids"), read_ids, QUERY_OF_CHANGES},
@@ -313,7 +332,7 @@ void query_append_cursor(const struct call *call, struct store_version version, 
         veil_append_once(&session->veil, (struct veil_numbers){version.revision, version.tag}, out);
 }
 
-void query_tell_next(const struct call *call, uint64_t last)
+void query_tell_next(const struct call *call, enum query_kind kind, uint64_t last)
 {
     struct arena *arena = &call->session->arena;
     const struct http_request *request = call->request;
@@ -328,15 +347,14 @@ void query_tell_next(const struct call *call, uint64_t last)
         struct str value = pair;
         struct str name;
         (void)str_split(&value, '=', &name);
-        const struct parameter *parameter =
-            find_parameter(http_decode_form(arena, name), QUERY_OF_LIST);
-        if (parameter == NULL || parameter->read == read_after)
+        const struct parameter *parameter = find_parameter(http_decode_form(arena, name), kind);
+        if (parameter == NULL || parameter->read == read_after || parameter->read == read_below)
             continue;
         http_append_uri(&link, pair);
         buffer_append_char(&link, '&');
     }
     buffer_append_str(&link, STR("after="));
-    append_position(call->session, last, &link);
+    append_position(call->session, kind == QUERY_OF_LIST ? A_PLACE : A_REVISION, last, &link);
     buffer_append_str(&link, STR(">; rel=\"next\""));
     answer_header(call, STR("Link"), &link);
 }

@@ -61,6 +61,6 @@ void query_append_cursor(const struct call *call, struct store_version version, 
 
 /* Adds a Link header to the next page, which starts after the sequence number, or the revision,
  * `last` (RFC 8288). */
-void query_tell_next(const struct call *call, uint64_t last);
+void query_tell_next(const struct call *call, enum query_kind kind, uint64_t last);
 
 #endif

@@ -174,14 +174,16 @@ enum store_status service_find_version(struct service_session *session,
     uint64_t started_ns = clock_steady_ns();
     struct store_read read = {.deadline_ns = caller->deadline_ns};
     struct search search = {.revision = revision, .out = out};
+    *finding = SERVICE_VERSION_UNKNOWN;
+    if (revision == 0)
+        return STORE_OK;
     enum store_status status = session->service->backend->history(session->store, &read, id,
                                                                   revision + 1, look_at, &search);
     *finding = search.found     ? SERVICE_VERSION_FOUND
                : search.removed ? SERVICE_VERSION_REMOVAL
                : search.lost    ? SERVICE_VERSION_FORGOTTEN
                                 : SERVICE_VERSION_UNKNOWN;
-    if (status == STORE_OK && *finding == SERVICE_VERSION_UNKNOWN && search.newest > 0 &&
-        revision > 0)
+    if (status == STORE_OK && *finding == SERVICE_VERSION_UNKNOWN && search.newest > 0)
         status = look_in_log(session, &read, id, &search, finding);
     return service_finish(session, SERVICE_HISTORY, started_ns, status);
 }
@@ -216,16 +218,36 @@ static bool follow(void *context, const struct store_entry *entry)
     struct following *following = context;
     struct service_feed *feed = following->feed;
     bool is_first = following->seen == 0 && feed->from_start;
+    bool wanted = is_wanted(feed, entry->id);
     following->has_gap = !is_first && entry->revision != feed->next.revision + 1;
-    feed->more = following->has_gap || following->visited == feed->limit;
+    feed->more = following->has_gap || (wanted && following->visited == feed->limit);
     if (feed->more)
         return false;
     following->seen++;
     feed->next = (struct store_version){entry->revision, entry->tag};
-    if (!is_wanted(feed, entry->id))
+    if (!wanted)
         return true;
     following->visited++;
     return following->visit(following->context, entry);
+}
+
+/* Reads on until there is something that is asked for, or nothing more. *known: the version that
+ * the store had where it began. */
+static enum store_status follow_log(struct service_session *session, struct store_read *read,
+                                    struct following *following, struct store_version *known)
+{
+    const struct store_backend *backend = session->service->backend;
+    enum store_status status = backend->log(session->store, read, follow, following);
+    uint64_t looked_at = following->seen;
+    *known = read->known;
+    while (status == STORE_OK && !following->feed->more && following->visited == 0 &&
+           looked_at == LOOKED_AT_ONCE && clock_steady_ns() < read->deadline_ns) {
+        looked_at = following->seen;
+        read->after = following->feed->next.revision;
+        status = backend->log(session->store, read, follow, following);
+        looked_at = following->seen - looked_at;
+    }
+    return status;
 }
 
 enum store_status service_changes(struct service_session *session,
@@ -240,15 +262,15 @@ enum store_status service_changes(struct service_session *session,
                               .wanted = all ? feed->limit + 1 : LOOKED_AT_ONCE};
     feed->next = feed->after;
     feed->more = false;
-    enum store_status status =
-        session->service->backend->log(session->store, &read, follow, &following);
+    struct store_version known = {0};
+    enum store_status status = follow_log(session, &read, &following, &known);
     bool is_empty = following.seen == 0;
     if (feed->from_start && is_empty)
         feed->next = read.version;
     /* What the log lacks at its end is a gap, too. */
     feed->more |= feed->next.revision < read.version.revision;
     following.has_gap |= is_empty && feed->more;
-    bool is_known = feed->from_start || (read.known.tag != 0 && read.known.tag == feed->after.tag &&
+    bool is_known = feed->from_start || (known.tag != 0 && known.tag == feed->after.tag &&
                                          feed->after.revision <= read.version.revision);
     if (status == STORE_OK && (!is_known || (following.has_gap && is_empty)))
         status = STORE_NOT_FOUND;

@@ -166,8 +166,9 @@ struct store_entry {
     enum store_operation operation; /* STORE_CREATE, STORE_REPLACE or STORE_REMOVE */
     struct str id;
     struct store_author author;
-    uint64_t tag;       /* of the version that the store had after it; not in a history */
-    struct str members; /* names of those that changed, a JSON array (model/difference.h) */
+    uint64_t tag;          /* of the version that the store had after it; not in a history */
+    uint64_t previous_tag; /* of that which it had before; for the back-end */
+    struct str members;    /* names of those that changed, a JSON array (model/difference.h) */
     /* The document before; its revision is 0 if there was none, its document.data NULL if it is
      * not kept any more. */
     struct store_record before;

@@ -148,6 +148,11 @@ class Histories(Case):
         path = re.fullmatch(r'<(.*)>; rel="next"', page.headers["Link"])[1]
         self.assertEqual(page.json + self.ask("GET", path, who=bound).json, told)
         self.restore("a", 1, 422, bound)
+        place = self.ask("GET", "/integrations?limit=1", who=bound).headers["Link"]
+        self.assertIsNone(place)
+        self.ask("POST", "/integrations", integration("c"), 201, bound)
+        place = self.ask("GET", "/integrations?limit=1", who=bound).headers["Link"]
+        self.restore("a", re.search("after=([0-9a-f]{64})", place)[1], 422, bound)
         self.restore("a", told[-1]["revision"][:-1] + "?", 422, bound)
         self.restore("a", told[-1]["revision"], 422, admin)
         answer = self.restore("a", told[-1]["revision"], 200, bound)
@@ -210,6 +215,7 @@ class Histories(Case):
         self.assertEqual((gone["operation"], created["operation"]), ("remove", "create"))
         self.restore("b", gone["revision"], 422)
         self.restore("b", 999999, 404)
+        self.restore("b", 0, 404)
         self.restore("never", created["revision"], 404)
         self.restore("a", created["revision"], 404)
         self.restore("b", created["revision"], 412, If_Match=tag)
@@ -408,6 +414,11 @@ class Feed(Case):
         self.assertEqual([entry["id"] for entry in answer["changes"]], ["a", "c"])
         self.assertTrue(all(re.fullmatch("[0-9a-f]{64}", entry["revision"])
                             for entry in answer["changes"]))
+        for _ in range(2):
+            self.assertFalse(self.changes(who=bound, limit=2)["more"])
+            self.ask("POST", "/integrations:batch", {"operations": [
+                {"op": "patch", "id": "b", "patch": {}}] * 3}, who=admin)
+        self.assertTrue(self.changes(who=bound, limit=1)["more"])
         cursor = self.cursor(bound)
         self.assertNotEqual(self.cursor(bound), cursor, "the same each time would tell of others")
         self.assertEqual(self.changes(cursor, who=bound, ids="a,b")["changes"], [])

@@ -791,6 +791,36 @@ Test(lmdb, gives_its_log_a_part_of_the_room)
     place_close(&place);
 }
 
+Test(lmdb, can_be_emptied_when_it_is_full)
+{
+    static const struct {
+        uint64_t max_bytes;
+        size_t document_len;
+    } cases[] = {{1 << 20, 100}, {1 << 20, 20000}, {4 << 20, 200000}, {4 << 20, 2000}};
+    for (size_t n = 0; n < ARRAY_LEN(cases); n++) {
+        struct place place;
+        char id[16];
+        int stored = 0;
+        char *document = malloc(cases[n].document_len + 1);
+        memset(document, 'x', cases[n].document_len);
+        document[cases[n].document_len] = '\0';
+        place_open(&place, &store_lmdb, cases[n].max_bytes);
+        log_open(LOG_CRITICAL + 1, STDERR_FILENO);
+        do
+            snprintf(id, sizeof id, "i%d", stored++);
+        while (create(&place, id, document) == STORE_OK);
+        for (int i = 0; i < stored - 1; i++) {
+            snprintf(id, sizeof id, "i%d", i);
+            if (i == 0)
+                cr_expect(replace(&place, id, "short") == STORE_OK, "%zu", n);
+            cr_expect(drop(&place, id) == STORE_OK, "%zu: %d of %d", n, i, stored);
+        }
+        cr_expect(create(&place, "anew", document) == STORE_OK);
+        place_close(&place);
+        free(document);
+    }
+}
+
 Test(lmdb, lets_go_of_many_versions)
 {
     struct place place;
@@ -812,6 +842,33 @@ Test(lmdb, lets_go_of_many_versions)
         entries += history.data[i] == ' ';
     cr_expect(entries == 1 + 100 + 1, "%zu", entries);
     buffer_release(&history);
+    place_close(&place);
+}
+
+static bool see_entry(void *context, const struct store_entry *entry)
+{
+    (void)context;
+    (void)entry;
+    return true;
+}
+
+/* Who has followed the log so far goes on, although what was told last is not kept any more. */
+Test(lmdb, knows_where_followers_are)
+{
+    struct place place;
+    place_open(&place, &store_lmdb, ENOUGH);
+    place_shut(&place);
+    place.options.history.days = 0;
+    place_reopen(&place, ENOUGH);
+    for (int i = 0; i < 3; i++) {
+        struct store_version before = store_version(&place);
+        struct store_read read = {.after = before.revision};
+        usleep(10);
+        cr_assert(change(&place, STORE_PUT, "a", "x") == STORE_OK);
+        cr_expect(place.backend->log(place.session, &read, see_entry, NULL) == STORE_OK);
+        cr_expect(store_version_equal(read.known, before), "%d", i);
+        cr_expect(store_version_equal(read.version, store_version(&place)));
+    }
     place_close(&place);
 }
 

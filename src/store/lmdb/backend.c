@@ -147,6 +147,7 @@ struct making {
     const struct store_change *change;
     const struct store_author *author;
     uint64_t now_us;
+    enum history_room room;
 };
 
 /* Writes the change to the log; `before` is the document that is there, or what is known of its
@@ -158,6 +159,10 @@ static enum store_status add_to_history(const struct making *making,
     const struct store_change *change = making->change;
     struct store_entry entry = {.revision = making->to->meta.revision,
                                 .at_us = making->now_us,
+                                .previous_tag =
+                                    making->to->meta.revision == making->to->before.revision + 1
+                                        ? making->to->before.tag
+                                        : making->now_us,
                                 .operation = STORE_REPLACE,
                                 .id = change->id,
                                 .author = *making->author,
@@ -175,9 +180,9 @@ static enum store_status add_to_history(const struct making *making,
     if (session->arena.failed || session->members.failed)
         return STORE_AWAY;
     entry.members = buffer_str(&session->members);
-    if (making->to->environment->keeping.versions == 0)
+    if (making->room != HISTORY_AMPLE || making->to->environment->keeping.versions == 0)
         entry.before.document = (struct str){NULL, 0};
-    return history_add(making->to, &entry, &session->entry);
+    return history_add(making->to, &entry, making->room, &session->entry);
 }
 
 /* Makes of *record, which is all zeros, that of a document that is created. */
@@ -248,7 +253,8 @@ static uint64_t moment_after(const struct store_version *before)
     return now_us > before->tag ? now_us : before->tag + 1;
 }
 
-static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
+static enum store_status change_once(struct store_session *session, struct store_batch *batch,
+                                     enum history_room room)
 {
     struct documents_change change;
     enum store_status status =
@@ -262,7 +268,8 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     uint64_t now_us = moment_after(&change.before);
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
-        const struct making making = {session, &change, &batch->changes[i], &batch->author, now_us};
+        const struct making making = {session,        &change, &batch->changes[i],
+                                      &batch->author, now_us,  room};
         batch->failed = i;
         status = make(&making, batch);
     }
@@ -271,6 +278,35 @@ static enum store_status lmdb_change(struct store_session *session, struct store
     if (status == STORE_OK && batch->len > 0)
         status = documents_set_version(&change, &(struct store_version){batch->revision, now_us});
     return documents_end(&change, status);
+}
+
+static bool only_has(const struct store_batch *batch, enum store_operation one,
+                     enum store_operation other)
+{
+    for (size_t i = 0; i < batch->len; i++)
+        if (batch->changes[i].operation != one && batch->changes[i].operation != other)
+            return false;
+    return true;
+}
+
+/* The log must not be what keeps a full store from being changed, and emptied: the oldest entries
+ * give way to what replaces and removes, then earlier versions, and to removals, all of it. */
+static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
+{
+    struct environment *environment = session->reader.environment;
+    enum history_room room = history_room(&session->reader);
+    enum store_status status = change_once(session, batch, room);
+    if (status == STORE_FULL && only_has(batch, STORE_REPLACE, STORE_REMOVE)) {
+        history_make_room(environment, batch->deadline_ns);
+        status = change_once(session, batch, room);
+        if (status == STORE_FULL)
+            status = change_once(session, batch, HISTORY_NONE);
+    }
+    if (status == STORE_FULL && only_has(batch, STORE_REMOVE, STORE_REMOVE)) {
+        history_drop(environment, batch->deadline_ns);
+        status = change_once(session, batch, HISTORY_NONE);
+    }
+    return status;
 }
 
 static enum store_status lmdb_history(struct store_session *session, struct store_read *read,

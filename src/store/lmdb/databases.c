@@ -21,7 +21,6 @@ static const struct {
 
 static const struct str meta_key = STR_INIT("store");
 static const struct str masks_key = STR_INIT("masks");
-static const struct str origin_key = STR_INIT("origin");
 
 /* ---- what they say of the store ---- */
 
@@ -82,25 +81,6 @@ int environment_write_version(struct environment *environment, MDB_txn *txn,
 {
     MDB_val key = version_key(environment);
     MDB_val value = version_value(environment, version);
-    return mdb_put(txn, environment->meta, &key, &value, 0);
-}
-
-int environment_read_origin(const struct environment *environment, MDB_txn *txn,
-                            struct store_version *version)
-{
-    MDB_val key = environment_value(origin_key.data, origin_key.len);
-    MDB_val value;
-    int code = mdb_get(txn, environment->meta, &key, &value);
-    *version = (struct store_version){0};
-    if (code == MDB_SUCCESS && value.mv_size == sizeof version->tag)
-        memcpy(&version->tag, value.mv_data, sizeof version->tag);
-    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
-}
-
-static int write_origin(const struct environment *environment, MDB_txn *txn, uint64_t tag)
-{
-    MDB_val key = environment_value(origin_key.data, origin_key.len);
-    MDB_val value = environment_value(&tag, sizeof tag);
     return mdb_put(txn, environment->meta, &key, &value, 0);
 }
 
@@ -192,11 +172,9 @@ static int initialize(struct environment *environment, MDB_txn *txn)
     int code = open_all(environment, txn, MDB_CREATE);
     if (code == MDB_SUCCESS)
         code = environment_write_meta(environment, txn, &meta);
-    struct store_version origin = {0, clock_wall_us()};
     if (code == MDB_SUCCESS && !environment->replica)
-        code = environment_write_version(environment, txn, &origin);
-    if (code == MDB_SUCCESS && !environment->replica)
-        code = write_origin(environment, txn, origin.tag);
+        code = environment_write_version(environment, txn,
+                                         &(struct store_version){0, clock_wall_us()});
     return code;
 }
 

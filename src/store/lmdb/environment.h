@@ -9,7 +9,6 @@
  *              last change. Not in a replica:
  *              "replica" -> the tag of the revision in the database
  *              In both:
- *              "origin" -> the tag of the revision 0, if it is known; not in a replica
  *              "masks" -> the random key that masks are made with (store/store.h)
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan
@@ -120,11 +119,6 @@ MUST_CHECK int environment_read_version(const struct environment *environment, M
                                         struct store_version *version);
 MUST_CHECK int environment_write_version(struct environment *environment, MDB_txn *txn,
                                          const struct store_version *version);
-
-/* The version that the store had when it had never been changed; its tag is 0 if that is not
- * known. */
-MUST_CHECK int environment_read_origin(const struct environment *environment, MDB_txn *txn,
-                                       struct store_version *version);
 
 /* The key that masks are made with. environment_read_masks: MDB_NOTFOUND if there is none yet. */
 MUST_CHECK int environment_read_masks(const struct environment *environment, MDB_txn *txn,

@@ -4,16 +4,31 @@
  * with it takes away a few that are not kept any longer, so that no transaction is long for it.
  *
  * An entry stays for as many days as the configuration says, but the log takes a quarter of the
- * store at most. The documents in it stay only in the newest entries of each integration, which
- * "history" names: one more than there are versions to be kept, the oldest without its document. */
+ * store at most, and gives way when the store becomes full. The documents in it stay only in the
+ * newest entries of each integration, which "history" names: one more than there are versions to be
+ * kept, the oldest without its document. */
 #ifndef STORE_LMDB_HISTORY_H
 #define STORE_LMDB_HISTORY_H
 
 #include "store/lmdb/documents.h"
 
-/* Writes an entry. `scratch` is temporary storage, which can be used again. */
+/* How much room the store has for the log. */
+enum history_room {
+    HISTORY_AMPLE,
+    HISTORY_SCARCE, /* no documents are added, and the oldest entries give way */
+    HISTORY_NONE    /* nor is there room to work on what is there */
+};
+enum history_room history_room(struct documents_reader *reader);
+
+/* Writes an entry, with a document if there is room. `scratch` is temporary storage, which can be
+ * used again. */
 enum store_status history_add(struct documents_change *change, const struct store_entry *entry,
-                              struct buffer *scratch);
+                              enum history_room room, struct buffer *scratch);
+
+/* Let go of the oldest entries in a store that is full, and of all; as far as there are any, and as
+ * that is possible. */
+void history_make_room(struct environment *environment, uint64_t deadline_ns);
+void history_drop(struct environment *environment, uint64_t deadline_ns);
 
 /* Finds the place in the order that a document had which was removed, and when it had been created.
  * STORE_NOT_FOUND: that is not known any more, or another one has the place. */

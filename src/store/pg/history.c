@@ -28,9 +28,10 @@ static const struct pg_statement select_log = {
     " c.members, c.sequence, c.before_revision, integration_us(c.before_created_at),"
     " integration_us(c.before_updated_at), NULL, c.tag, s.revision, s.tag,"
     " (SELECT a.tag FROM integration_changes a WHERE a.revision = $1)"
-    " FROM integration_store s LEFT JOIN integration_changes c ON c.revision > $1"
-    " AND c.operation IS NOT NULL AND c.made_at >= now() - $2 * interval '1 day'"
-    " ORDER BY c.revision LIMIT $3"};
+    " FROM integration_store s LEFT JOIN LATERAL (SELECT f.* FROM integration_changes f"
+    " WHERE f.revision > $1 AND f.operation IS NOT NULL"
+    " AND f.made_at >= now() - $2 * interval '1 day' ORDER BY f.revision LIMIT $3) c ON true"
+    " ORDER BY c.revision"};
 
 static enum store_operation read_operation(struct str name)
 {
