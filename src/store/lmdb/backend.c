@@ -289,20 +289,32 @@ static bool only_has(const struct store_batch *batch, enum store_operation one,
     return true;
 }
 
-/* The log must not be what keeps a full store from being changed, and emptied: the oldest entries
- * give way to what replaces and removes, then earlier versions, and to removals, all of it. */
+/* Room that a batch may need: for what it writes, what was there, and that in the log. */
+static uint64_t need_of(const struct store_batch *batch)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < batch->len; i++)
+        bytes += 3 * (uint64_t)batch->changes[i].document.len;
+    return bytes;
+}
+
+/* The log must not be what keeps a full store from being changed, and emptied: to what replaces and
+ * removes, earlier versions give way, and the oldest entries; to removals, all of it. Where there
+ * is room in the store, it is the disk that is full, and the log is not to blame. */
 static enum store_status lmdb_change(struct store_session *session, struct store_batch *batch)
 {
     struct environment *environment = session->reader.environment;
-    enum history_room room = history_room(&session->reader);
+    enum history_room room = history_room(&session->reader, need_of(batch));
+    bool is_to_blame = history_has_little_room(&session->reader);
     enum store_status status = change_once(session, batch, room);
     if (status == STORE_FULL && only_has(batch, STORE_REPLACE, STORE_REMOVE)) {
-        history_make_room(environment, batch->deadline_ns);
-        status = change_once(session, batch, room);
-        if (status == STORE_FULL)
+        status = change_once(session, batch, HISTORY_NONE);
+        if (status == STORE_FULL && is_to_blame) {
+            history_make_room(environment, batch->deadline_ns);
             status = change_once(session, batch, HISTORY_NONE);
+        }
     }
-    if (status == STORE_FULL && only_has(batch, STORE_REMOVE, STORE_REMOVE)) {
+    if (status == STORE_FULL && is_to_blame && only_has(batch, STORE_REMOVE, STORE_REMOVE)) {
         history_drop(environment, batch->deadline_ns);
         status = change_once(session, batch, HISTORY_NONE);
     }

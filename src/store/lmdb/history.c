@@ -13,7 +13,10 @@ enum { REMOVED_AT_ONCE = 8, REMOVED_FOR_ROOM = 64 };
 /* The log takes one of so many parts of a store, and of as many the last is not for it. */
 enum { PARTS = 4, PARTS_OF_RESERVE = 16 };
 
-enum { FREE_PAGES = 0 /* LMDB's own database of them */ };
+enum {
+    LEAST_PAGE = 4096, /* bytes */
+    FREE_PAGES = 0     /* LMDB's own database of them */
+};
 
 /* Removes the document of an entry. */
 static int strip(struct documents_change *change, uint64_t revision, struct buffer *scratch)
@@ -162,15 +165,34 @@ static int count_free(MDB_txn *txn, size_t *pages)
     return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
 }
 
-enum history_room history_room(struct documents_reader *reader)
+/* Gets the number of pages at the end that have never been used, and of those that are not for the
+ * log. */
+static bool get_room(const struct environment *environment, size_t *pages, size_t *reserve)
 {
     MDB_envinfo info;
     MDB_stat stat;
-    if (mdb_env_info(reader->environment->env, &info) != MDB_SUCCESS ||
-        mdb_env_stat(reader->environment->env, &stat) != MDB_SUCCESS)
+    if (mdb_env_info(environment->env, &info) != MDB_SUCCESS ||
+        mdb_env_stat(environment->env, &stat) != MDB_SUCCESS)
+        return false;
+    *pages = info.me_mapsize / stat.ms_psize - info.me_last_pgno - 1;
+    *reserve = info.me_mapsize / PARTS_OF_RESERVE / stat.ms_psize;
+    return true;
+}
+
+bool history_has_little_room(const struct documents_reader *reader)
+{
+    size_t pages;
+    size_t reserve;
+    return get_room(reader->environment, &pages, &reserve) && pages <= reserve;
+}
+
+enum history_room history_room(struct documents_reader *reader, uint64_t needed_bytes)
+{
+    size_t pages;
+    size_t reserve;
+    if (!get_room(reader->environment, &pages, &reserve))
         return HISTORY_AMPLE;
-    size_t reserve = info.me_mapsize / PARTS_OF_RESERVE / stat.ms_psize;
-    size_t pages = info.me_mapsize / stat.ms_psize - info.me_last_pgno - 1;
+    reserve += needed_bytes / LEAST_PAGE;
     if (pages > reserve)
         return HISTORY_AMPLE;
     if (environment_begin_read(reader->environment, reader->txn) == MDB_SUCCESS) {

@@ -15,10 +15,14 @@
 /* How much room the store has for the log. */
 enum history_room {
     HISTORY_AMPLE,
-    HISTORY_SCARCE, /* no documents are added, and the oldest entries give way */
+    HISTORY_SCARCE, /* and for a change that needs so much: no documents are added to it, and its
+                       oldest entries give way */
     HISTORY_NONE    /* nor is there room to work on what is there */
 };
-enum history_room history_room(struct documents_reader *reader);
+enum history_room history_room(struct documents_reader *reader, uint64_t needed_bytes);
+
+/* Whether the store has been nearly as large as it may become. */
+bool history_has_little_room(const struct documents_reader *reader);
 
 /* Writes an entry, with a document if there is room. `scratch` is temporary storage, which can be
  * used again. */
