@@ -52,6 +52,7 @@ struct app_session {
     char revision_text[21]; /* storage for the values of response headers */
     char age_text[21];
     char tag_text[VEIL_LEN + 2];
+    char cursor_text[2 * VEIL_LEN];
     char modified_text[30];
     char scopes_text[40];
 };

@@ -4,10 +4,6 @@
 #include "app/handlers.h"
 #include "app/query.h"
 
-/* A page ends when it has become this long, so that a list needs bounded memory however much is
- * stored. */
-enum { PAGE_BYTES_MAX = 8 << 20 };
-
 struct listing {
     const struct call *call;
     const struct query *query;
@@ -19,12 +15,6 @@ struct listing {
     bool more;     /* there are more records than fit on the page */
 };
 
-static bool is_full(const struct listing *listing)
-{
-    uint64_t limit = listing->query->limit;
-    return (limit > 0 && listing->count == limit) || listing->body->len >= PAGE_BYTES_MAX;
-}
-
 static bool append_to_list(void *context, const struct store_record *record)
 {
     struct listing *listing = context;
@@ -33,7 +23,7 @@ static bool append_to_list(void *context, const struct store_record *record)
     arena_reset(&listing->arena);
     if (!query_wants(listing->query, record, &listing->arena, &listing->scratch))
         return true;
-    if (is_full(listing)) {
+    if (query_page_is_full(listing->query, listing->count, listing->body)) {
         listing->more = true;
         return false;
     }
@@ -62,9 +52,10 @@ static struct store_read begin_list(const struct call *call, const struct query 
 static void tell_where_to_go_on(const struct call *call, const struct listing *listing,
                                 struct store_version version)
 {
-    struct buffer cursor = {0};
+    struct app_session *session = call->session;
+    struct buffer cursor = buffer_on(session->cursor_text, sizeof session->cursor_text);
     query_append_cursor(call, version, &cursor);
-    answer_header(call, STR("X-Changes-Cursor"), &cursor);
+    http_response_header(&session->response, STR("X-Changes-Cursor"), buffer_str(&cursor));
     if (listing->more)
         query_tell_next(call, QUERY_OF_LIST, listing->last);
 }

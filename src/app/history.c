@@ -8,9 +8,6 @@
 #include "base/text.h"
 #include "model/json_walk.h"
 
-/* A page ends when it has become this long. */
-enum { PAGE_BYTES_MAX = 8 << 20 };
-
 struct telling {
     const struct call *call;
     const struct query *query;
@@ -90,8 +87,7 @@ static void append_version(const struct telling *telling, const struct service_v
 static bool append_to_history(void *context, const struct service_version *version)
 {
     struct telling *telling = context;
-    uint64_t limit = telling->query->limit;
-    if ((limit > 0 && telling->count == limit) || telling->body->len >= PAGE_BYTES_MAX) {
+    if (query_page_is_full(telling->query, telling->count, telling->body)) {
         telling->more = true;
         return false;
     }

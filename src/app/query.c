@@ -6,6 +6,8 @@
 #include "base/text.h"
 #include "model/json.h"
 
+enum { PAGE_BYTES_MAX = 8 << 20 };
+
 /* Stores accept valid ids only. This one no integration has. */
 static const struct str no_id = STR_INIT("..");
 
@@ -321,6 +323,11 @@ void query_append(const struct call *call, const struct query *query,
         buffer_append_str(out, STR("\\\"\""));
     }
     buffer_append_char(out, '}');
+}
+
+bool query_page_is_full(const struct query *query, uint64_t count, const struct buffer *body)
+{
+    return (query->limit > 0 && count == query->limit) || body->len >= PAGE_BYTES_MAX;
 }
 
 void query_append_cursor(const struct call *call, struct store_version version, struct buffer *out)

@@ -48,6 +48,10 @@ bool query_wants(const struct query *query, const struct store_record *record, s
 void query_append(const struct call *call, const struct query *query,
                   const struct store_record *record, struct arena *arena, struct buffer *out);
 
+/* Whether a page ends after `count` items: the client wants no more, or it has become so long that
+ * more would take unbounded memory. */
+bool query_page_is_full(const struct query *query, uint64_t count, const struct buffer *body);
+
 /* Append and read a revision as the caller may know it: a number or, if its key is bound to ids, a
  * text that is a number to the service alone. query_read_revision returns false if `value` is none
  * of these. */

@@ -109,9 +109,7 @@ struct search {
     struct buffer *out;
     uint64_t newest; /* revision of the integration; 0: nothing is known of it */
     bool begins;     /* the oldest change that is kept created it */
-    bool found;      /* its document is in `out` */
-    bool removed;    /* it is a removal */
-    bool lost;       /* its document is not known */
+    enum service_finding finding;
 };
 
 static bool look_at(void *context, const struct store_entry *entry)
@@ -120,16 +118,16 @@ static bool look_at(void *context, const struct store_entry *entry)
     if (search->newest == 0)
         search->newest = entry->revision > 0 ? entry->revision : entry->before.revision;
     search->begins = entry->revision > 0 && entry->before.revision == 0;
-    if (entry->revision == search->revision) {
-        search->removed = entry->operation == STORE_REMOVE;
-        search->lost = !search->removed;
+    if (entry->revision ==
+        search->revision) { /* its document would have come with the one before */
+        search->finding =
+            entry->operation == STORE_REMOVE ? SERVICE_VERSION_REMOVAL : SERVICE_VERSION_FORGOTTEN;
     } else if (entry->before.revision == search->revision) {
-        search->found = entry->before.document.data != NULL;
-        search->lost = !search->found;
-        if (search->found)
-            buffer_append_str(search->out, entry->before.document);
+        buffer_append_str(search->out, entry->before.document);
+        search->finding =
+            entry->before.document.data != NULL ? SERVICE_VERSION_FOUND : SERVICE_VERSION_FORGOTTEN;
     }
-    return !search->found && !search->removed && !search->lost;
+    return search->finding == SERVICE_VERSION_UNKNOWN;
 }
 
 /* The change that the log has next after a revision. */
@@ -149,8 +147,7 @@ static bool take_next(void *context, const struct store_entry *entry)
 
 /* Whether a version that is not known any more has been there, of an integration that is known. */
 static enum store_status look_in_log(struct service_session *session, struct store_read *read,
-                                     struct str id, const struct search *search,
-                                     enum service_finding *finding)
+                                     struct str id, struct search *search)
 {
     struct next_change next = {.id = id};
     read->after = search->revision - 1;
@@ -158,11 +155,12 @@ static enum store_status look_in_log(struct service_session *session, struct sto
     enum store_status status =
         session->service->backend->log(session->store, read, take_next, &next);
     if (next.revision == search->revision)
-        *finding = next.is_of_id ? SERVICE_VERSION_FORGOTTEN : SERVICE_VERSION_UNKNOWN;
+        search->finding = next.is_of_id ? SERVICE_VERSION_FORGOTTEN : SERVICE_VERSION_UNKNOWN;
     else /* it is in the future, or from before the log begins */
-        *finding = (next.revision > 0 || search->revision < search->newest) && !search->begins
-                       ? SERVICE_VERSION_FORGOTTEN
-                       : SERVICE_VERSION_UNKNOWN;
+        search->finding =
+            (next.revision > 0 || search->revision < search->newest) && !search->begins
+                ? SERVICE_VERSION_FORGOTTEN
+                : SERVICE_VERSION_UNKNOWN;
     return status;
 }
 
@@ -173,18 +171,15 @@ enum store_status service_find_version(struct service_session *session,
 {
     uint64_t started_ns = clock_steady_ns();
     struct store_read read = {.deadline_ns = caller->deadline_ns};
-    struct search search = {.revision = revision, .out = out};
+    struct search search = {.revision = revision, .out = out, .finding = SERVICE_VERSION_UNKNOWN};
     *finding = SERVICE_VERSION_UNKNOWN;
     if (revision == 0)
         return STORE_OK;
     enum store_status status = session->service->backend->history(session->store, &read, id,
                                                                   revision + 1, look_at, &search);
-    *finding = search.found     ? SERVICE_VERSION_FOUND
-               : search.removed ? SERVICE_VERSION_REMOVAL
-               : search.lost    ? SERVICE_VERSION_FORGOTTEN
-                                : SERVICE_VERSION_UNKNOWN;
-    if (status == STORE_OK && *finding == SERVICE_VERSION_UNKNOWN && search.newest > 0)
-        status = look_in_log(session, &read, id, &search, finding);
+    if (status == STORE_OK && search.finding == SERVICE_VERSION_UNKNOWN && search.newest > 0)
+        status = look_in_log(session, &read, id, &search);
+    *finding = search.finding;
     return service_finish(session, SERVICE_HISTORY, started_ns, status);
 }
 

@@ -28,6 +28,16 @@ def run(*command, **options):
                           text=True, cwd="/", **AS_USER, **options).stdout
 
 
+class WithDatabase:
+    """For a test case whose service has `self.environment`: the same with a database."""
+    database_settings = {}
+
+    def setUp(self):
+        self.server = self.enterContext(Postgres(**self.database_settings))
+        self.environment = {"DATABASE_URL": self.server.url}
+        super().setUp()
+
+
 class Postgres:
     """A cluster of its own with a database and a role named "service"; a context manager."""
 

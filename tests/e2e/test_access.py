@@ -16,7 +16,7 @@ import unittest
 import openapi
 import test_golden
 from keys import KeyedClient, bearer, in_force, key
-from postgres import Postgres
+from postgres import Postgres, WithDatabase
 from service import PATIENCE, PROGRAM, Service, integration, wait_for
 from test_hosting import Apache, ApacheCgi, ApacheProxy, Lighttpd
 
@@ -604,11 +604,8 @@ class Masks(unittest.TestCase):
         client.close()
 
 
-class MasksWithDatabase(Masks):
-    def setUp(self):
-        self.server = self.enterContext(Postgres(fsync="off"))
-        self.environment = {"DATABASE_URL": self.server.url}
-        super().setUp()
+class MasksWithDatabase(WithDatabase, Masks):
+    database_settings = {"fsync": "off"}
 
     def test_all_hosts_make_the_same(self):
         self.create("a")

@@ -14,7 +14,7 @@ import urllib.parse
 
 import fastcgi
 from keys import bearer, in_force, key
-from postgres import Postgres
+from postgres import WithDatabase
 from service import PROGRAM, Client, Service, answers, integration, own_nginx, wait_for
 from test_hosting import Apache
 
@@ -161,10 +161,8 @@ class Bound(unittest.TestCase):
         self.assertIn("  ids a,%C3%BC%2Fb%3A1,none", key(self.service.state_dir, "list"))
 
 
-class BoundWithDatabase(Bound):
-    def setUp(self):
-        self.environment = {"DATABASE_URL": self.enterContext(Postgres()).url}
-        super().setUp()
+class BoundWithDatabase(WithDatabase, Bound):
+    pass
 
 
 class Used(unittest.TestCase):

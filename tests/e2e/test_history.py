@@ -13,7 +13,7 @@ import unittest
 import urllib.parse
 
 from keys import bearer, in_force, key
-from postgres import Postgres
+from postgres import WithDatabase
 from service import PATIENCE, Service, integration, wait_for
 
 SECRET = "planted-token-7f3a"
@@ -29,6 +29,9 @@ class Case(unittest.TestCase):
 
     def start(self, **environment):
         self.service = self.enterContext(Service(**self.environment, **environment))
+
+    def key(self, name, scopes, *more):
+        return bearer(key(self.service.state_dir, "new", name, "--scopes", scopes, *more))
 
     def ask(self, method, path, body=None, status=200, who=None, **headers):
         answer = self.service.request(method, path, body, {
@@ -51,8 +54,8 @@ class Histories(Case):
 
     def test_every_change_is_told(self):
         self.start()
-        alice = bearer(key(self.service.state_dir, "new", "alice", "--scopes", "secrets,write"))
-        bob = bearer(key(self.service.state_dir, "new", "bob", "--scopes", "secrets,write"))
+        alice = self.key("alice", "secrets,write")
+        bob = self.key("bob", "secrets,write")
         in_force(self.service)
         item = whole("ü/a", settings={"token": SECRET, "same": [1], "né\"w\\": 1})
         path = "/integrations/" + urllib.parse.quote(item["id"], safe="")
@@ -104,9 +107,9 @@ class Histories(Case):
 
     def test_who_may(self):
         self.start()
-        write = bearer(key(self.service.state_dir, "new", "writer", "--scopes", "write"))
-        read = bearer(key(self.service.state_dir, "new", "reader", "--scopes", "read"))
-        full = bearer(key(self.service.state_dir, "new", "full", "--scopes", "secrets,write"))
+        write = self.key("writer", "write")
+        read = self.key("reader", "read")
+        full = self.key("full", "secrets,write")
         in_force(self.service)
         self.ask("POST", "/integrations", integration("a", settings={"token": SECRET}), 201, full)
         self.ask("PATCH", "/integrations/a", {"settings": {"token": "x"}}, 200, full)
@@ -130,9 +133,8 @@ class Histories(Case):
 
     def test_a_bound_key_learns_nothing_of_others(self):
         self.start()
-        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
-        bound = bearer(key(self.service.state_dir, "new", "bound", "--scopes", "secrets,write",
-                           "--ids", "a,c"))
+        admin = self.key("admin", "secrets,write")
+        bound = self.key("bound", "secrets,write", "--ids", "a,c")
         in_force(self.service)
         self.ask("POST", "/integrations", integration("b"), 201, admin)
         self.ask("POST", "/integrations", integration("a"), 201, bound)
@@ -375,7 +377,7 @@ class Feed(Case):
         """A key that is taken away, a reload, and the end of the service end the wait in good order."""
         self.start()
         reader = key(self.service.state_dir, "new", "reader", "--scopes", "read")
-        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
+        admin = self.key("admin", "secrets,write")
         in_force(self.service)
         self.ask("POST", "/integrations", integration("a"), 201, admin)
         self.ask("GET", "/changes?wait=20", status=401)
@@ -404,9 +406,8 @@ class Feed(Case):
 
     def test_a_bound_key_follows_its_own(self):
         self.start()
-        admin = bearer(key(self.service.state_dir, "new", "admin", "--scopes", "secrets,write"))
-        bound = bearer(key(self.service.state_dir, "new", "bound", "--scopes", "secrets,write",
-                           "--ids", "a,c"))
+        admin = self.key("admin", "secrets,write")
+        bound = self.key("bound", "secrets,write", "--ids", "a,c")
         in_force(self.service)
         for name in "abc":
             self.ask("POST", "/integrations", integration(name), 201, admin)
@@ -520,13 +521,11 @@ class Feed(Case):
                          {name for name, is_there in there.items() if is_there})
 
 
-class HistoriesWithDatabase(Histories):
+class HistoriesWithDatabase(WithDatabase, Histories):
     """In PostgreSQL, which has no U+0000 in texts."""
     nul = "\ue000"
 
-    def setUp(self):
-        self.server = self.enterContext(Postgres(fsync="off"))
-        self.environment = {"DATABASE_URL": self.server.url}
+    database_settings = {"fsync": "off"}
 
     def test_what_is_too_old_is_not_kept(self):
         self.start()
@@ -545,10 +544,8 @@ class HistoriesWithDatabase(Histories):
             "SELECT count(*) FROM integration_changes WHERE before IS NOT NULL").strip(), "0")
 
 
-class FeedWithDatabase(Feed):
-    def setUp(self):
-        self.server = self.enterContext(Postgres(fsync="off"))
-        self.environment = {"DATABASE_URL": self.server.url}
+class FeedWithDatabase(WithDatabase, Feed):
+    database_settings = {"fsync": "off"}
 
     def test_hosts_of_one_database(self):
         self.start()

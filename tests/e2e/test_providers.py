@@ -13,7 +13,7 @@ import jsonschema
 from hypothesis import strategies as st
 
 from keys import bearer, in_force, key
-from postgres import Postgres
+from postgres import WithDatabase
 from service import PROGRAM, Service, integration, wait_for
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -223,10 +223,8 @@ class Validation(unittest.TestCase):
         self.assertGreater(min(seen.values()), 100, seen)
 
 
-class ValidationWithDatabase(Validation):
-    def setUp(self):
-        self.environment = {"DATABASE_URL": self.enterContext(Postgres()).url}
-        super().setUp()
+class ValidationWithDatabase(WithDatabase, Validation):
+    pass
 
 
 if __name__ == "__main__":

@@ -3,7 +3,8 @@
 // shows names alone, never a value.
 
 import { attempt } from "./editor.js";
-import { ask, jsonOf, pathOf, tagOf, Trouble } from "./service.js";
+import { ask, jsonOf, nextOf, pathOf, tagOf, Trouble } from "./service.js";
+import { make } from "./settings.js";
 
 const PAGE = 20;
 const WORDS = { create: "created it", replace: "changed it", remove: "deleted it" };
@@ -14,8 +15,6 @@ const $ = (id) => document.getElementById(id);
 let past = null;
 let tell = null; // says something to the person
 let refresh = null; // reads the list
-
-const nextOf = (response) => /[?&]after=([0-9a-f]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
 
 async function readPage() {
   const parameters = new URLSearchParams({ limit: PAGE });
@@ -39,12 +38,6 @@ function describe(member, before, after) {
 function differences(version, before) {
   if (!before?.document || !version.document) return [];
   return version.members.map((member) => describe(member, before.document, version.document));
-}
-
-function make(tag, properties, ...children) {
-  const element = Object.assign(document.createElement(tag), properties);
-  element.append(...children);
-  return element;
 }
 
 function rowOf(version, before, isNow) {

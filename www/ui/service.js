@@ -155,6 +155,9 @@ export function tagOf(response) {
   return version === undefined ? null : `"${version}"`;
 }
 
+/** Where the next page begins; undefined: this is the last. */
+export const nextOf = (response) => /[?&]after=([0-9a-f]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
+
 export const pathOf = (id) => "/integrations/" + encodeURIComponent(id);
 
 $("forget").addEventListener("click", () => {

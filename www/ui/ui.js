@@ -3,7 +3,7 @@
 // changes is guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
 
 import { attempt, bodyOf, create, edit, isMasked, load, start, tellOfChange } from "./editor.js";
-import { ask, jsonOf, MERGE_PATCH, pathOf, tagOf, Trouble } from "./service.js";
+import { ask, jsonOf, MERGE_PATCH, nextOf, pathOf, tagOf, Trouble } from "./service.js";
 
 const POLL_MS = 3000;
 const PAGE = 100;
@@ -22,8 +22,6 @@ function query(after) {
   if (after) parameters.set("after", after);
   return "?" + parameters;
 }
-
-const nextOf = (response) => /[?&]after=([0-9a-f]+)>; rel="next"/.exec(response.headers.get("Link") ?? "")?.[1];
 
 /** Reads the pages that are shown; null: there is nothing new. */
 async function readList() {

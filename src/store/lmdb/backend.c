@@ -305,8 +305,8 @@ static enum store_status lmdb_change(struct store_session *session, struct store
 {
     struct environment *environment = session->reader.environment;
     enum history_room room = history_room(&session->reader, need_of(batch));
-    bool is_to_blame = history_has_little_room(&session->reader);
     enum store_status status = change_once(session, batch, room);
+    bool is_to_blame = status == STORE_FULL && history_has_little_room(&session->reader);
     if (status == STORE_FULL && only_has(batch, STORE_REPLACE, STORE_REMOVE)) {
         status = change_once(session, batch, HISTORY_NONE);
         if (status == STORE_FULL && is_to_blame) {

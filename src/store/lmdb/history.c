@@ -102,15 +102,16 @@ static int remove_oldest(struct documents_change *change, MDB_cursor *cursor, ui
     return code == MDB_SUCCESS ? mdb_cursor_del(cursor, 0) : code;
 }
 
-/* Removes entries made before that time, or which the log has become too large for. */
-static int forget_entries(struct documents_change *change, uint64_t before_us)
+/* Removes at most so many entries made before that time, or which the log has become too large
+ * for; the newest stays. */
+static int remove_entries(struct documents_change *change, uint64_t before_us, int most)
 {
     MDB_cursor *cursor;
     bool more = true;
     int code = mdb_cursor_open(change->txn, change->environment->changes, &cursor);
     if (code != MDB_SUCCESS)
         return code;
-    for (int i = 0; i < REMOVED_AT_ONCE && more && code == MDB_SUCCESS; i++)
+    for (int i = 0; i < most && more && code == MDB_SUCCESS; i++)
         code = remove_oldest(change, cursor, before_us, &more);
     mdb_cursor_close(cursor);
     return code;
@@ -141,9 +142,11 @@ enum store_status history_add(struct documents_change *change, const struct stor
     if (code == MDB_SUCCESS && room != HISTORY_NONE)
         code = forget_versions(change, entry->id, scratch);
     if (code == MDB_SUCCESS && room != HISTORY_NONE)
-        code = forget_entries(change, room == HISTORY_SCARCE
-                                          ? UINT64_MAX
-                                          : entries_oldest_us(change->environment, entry->at_us));
+        code = remove_entries(change,
+                              room == HISTORY_SCARCE
+                                  ? UINT64_MAX
+                                  : entries_oldest_us(change->environment, entry->at_us),
+                              REMOVED_AT_ONCE);
     return environment_status(change->environment, code, "writing the log of changes");
 }
 
@@ -203,18 +206,9 @@ enum history_room history_room(struct documents_reader *reader, uint64_t needed_
     return pages > reserve ? HISTORY_AMPLE : HISTORY_SCARCE;
 }
 
-/* Removes the oldest entries, but the newest. */
 static int remove_some(struct documents_change *change)
 {
-    MDB_cursor *cursor;
-    bool more = true;
-    int code = mdb_cursor_open(change->txn, change->environment->changes, &cursor);
-    if (code != MDB_SUCCESS)
-        return code;
-    for (int i = 0; i < REMOVED_FOR_ROOM && more && code == MDB_SUCCESS; i++)
-        code = remove_oldest(change, cursor, UINT64_MAX, &more);
-    mdb_cursor_close(cursor);
-    return code;
+    return remove_entries(change, UINT64_MAX, REMOVED_FOR_ROOM);
 }
 
 static int remove_all(struct documents_change *change)

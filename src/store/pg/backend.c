@@ -109,6 +109,47 @@ enum store_status pg_backend_failure(struct store_session *session, const struct
     return STORE_AWAY;
 }
 
+/* ---- questions ---- */
+
+struct store_record pg_backend_read_record(const PGresult *row, int column)
+{
+    return (struct store_record){.sequence = pg_get_number(row, 0, column),
+                                 .revision = pg_get_number(row, 0, column + 1),
+                                 .created_us = pg_get_number(row, 0, column + 2),
+                                 .updated_us = pg_get_number(row, 0, column + 3),
+                                 .document = pg_get_text(row, 0, column + 4)};
+}
+
+/* What is left of the answer is read, too: the connection is used again. */
+static enum pg_status visit_rows(struct pg *pg, uint64_t deadline_ns, pg_visit_row *visit,
+                                 void *context)
+{
+    PGresult *row;
+    enum pg_status status;
+    bool more = true;
+    while ((status = pg_next(pg, deadline_ns, &row)) == PG_ROW) {
+        more = more && visit(context, row);
+        PQclear(row);
+    }
+    return status;
+}
+
+enum store_status pg_backend_ask(struct store_session *session, const struct pg_question *question,
+                                 uint64_t deadline_ns, pg_visit_row *visit, void *context)
+{
+    struct pg_pooled *pooled = pg_backend_take(session, deadline_ns);
+    if (pooled == NULL)
+        return STORE_AWAY;
+    enum pg_status status = pg_send(&pooled->pg, question->statement, question->values,
+                                    question->values_len, deadline_ns);
+    if (status == PG_OK)
+        status = visit_rows(&pooled->pg, deadline_ns, visit, context);
+    enum store_status answer =
+        status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
+    pg_backend_give(session, pooled);
+    return answer;
+}
+
 /* ---- statistics ---- */
 
 static enum store_status pg_stats(struct store_session *session, struct store_stats *stats)

@@ -29,6 +29,24 @@ void pg_backend_give(struct store_session *session, struct pg_pooled *pooled);
 enum store_status pg_backend_failure(struct store_session *session, const struct pg *pg,
                                      enum pg_status status);
 
+/* Reads a record from five columns that follow each other: sequence, revision, times of creation
+ * and of the last change, document. */
+struct store_record pg_backend_read_record(const PGresult *row, int column);
+
+/* A statement with its parameters, for many rows. */
+struct pg_question {
+    const struct pg_statement *statement;
+    const struct pg_value *values;
+    int values_len;
+};
+
+/* Called for one row after another; after it has returned false, for no more. */
+typedef bool pg_visit_row(void *context, const PGresult *row);
+
+/* Asks the database, on a connection of the pool, and visits all rows of the answer. */
+enum store_status pg_backend_ask(struct store_session *session, const struct pg_question *question,
+                                 uint64_t deadline_ns, pg_visit_row *visit, void *context);
+
 /* As in struct store_backend. */
 enum store_status pg_backend_get(struct store_session *session, struct store_read *read,
                                  struct str id, struct store_record *record, struct buffer *out);

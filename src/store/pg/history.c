@@ -40,21 +40,17 @@ static enum store_operation read_operation(struct str name)
     return str_equal(name, STR("remove")) ? STORE_REMOVE : STORE_REPLACE;
 }
 
-static struct store_entry read_row(const PGresult *result)
+/* Reads the columns that both have. */
+static struct store_entry read_entry(const PGresult *row)
 {
     struct store_entry entry = {
-        .revision = pg_get_number(result, 0, 0),
-        .at_us = pg_get_number(result, 0, 1),
-        .operation = read_operation(pg_get_text(result, 0, 2)),
-        .id = pg_get_text(result, 0, 3),
-        .author = {.actor = pg_get_text(result, 0, 4), .request_id = pg_get_text(result, 0, 5)},
-        .members = pg_get_text(result, 0, 6),
-        .before = {.sequence = pg_get_number(result, 0, 7),
-                   .revision = pg_get_number(result, 0, 8),
-                   .created_us = pg_get_number(result, 0, 9),
-                   .updated_us = pg_get_number(result, 0, 10),
-                   .document = pg_get_text(result, 0, 11)},
-        .tag = PQnfields(result) > 12 ? pg_get_number(result, 0, 12) : 0};
+        .revision = pg_get_number(row, 0, 0),
+        .at_us = pg_get_number(row, 0, 1),
+        .operation = read_operation(pg_get_text(row, 0, 2)),
+        .id = pg_get_text(row, 0, 3),
+        .author = {.actor = pg_get_text(row, 0, 4), .request_id = pg_get_text(row, 0, 5)},
+        .members = pg_get_text(row, 0, 6),
+        .before = pg_backend_read_record(row, 7)};
     if (entry.revision == INT64_MAX)
         entry.revision = 0;
     if (entry.members.data == NULL)
@@ -62,53 +58,29 @@ static struct store_entry read_row(const PGresult *result)
     return entry;
 }
 
-/* A question for entries. */
-struct question {
-    const struct pg_statement *statement;
-    const struct pg_value *values;
-    int values_len;
-    bool has_versions; /* each row has them */
+/* Entries that are read. */
+struct reading {
+    struct store_read *read;
+    store_visit_entry *visit;
+    void *context;
 };
 
-static void read_versions(const PGresult *result, struct store_read *read)
+static bool visit_of_history(void *context, const PGresult *row)
 {
-    read->version =
-        (struct store_version){pg_get_number(result, 0, 13), pg_get_number(result, 0, 14)};
-    read->known = (struct store_version){read->after, pg_get_number(result, 0, 15)};
+    const struct reading *reading = context;
+    struct store_entry entry = read_entry(row);
+    return reading->visit(reading->context, &entry);
 }
 
-static enum pg_status visit_rows(struct pg *pg, const struct question *question,
-                                 struct store_read *read, store_visit_entry *visit, void *context)
+static bool visit_of_log(void *context, const PGresult *row)
 {
-    PGresult *result;
-    enum pg_status status;
-    bool more = true;
-    while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
-        struct store_entry entry = read_row(result);
-        if (question->has_versions)
-            read_versions(result, read);
-        if (entry.id.data != NULL)
-            more = more && visit(context, &entry);
-        PQclear(result);
-    }
-    return status;
-}
-
-/* Asks for entries, and visits them. */
-static enum store_status ask(struct store_session *session, const struct question *question,
-                             struct store_read *read, store_visit_entry *visit, void *context)
-{
-    struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
-    if (pooled == NULL)
-        return STORE_AWAY;
-    enum pg_status status = pg_send(&pooled->pg, question->statement, question->values,
-                                    question->values_len, read->deadline_ns);
-    if (status == PG_OK)
-        status = visit_rows(&pooled->pg, question, read, visit, context);
-    enum store_status answer =
-        status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
-    pg_backend_give(session, pooled);
-    return answer;
+    const struct reading *reading = context;
+    struct store_read *read = reading->read;
+    struct store_entry entry = read_entry(row);
+    entry.tag = pg_get_number(row, 0, 12);
+    read->version = (struct store_version){pg_get_number(row, 0, 13), pg_get_number(row, 0, 14)};
+    read->known = (struct store_version){read->after, pg_get_number(row, 0, 15)};
+    return entry.id.data == NULL || reading->visit(reading->context, &entry);
 }
 
 enum store_status pg_backend_history(struct store_session *session, struct store_read *read,
@@ -117,12 +89,13 @@ enum store_status pg_backend_history(struct store_session *session, struct store
 {
     const struct store_keeping *keeping = &session->store->shared.options.history;
     struct pg_value values[4];
+    const struct pg_question question = {&select_history, values, ARRAY_LEN(values)};
+    struct reading reading = {read, visit, context};
     pg_set_text(&values[0], id);
     pg_set_number(&values[1], from);
     pg_set_number(&values[2], keeping->days);
     pg_set_number(&values[3], keeping->versions);
-    const struct question question = {&select_history, values, ARRAY_LEN(values), false};
-    return ask(session, &question, read, visit, context);
+    return pg_backend_ask(session, &question, read->deadline_ns, visit_of_history, &reading);
 }
 
 enum store_status pg_backend_log(struct store_session *session, struct store_read *read,
@@ -130,9 +103,10 @@ enum store_status pg_backend_log(struct store_session *session, struct store_rea
 {
     const struct store_keeping *keeping = &session->store->shared.options.history;
     struct pg_value values[3];
+    const struct pg_question question = {&select_log, values, ARRAY_LEN(values)};
+    struct reading reading = {read, visit, context};
     pg_set_number(&values[0], read->after);
     pg_set_number(&values[1], keeping->days);
     pg_set_number(&values[2], read->wanted == 0 ? INT64_MAX : read->wanted);
-    const struct question question = {&select_log, values, ARRAY_LEN(values), true};
-    return ask(session, &question, read, visit, context);
+    return pg_backend_ask(session, &question, read->deadline_ns, visit_of_log, &reading);
 }

@@ -33,15 +33,6 @@ static enum store_status look_for_replica(struct store_session *session)
     return status == STORE_NOT_FOUND ? STORE_AWAY : status;
 }
 
-static struct store_record read_record(const PGresult *result)
-{
-    return (struct store_record){.sequence = pg_get_number(result, 0, 1),
-                                 .revision = pg_get_number(result, 0, 2),
-                                 .created_us = pg_get_number(result, 0, 3),
-                                 .updated_us = pg_get_number(result, 0, 4),
-                                 .document = pg_get_text(result, 0, 5)};
-}
-
 static enum store_status get_fresh(struct store_session *session, struct store_read *read,
                                    struct str id, struct store_record *record, struct buffer *out)
 {
@@ -54,7 +45,7 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
     enum pg_status asked = pg_query(&pooled->pg, &select_one, &key, 1, read->deadline_ns, &result);
     enum store_status status = STORE_NOT_FOUND;
     if (asked == PG_OK) {
-        *record = read_record(result);
+        *record = pg_backend_read_record(result, 1);
         read->version.revision = pg_get_number(result, 0, 0);
         if (record->document.data != NULL) {
             if (!store_version_equal(store_record_version(record), read->known))
@@ -70,22 +61,20 @@ static enum store_status get_fresh(struct store_session *session, struct store_r
     return status;
 }
 
-/* Visits the rows of select_all. */
-static enum pg_status visit_rows(struct pg *pg, struct store_read *read, store_visit *visit,
-                                 void *context)
+/* A list that is read. */
+struct listing {
+    struct store_read *read;
+    store_visit *visit;
+    void *context;
+};
+
+static bool visit_row(void *context, const PGresult *row)
 {
-    PGresult *result;
-    enum pg_status status;
-    bool more = true;
-    while ((status = pg_next(pg, read->deadline_ns, &result)) == PG_ROW) {
-        struct store_record record = read_record(result);
-        read->version =
-            (struct store_version){pg_get_number(result, 0, 0), pg_get_number(result, 0, 6)};
-        if (more && record.document.data != NULL)
-            more = visit(context, &record);
-        PQclear(result);
-    }
-    return status;
+    const struct listing *listing = context;
+    struct store_record record = pg_backend_read_record(row, 1);
+    listing->read->version =
+        (struct store_version){pg_get_number(row, 0, 0), pg_get_number(row, 0, 6)};
+    return record.document.data == NULL || listing->visit(listing->context, &record);
 }
 
 static enum store_status each_fresh(struct store_session *session, struct store_read *read,
@@ -93,9 +82,8 @@ static enum store_status each_fresh(struct store_session *session, struct store_
 {
     struct buffer ids = {0};
     struct pg_value values[5];
-    struct pg_pooled *pooled = pg_backend_take(session, read->deadline_ns);
-    if (pooled == NULL)
-        return STORE_AWAY;
+    const struct pg_question question = {&select_all, values, ARRAY_LEN(values)};
+    struct listing listing = {read, visit, context};
     for (size_t i = 0; i < read->ids_len; i++) {
         buffer_append_char(&ids, i == 0 ? '[' : ',');
         text_append_json(&ids, read->ids[i]);
@@ -107,14 +95,10 @@ static enum store_status each_fresh(struct store_session *session, struct store_
     pg_set_number(&values[2], read->known.tag);
     pg_set_json(&values[3], buffer_str(&ids));
     pg_set_number(&values[4], read->wanted == 0 ? INT64_MAX : read->wanted);
-    enum pg_status status = pg_send(&pooled->pg, &select_all, values, 5, read->deadline_ns);
+    enum store_status status =
+        pg_backend_ask(session, &question, read->deadline_ns, visit_row, &listing);
     buffer_release(&ids);
-    if (status == PG_OK)
-        status = visit_rows(&pooled->pg, read, visit, context);
-    enum store_status result =
-        status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
-    pg_backend_give(session, pooled);
-    return result;
+    return status;
 }
 
 enum store_status pg_backend_get(struct store_session *session, struct store_read *read,
