@@ -57,6 +57,13 @@ class Damage(unittest.TestCase):
     def data(self, service):
         return os.path.join(service.state_dir, "store", "data.mdb")
 
+    def ask_for_a_change(self, service):
+        """A process that is stopped may have it, or one that ends; or else it is made."""
+        client = Client(service.port, 2)
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            client.request("PUT", "/integrations/i0", integration("i0"))
+        client.close()
+
     def is_not_acknowledged(self, service, method="PUT", path="/integrations/i0"):
         """Refused, or waiting for a worker: nginx ends that after half a minute, with 504."""
         client = Client(service.port, 2)
@@ -124,6 +131,33 @@ class Damage(unittest.TestCase):
             service.start()
             self.assertEqual(service.request("GET", "/integrations/i0").json["name"], "after")
 
+    def write_over(self, service, count, cut_first):
+        """A copy of the file, made when it had `count` transactions less."""
+        for n in range(5):
+            self.assertEqual(service.request("POST", "/integrations", integration(
+                f"later{n}")).status, 201)
+        with open(self.data(service), "rb") as file:
+            copy = file.read()
+        for n in range(count):
+            self.assertEqual(change(service, f"lost{n}").status, 200)
+        with open(self.data(service), "r+b") as file:
+            if cut_first:
+                file.truncate(0)
+            file.write(copy)
+            file.truncate()
+
+    def holds_the_copy_and_later_changes(self, service):
+        wait_for("the line", lambda: re.search(
+            "is not what it was|became shorter", service.stderr()))
+        wait_for("a new store", lambda: change(service, "after").status == 200 and
+                 service.request("GET", "/integrations").status == 200)
+        service.stop()
+        service.start()
+        found = service.request("GET", "/integrations").json
+        self.assertEqual([item["id"] for item in found],
+                         [f"i{n}" for n in range(5)] + [f"later{n}" for n in range(5)])
+        self.assertEqual(found[0]["name"], "after")
+
     def test_a_copy_that_was_written_over_the_file(self):
         """Nothing of it is lost, nor what is acknowledged later; with every parity of transactions."""
         for count in range(4, 8):
@@ -131,28 +165,23 @@ class Damage(unittest.TestCase):
                 with Service() as service:
                     end_as_it_may(service)
                     fill(service, 5)
-                    for n in range(5):
-                        self.assertEqual(service.request("POST", "/integrations", integration(
-                            f"later{n}")).status, 201)
-                    with open(self.data(service), "rb") as file:
-                        copy = file.read()
-                    for n in range(count):
-                        self.assertEqual(change(service, f"lost{n}").status, 200)
-                    with open(self.data(service), "r+b") as file:
-                        if cut_first:
-                            file.truncate(0)
-                        file.write(copy)
-                        file.truncate()
-                    wait_for("the line", lambda: re.search(
-                        "is not what it was|became shorter", service.stderr()))
-                    wait_for("a new store", lambda: change(service, "after").status == 200 and
-                             service.request("GET", "/integrations").status == 200)
-                    service.stop()
-                    service.start()
-                    found = service.request("GET", "/integrations").json
-                    self.assertEqual([item["id"] for item in found],
-                                     [f"i{n}" for n in range(5)] + [f"later{n}" for n in range(5)])
-                    self.assertEqual(found[0]["name"], "after")
+                    self.write_over(service, count, cut_first)
+                    self.holds_the_copy_and_later_changes(service)
+
+    def test_a_copy_over_the_file_of_a_worker_that_has_seen_no_change(self):
+        """The next change is made by a worker that knows nothing of what was there."""
+        for count in range(4, 8):
+            with Service() as service:
+                end_as_it_may(service)
+                fill(service, 5)
+                first, second = service.worker_pids()
+                os.kill(first, signal.SIGSTOP)
+                self.write_over(service, count, cut_first=False)
+                os.kill(second, signal.SIGSTOP)
+                os.kill(first, signal.SIGCONT)
+                join(*in_threads(8, lambda _: self.ask_for_a_change(service)))
+                os.kill(second, signal.SIGCONT)
+                self.holds_the_copy_and_later_changes(service)
 
     def test_files_of_locks_that_were_removed(self):
         """Processes that lock another file must not write beside those that do not."""

@@ -217,20 +217,20 @@ enum store_status documents_stats(struct documents_reader *reader, struct store_
     struct environment_meta meta;
     MDB_stat pages;
     MDB_envinfo info;
-    uint64_t newest = atomic_load(&environment->newest);
     if (!environment_is_whole(environment, false))
         return STORE_BROKEN;
     int code = environment_begin_read(environment, reader->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
+    bool overwritten = file_was_overwritten(environment, reader->txn, false);
     code = environment_read_meta(environment, reader->txn, &meta);
     if (code == MDB_SUCCESS)
         code = mdb_stat(reader->txn, environment_content(environment, &meta)->documents, &pages);
     environment_end_read(environment, reader->txn);
+    if (overwritten)
+        return STORE_BROKEN;
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "reading the revision");
-    if (file_went_back(environment, meta.revision, newest))
-        return STORE_BROKEN;
     mdb_env_info(environment->env, &info);
     readers_check(environment);
     *stats = (struct store_stats){.revision = meta.revision,
@@ -288,19 +288,21 @@ static enum store_status begin_in_turn(struct environment *environment,
                                        struct documents_change *change)
 {
     readers_check(environment);
-    uint64_t newest = atomic_load(&environment->newest);
     if (!environment_is_whole(environment, true))
         return STORE_BROKEN;
     int code = environment_begin_write(environment, &change->txn);
     if (code != MDB_SUCCESS)
         return environment_status(environment, code, "beginning a change");
+    if (file_was_overwritten(environment, change->txn, true)) {
+        environment_abort(environment, change->txn);
+        return STORE_BROKEN;
+    }
     code = read_state(change);
     change->set = environment_content(environment, &change->meta);
-    if (code == MDB_SUCCESS && !file_went_back(environment, change->meta.revision, newest))
+    if (code == MDB_SUCCESS)
         return STORE_OK;
     environment_abort(environment, change->txn);
-    return code == MDB_SUCCESS ? STORE_BROKEN
-                               : environment_status(environment, code, "beginning a change");
+    return environment_status(environment, code, "beginning a change");
 }
 
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,

@@ -45,7 +45,6 @@ struct environment {
     pthread_rwlock_t map;             /* held for reading during each transaction */
     struct turn turn;                 /* the right to write */
     struct stat lock;                 /* of lock.mdb, when it was opened */
-    _Atomic uint64_t newest;          /* revision that this process has seen */
     MDB_dbi meta;
     struct environment_set sets[2]; /* a replica has both */
     MDB_dbi changes;                /* a replica has neither of these */

@@ -105,20 +105,20 @@ bool environment_is_whole(struct environment *environment, bool has_turn)
     return wrong == NULL;
 }
 
-bool file_went_back(struct environment *environment, uint64_t revision, uint64_t newest)
+bool file_was_overwritten(const struct environment *environment, MDB_txn *txn, bool writes)
 {
     static atomic_bool said;
     const uint64_t another = 1; /* the inode of no file of ours */
-    if (environment->replica || revision == newest)
+    MDB_envinfo info;
+    size_t number = mdb_txn_id(txn); /* from lock.mdb; who only reads has that of the last commit */
+    mdb_env_info(environment->env,
+                 &info); /* from data.mdb, where others may have committed since */
+    if (writes ? info.me_last_txnid == number - 1 : info.me_last_txnid >= number)
         return false;
-    if (revision > newest) {
-        atomic_store(&environment->newest, revision);
-        return false;
-    }
     atomic_store(&environment->turn.page->file, another);
     if (!atomic_exchange(&said, true))
         LOG(LOG_CRITICAL, "the store's file is not what it was",
-            LOG_TEXT("error", "data.mdb holds an older state than before: a copy was written over "
+            LOG_TEXT("error", "data.mdb holds another state than before: a copy was written over "
                               "it while it was in use"),
             LOG_TEXT("file", environment->file));
     return true;

@@ -17,11 +17,13 @@ MUST_CHECK bool file_know_lock(struct environment *environment);
  * NULL. */
 const char *file_look(const struct environment *environment);
 
-/* Notes the revision that a transaction sees, which began when `newest` was environment->newest.
- * Returns whether it is an older one: other content was written over the file. Then that is logged,
- * and who opens the environment next removes lock.mdb, which is about the content before. Not for a
- * replica, whose database may be set back. */
-bool file_went_back(struct environment *environment, uint64_t revision, uint64_t newest);
+/* Whether data.mdb holds another state than the one that lock.mdb, and with it every process that
+ * has the environment open, knows: other content was written over the file. A transaction would
+ * then begin with whichever of the file's two last states its number selects, and a change undo
+ * the last one. If so, that is logged, and who opens the environment next removes lock.mdb. `txn`
+ * has begun, to write if `writes`. */
+MUST_CHECK bool file_was_overwritten(const struct environment *environment, MDB_txn *txn,
+                                     bool writes);
 
 /* For mapping_watch. */
 void file_say_lost(void);
