@@ -6,7 +6,7 @@ ARG BASE=debian:bookworm-slim
 FROM $BASE AS tools
 RUN apt-get update && apt-get install -y --no-install-recommends \
     gcc libc6-dev make autoconf automake pkg-config xz-utils \
-    libfcgi-dev libjson-c-dev liblmdb-dev libxxhash-dev libutf8proc-dev libsodium-dev libpq-dev libsystemd-dev python3 python3-yaml npm
+    libfcgi-dev libjson-c-dev liblmdb-dev libxxhash-dev libutf8proc-dev libsodium-dev libseccomp-dev libpq-dev libsystemd-dev python3 python3-yaml npm
 
 # The source tarball, as it is released …
 FROM tools AS dist
@@ -25,7 +25,7 @@ RUN tar -xJf /source.tar.xz --strip-components=1 && ./configure -q --prefix=/usr
 FROM $BASE
 RUN apt-get update && \
     apt-get install -y --no-install-recommends \
-        libfcgi0ldbl libjson-c5 liblmdb0 libpq5 libsystemd0 libutf8proc2 libsodium23 nginx-light && \
+        libfcgi0ldbl libjson-c5 liblmdb0 libpq5 libsystemd0 libutf8proc2 libsodium23 libseccomp2 nginx-light && \
     rm -rf /var/lib/apt/lists/* /var/cache/* /var/log/* /usr/share/doc/* /usr/share/man/* && \
     install -d -o 10001 -g 10001 -m 0750 /var/lib/integration-service /run/integration-service
 COPY --from=build /image/usr/bin /usr/bin

@@ -48,6 +48,7 @@ AC_DEFUN([IS_HARDENING], [
 
 AC_DEFUN([IS_SANITIZERS], [
   IS_CFLAGS="$IS_CFLAGS -fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+  IS_CPPFLAGS="$IS_CPPFLAGS -DWITH_SANITIZERS"
   IS_LDFLAGS="$IS_LDFLAGS -fsanitize=address,undefined"
 ])
 

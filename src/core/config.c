@@ -85,6 +85,11 @@ static const struct option options[] = {
     {"VALIDATE_SETTINGS", KIND_CHOICE, AT(validate_settings), "off", 0, 0, off_on,
      "`on`: an integration that is on must have the settings that its provider's schema asks for; "
      "otherwise 422"},
+    {"SANDBOX", KIND_CHOICE, AT(sandbox), "on", 0, 0, off_on,
+     "`on`: workers change no files but in `STATE_DIR`, start no programs, and the like, as far as "
+     "the kernel has Landlock and seccomp (SECURITY.md)"},
+    {"CORE_DUMPS", KIND_CHOICE, AT(core_dumps), "off", 0, 0, off_on,
+     "`on`: a process that crashes may leave a core file, with what it knew: tokens and keys"},
     {"WORKERS", KIND_NUMBER, AT(workers), "0", 0, WORKERS_MAX, NULL,
      "worker processes; 0: one a CPU"},
     {"THREADS", KIND_NUMBER, AT(threads), "4", 1, 64, NULL,

@@ -27,6 +27,8 @@ struct config {
     const char *providers_dir;  /* directories, separated by ":"; empty: none */
     uint64_t validate_settings; /* bool */
     uint64_t trust_remote_user; /* bool */
+    uint64_t sandbox;           /* bool */
+    uint64_t core_dumps;        /* bool */
     uint64_t workers;           /* 0: one per CPU; see config_workers */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/confine.h"
 #include "core/config.h"
 #include "core/log.h"
 #include "main/hosted.h"
@@ -71,6 +72,8 @@ static bool check_database(const struct config *config)
 static bool load(struct config *config)
 {
     unsigned faults = config_load(config, from_environment, stderr);
+    if (!config->core_dumps)
+        confine_core_files();
     return check_database(config) && faults == 0;
 }
 

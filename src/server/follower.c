@@ -8,6 +8,7 @@
 
 #include "app/app.h"
 #include "core/log.h"
+#include "server/confinement.h"
 #include "server/worker.h"
 
 static void tell_ready(void *context)
@@ -31,6 +32,7 @@ static int open_stop_fd(void)
 
 int follower_run(const struct follower_options *options)
 {
+    confinement_enter(options->config, false);
     char error[512] = "no memory or descriptor";
     struct metrics_labels labels;
     struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);

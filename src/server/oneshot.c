@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "core/log.h"
 #include "server/cgi.h"
+#include "server/confinement.h"
 
 static void put_into_file(void *to, struct str part)
 {
@@ -137,6 +138,7 @@ int oneshot_serve(const struct config *config, const struct store_backend *backe
     struct app app;
     struct app_session session;
     char error[512] = "no memory";
+    confinement_enter(config, false);
     if (app_open(&app, &options, error, sizeof error)) {
         if (app_session_open(&app, &session, SIZE_MAX)) {
             bool answered = answer(&session, config);

@@ -8,6 +8,7 @@
 
 #include "core/log.h"
 #include "server/acceptor.h"
+#include "server/confinement.h"
 #include "server/handler.h"
 #include "server/parking.h"
 #include "server/poller.h"
@@ -93,6 +94,7 @@ int worker_run(const struct worker_options *options)
         (struct cgi_place){str_from(options->config->root_path), .by_script = options->hosted};
     worker->epoll_fd = worker->signal_fd = worker->wake_fd = -1;
     signal(SIGPIPE, SIG_IGN);
+    confinement_enter(options->config, options->hosted);
     for (size_t i = 0; i < LANES; i++)
         lane_init(&worker->lanes[i]);
     connection_set_init(&worker->connections);

@@ -15,7 +15,7 @@ from test_load import Outcomes, in_threads, join
 IMAGE = """FROM integration-build AS build
 FROM debian:bookworm-slim
 RUN apt-get update && apt-get install -y --no-install-recommends \\
-    systemd systemd-sysv dbus libfcgi0ldbl libjson-c5 liblmdb0 libpq5 libutf8proc2 libsodium23 nginx-light
+    systemd systemd-sysv dbus libfcgi0ldbl libjson-c5 liblmdb0 libpq5 libutf8proc2 libsodium23 libseccomp2 nginx-light
 COPY --from=build /image /
 COPY site.conf /etc/nginx/nginx.conf
 RUN cp /usr/share/integration-service/nginx/integration-service*.conf /etc/nginx/ && \\

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""What a process of the service gives up, seen from outside and tried from inside."""
+
+import errno
+import os
+import subprocess
+import tempfile
+import unittest
+
+from postgres import Postgres
+from service import Service, integration, wait_for
+
+INTRUDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "intruder.c")
+
+
+def status(pid):
+    with open(f"/proc/{pid}/status") as file:
+        return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
+
+
+def core_file(pid):
+    """How long a core file can be, and which memory is in it."""
+    with open(f"/proc/{pid}/limits") as limits, open(f"/proc/{pid}/coredump_filter") as filtered:
+        limit = next(line for line in limits if line.startswith("Max core file size"))
+        return limit.split()[4], int(filtered.read(), 16)
+
+
+class Confinement(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.directory = tempfile.TemporaryDirectory()
+        cls.library = os.path.join(cls.directory.name, "intruder.so")
+        subprocess.run([os.environ.get("CC", "cc"), "-shared", "-fPIC", "-D_GNU_SOURCE", "-pthread",
+                        "-o", cls.library, INTRUDER, "-ldl"], check=True)
+        cls.addClassCleanup(cls.directory.cleanup)
+
+    def attempts(self, **environment):
+        """The results of an intruder in a worker, who leaves it able to do its work."""
+        with Service(LD_PRELOAD=self.library, **environment) as service:
+            path = os.path.join(service.state_dir, "intruder")
+            wait_for("an attempt", lambda: os.path.exists(path) and
+                     "trace" in open(path).read())
+            with open(path) as file:
+                lines = file.read().split("\n")
+            self.assertEqual(service.request("POST", "/integrations", integration("a")).status, 201)
+            self.assertEqual(service.request("GET", "/integrations/a").status, 200)
+            self.assertEqual(os.path.exists(os.path.join(service.directory, "beside")),
+                             "write 0" in lines)
+        return {name: int(code) for name, code in (line.split() for line in lines if line)}
+
+    def test_an_intruder_in_a_worker_reaches_nothing(self):
+        self.assertEqual(self.attempts(), {
+            "read": errno.EACCES, "write": errno.EACCES, "fork": errno.EPERM,
+            "listen": errno.EPERM, "trace": errno.EPERM})
+
+    def test_with_a_database_files_can_be_read(self):
+        with Postgres() as database:
+            self.assertEqual(self.attempts(DATABASE_URL=database.url), {
+                "read": 0, "write": errno.EACCES, "fork": errno.EPERM,
+                "listen": errno.EPERM, "trace": errno.EPERM})
+
+    def test_the_attempts_succeed_without_it(self):
+        found = self.attempts(SANDBOX="off")
+        del found["trace"]  # an ordinary user may lack the right to that anyway
+        self.assertEqual(set(found.values()), {0})
+
+    def test_all_processes_that_read_foreign_bytes(self):
+        with Postgres() as database, Service(DATABASE_URL=database.url) as service:
+            for pid in [*service.worker_pids(), service.follower_pid()]:
+                self.assertEqual(status(pid)["NoNewPrivs"], "1")
+                self.assertEqual(status(pid)["Seccomp"], "2")
+
+    def test_core_files(self):
+        with Service() as service:
+            for pid in [service.process.pid, service.nginx_pid(), *service.worker_pids()]:
+                self.assertEqual(core_file(pid), ("0", 0))
+        own_limit, own_filter = core_file("self")
+        with Service(CORE_DUMPS="on") as service:
+            for pid in service.worker_pids():
+                self.assertEqual(core_file(pid), (own_limit, own_filter))
