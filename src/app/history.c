@@ -48,16 +48,13 @@ struct told {
 /* Appends a change without the brace at its end. */
 static void append_change(const struct call *call, const struct told *told, struct buffer *body)
 {
-    static const struct str operations[] = {[STORE_CREATE] = STR_INIT("create"),
-                                            [STORE_REPLACE] = STR_INIT("replace"),
-                                            [STORE_REMOVE] = STR_INIT("remove")};
     char at[CLOCK_TEXT_SIZE];
     clock_format(told->at_us, at);
     buffer_append_char(body, '{');
     append_name(body, "revision");
     query_append_revision(call, told->revision, body);
     append_text(body, "at", str_from(at));
-    append_text(body, "operation", operations[told->operation]);
+    append_text(body, "operation", query_operation_names[told->operation]);
     if (told->id.len > 0)
         append_text(body, "id", told->id);
     append_text(body, "by", told->author.actor);
@@ -131,7 +128,8 @@ static struct service_feed feed_of(const struct query *query)
                                  .limit = query->limit > 0 ? query->limit : CHANGES_WITHOUT_LIMIT,
                                  .ids = query->ids,
                                  .ids_len = query->ids_len,
-                                 .provider = query->provider};
+                                 .provider = query->provider,
+                                 .operations = query->operations};
 }
 
 static bool append_to_feed(void *context, const struct store_entry *entry)

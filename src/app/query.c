@@ -8,6 +8,12 @@
 
 enum { PAGE_BYTES_MAX = 8 << 20 };
 
+const struct str query_operation_names[QUERY_OPERATIONS] = {
+    [STORE_CREATE] = STR_INIT("create"),
+    [STORE_REPLACE] = STR_INIT("replace"),
+    [STORE_REMOVE] = STR_INIT("remove"),
+};
+
 /* Stores accept valid ids only. This one no integration has. */
 static const struct str no_id = STR_INIT("..");
 
@@ -195,6 +201,16 @@ static void read_provider(struct reader *reader, struct str value)
     reader->query->provider = value;
 }
 
+static void read_operation(struct reader *reader, struct str value)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(query_operation_names); i++)
+        if (query_operation_names[i].len > 0 && str_equal(value, query_operation_names[i])) {
+            reader->query->operations |= 1U << i;
+            return;
+        }
+    fault(reader, "operation", "value is none of create, replace and remove", "value_error.enum");
+}
+
 static const struct parameter {
     struct str name;
     void (*read)(struct reader *reader, struct str value);
@@ -207,6 +223,7 @@ static const struct parameter {
     {STR_INIT("wait"), read_wait, QUERY_OF_CHANGES},
     {STR_INIT("ids"), read_ids, QUERY_OF_CHANGES},
     {STR_INIT("provider"), read_provider, QUERY_OF_CHANGES},
+    {STR_INIT("operation"), read_operation, QUERY_OF_CHANGES},
     {STR_INIT("status"), read_status, QUERY_OF_LIST},
     {STR_INIT("q"), read_text, QUERY_OF_LIST},
     {STR_INIT("id"), read_id, QUERY_OF_LIST},

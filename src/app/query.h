@@ -16,6 +16,10 @@ enum {
 /* Each kind of query has its parameters; others are ignored. A bit set. */
 enum query_kind { QUERY_OF_LIST = 1, QUERY_OF_ONE = 2, QUERY_OF_HISTORY = 4, QUERY_OF_CHANGES = 8 };
 
+/* What clients call the operations of changes in the log; none has the others. */
+enum { QUERY_OPERATIONS = STORE_REMOVE + 1 };
+extern const struct str query_operation_names[QUERY_OPERATIONS];
+
 struct query {
     uint64_t limit; /* 0: unlimited */
     uint64_t after; /* only integrations with a higher sequence number; in a history, only versions
@@ -29,6 +33,7 @@ struct query {
     struct store_version cursor; /* only changes after this version of the store */
     uint64_t wait_s;             /* how long to wait for one */
     struct str provider;         /* only integrations of this one; empty: of any */
+    unsigned operations;         /* only these changes, a bit set of enum store_operation; 0: all */
     unsigned fields; /* bit set of enum integration_field and QUERY_ETAG; 0: all members */
 };
 

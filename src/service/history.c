@@ -202,10 +202,11 @@ static bool is_of_provider(struct str id, struct str provider)
     return str_has_prefix(id, provider) && (id.len == provider.len || id.data[provider.len] == ':');
 }
 
-static bool is_wanted(const struct service_feed *feed, struct str id)
+static bool is_wanted(const struct service_feed *feed, const struct store_entry *entry)
 {
-    return (feed->ids_len == 0 || str_is_among(id, feed->ids, feed->ids_len)) &&
-           (feed->provider.len == 0 || is_of_provider(id, feed->provider));
+    return (feed->ids_len == 0 || str_is_among(entry->id, feed->ids, feed->ids_len)) &&
+           (feed->provider.len == 0 || is_of_provider(entry->id, feed->provider)) &&
+           (feed->operations == 0 || (feed->operations & 1U << entry->operation) != 0);
 }
 
 static bool follow(void *context, const struct store_entry *entry)
@@ -213,7 +214,7 @@ static bool follow(void *context, const struct store_entry *entry)
     struct following *following = context;
     struct service_feed *feed = following->feed;
     bool is_first = following->seen == 0 && feed->from_start;
-    bool wanted = is_wanted(feed, entry->id);
+    bool wanted = is_wanted(feed, entry);
     following->has_gap = !is_first && entry->revision != feed->next.revision + 1;
     feed->more = following->has_gap || (wanted && following->visited == feed->limit);
     if (feed->more)
@@ -250,7 +251,7 @@ enum store_status service_changes(struct service_session *session,
                                   store_visit_entry *visit, void *context)
 {
     uint64_t started_ns = clock_steady_ns();
-    bool all = feed->ids_len == 0 && feed->provider.len == 0;
+    bool all = feed->ids_len == 0 && feed->provider.len == 0 && feed->operations == 0;
     struct following following = {.feed = feed, .visit = visit, .context = context};
     struct store_read read = {.deadline_ns = caller->deadline_ns,
                               .after = feed->from_start ? 0 : feed->after.revision,

@@ -148,6 +148,7 @@ struct service_feed {
     const struct str *ids; /* only of these integrations; all if ids_len is 0 */
     size_t ids_len;
     struct str provider; /* only integrations of this one; empty: of any */
+    unsigned operations; /* only these, a bit set of enum store_operation; 0: all */
 
     /* Set by the read: */
     struct store_version next; /* where to go on */

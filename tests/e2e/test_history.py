@@ -325,7 +325,13 @@ class Feed(Case):
         self.assertEqual(len(self.changes(empty, provider="telegram")["changes"]), 12)
         self.assertEqual(self.changes(empty, provider="tele"),
                          {"changes": [], "next": self.cursor(), "more": False})
-        for query in "after=x", "after=1", "limit=0", "limit=1001", "wait=26", "wait=x":
+        answer = self.changes(empty, operation="create", limit=2)
+        self.assertEqual(([entry["operation"] for entry in answer["changes"]], answer["more"]),
+                         (["create"] * 2, True))
+        both = self.ask("GET", "/changes?operation=remove&operation=replace").json["changes"]
+        self.assertEqual([(entry["operation"], entry["id"]) for entry in both],
+                         [change for change in told if change[0] != "create"])
+        for query in "operation=delete", "operation=", "after=x", "after=1", "limit=0", "limit=1001", "wait=26", "wait=x":
             self.ask("GET", "/changes?" + query, status=422)
 
     def test_a_cursor_of_elsewhere(self):

@@ -352,17 +352,13 @@ class Page(unittest.TestCase):
         self.editor_is_closed()
         self.assertEqual(stored().json["settings"], {
             **self.SHOP, "page_access_token": "EAAnew", "more": {"a": None}})
+        before = stored().body
         self.row("facebook:shop", ".delete").click()
-        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
-        self.looks_right("confirm", 1280)
-        self.click("#confirm-no")
-        self.assertEqual(stored().status, 200)
-        self.row("facebook:shop", ".delete").click()
-        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
-        self.click("#confirm-yes")
         self.browser.wait("it is gone", lambda: "facebook:shop" not in self.ids())
-        self.assertFalse(self.browser.find("#undo").is_displayed())
         self.assertEqual(stored().status, 404)
+        self.click("#undo")  # although the page has seen masks only
+        self.browser.wait("it is back", lambda: "facebook:shop" in self.ids())
+        self.assertEqual(stored().body, before)
         self.browser.run("sessionStorage.clear()")
 
     def test_faults_of_settings_stand_at_their_fields(self):
@@ -623,7 +619,7 @@ class Page(unittest.TestCase):
             self.assertEqual(self.stored("facebook").status, 404)
             self.looks_right("deleted", width)
             self.click("#undo")
-            self.browser.wait("it is back", lambda: self.ids() == ["chat_widget", "facebook"])
+            self.browser.wait("it is back", lambda: self.ids() == ["facebook", "chat_widget"])
             self.assertEqual(self.stored("facebook").body, before)
         self.nothing_went_wrong(404)
 
@@ -671,6 +667,39 @@ class Page(unittest.TestCase):
                          ("Facebook Messenger", {"page_access_token": "planted-token"}))
         self.assertEqual(self.service.request(
             "GET", "/integrations/facebook/history?limit=1", None, alice).json[0]["by"], "bob")
+
+    def test_what_was_deleted_is_found_and_restored(self):
+        self.open()
+        self.click("#deleted")
+        self.expect_text("#past", "Nothing that is still known was deleted")
+        self.click("#past-close")
+        before = self.stored("facebook").body
+        for identity in "again", "facebook", "last":
+            if identity != "facebook":
+                self.create(identity)
+            self.service.request("DELETE", f"/integrations/{identity}")
+        self.create("again")
+        for width in 360, 1280:
+            self.open(width)
+            self.click("#deleted")
+            self.browser.wait("the list", lambda: [
+                item.text for item in self.browser.all("#versions code")] == ["last", "facebook"])
+            self.looks_right("recently-deleted", width)
+            self.browser.all("#versions button")[1].click()
+            self.browser.wait("its history", lambda: "What facebook was" in self.text("#past"))
+            self.looks_right("history-of-deleted", width)
+            if width == 1280:
+                break
+            self.click("#past-close")
+        # Somebody is quicker: nothing is overwritten.
+        self.create("facebook")
+        self.click("#versions button")
+        self.expect_text("#past-trouble", "Somebody else has changed this integration")
+        self.service.request("DELETE", "/integrations/facebook")
+        self.click("#versions button")
+        self.browser.wait("it is back", lambda: "facebook" in self.ids())
+        self.assertEqual(self.stored("facebook").body, before)
+        self.nothing_went_wrong(412)
 
     def test_what_others_do_is_seen(self):
         self.open()

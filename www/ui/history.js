@@ -7,11 +7,12 @@ import { ask, jsonOf, nextOf, pathOf, tagOf, Trouble } from "./service.js";
 import { make } from "./settings.js";
 
 const PAGE = 20;
+const DELETED = 50; // of those deleted last, at most
 const WORDS = { create: "created it", replace: "changed it", remove: "deleted it" };
 
 const $ = (id) => document.getElementById(id);
 
-// Whose history is open, with its versions so far, the tag that it has now, and the link to more of them.
+// Whose history is open, with its versions so far, the tag that it has now (null: it is deleted), and the link to more.
 let past = null;
 let tell = null; // says something to the person
 let refresh = null; // reads the list
@@ -64,7 +65,7 @@ function show() {
 async function restore({ revision, at }) {
   const { id, name, tag } = past;
   try {
-    await ask("POST", `${pathOf(id)}/restore`, { body: JSON.stringify({ revision }), tag });
+    await ask("POST", `${pathOf(id)}/restore`, { body: JSON.stringify({ revision }), tag, known: tag ? null : "*" });
   } catch (trouble) {
     if (!(trouble instanceof Trouble)) throw trouble;
     $("past-trouble").textContent = trouble.message;
@@ -76,18 +77,66 @@ async function restore({ revision, at }) {
   await refresh();
 }
 
+function open(title, empty = "") {
+  $("past-title").textContent = title;
+  $("past-trouble").hidden = true;
+  $("past-empty").textContent = empty;
+  $("past-empty").hidden = !empty;
+  tell("");
+  if (!$("past").open) $("past").showModal();
+}
+
+async function openVersions(id, name, tag) {
+  past = { id, name, versions: [], tag, next: null };
+  await readPage();
+  show();
+  open(`What ${name} was`);
+}
+
 /** Opens the history of an integration of the list. `say` tells the person something, `reread` shows the list anew. */
 export async function openHistory({ id, name }, say, reread) {
   tell = say;
   refresh = reread;
-  const now = await ask("GET", `${pathOf(id)}?fields=id`);
-  past = { id, name: name || id, versions: [], tag: tagOf(now), next: null };
-  await readPage();
-  show();
-  $("past-trouble").hidden = true;
-  $("past-title").textContent = `What ${past.name} was`;
-  tell("");
-  $("past").showModal();
+  await openVersions(id, name || id, tagOf(await ask("GET", `${pathOf(id)}?fields=id`)));
+}
+
+// ---- what was deleted ----
+
+/** The last deletion of each integration that is not there, the latest first. */
+async function readDeleted() {
+  const last = new Map();
+  for (let after = "", more = true; more;) {
+    const page = await jsonOf(await ask("GET", `/changes?operation=remove&limit=1000&after=${encodeURIComponent(after)}`));
+    for (const change of page.changes) {
+      last.delete(change.id); // so that it comes last
+      last.set(change.id, change);
+    }
+    ({ next: after, more } = page);
+  }
+  const latest = [...last.values()].reverse().slice(0, DELETED);
+  if (latest.length === 0) return [];
+  const parameters = new URLSearchParams([["fields", "id"], ...latest.map(({ id }) => ["id", id])]);
+  const there = new Set((await jsonOf(await ask("GET", `/integrations?${parameters}`))).map(({ id }) => id));
+  return latest.filter(({ id }) => !there.has(id));
+}
+
+function deletedRowOf({ id, by, at }) {
+  const control = make("button", { type: "button", textContent: "History", ariaLabel: `History of ${id}` });
+  control.addEventListener("click", () => attempt(control, () => openVersions(id, id, null)));
+  return make("li", {},
+    make("p", {}, make("code", { textContent: id }), " ",
+      make("strong", { className: "who", textContent: `${by ?? "Somebody"} ${WORDS.remove}` }), " ",
+      make("time", { dateTime: at, textContent: new Date(at).toLocaleString() })), control);
+}
+
+/** Opens what was deleted, from where each can be looked at and restored. */
+export async function openDeleted(say, reread) {
+  tell = say;
+  refresh = reread;
+  const deleted = await readDeleted();
+  $("versions").replaceChildren(...deleted.map(deletedRowOf));
+  $("older").hidden = true;
+  open("Recently deleted", deleted.length === 0 ? "Nothing that is still known was deleted." : "");
 }
 
 $("past-close").addEventListener("click", () => $("past").close());

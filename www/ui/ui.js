@@ -2,7 +2,7 @@
 // The admin page: the list. It keeps nothing in the browser but a key, for this tab only, and shows secrets only when asked. What it
 // changes is guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
 
-import { attempt, bodyOf, create, edit, isMasked, load, start, tellOfChange } from "./editor.js";
+import { attempt, bodyOf, create, edit, load, start, tellOfChange } from "./editor.js";
 import { ask, jsonOf, MERGE_PATCH, nextOf, pathOf, tagOf, Trouble } from "./service.js";
 
 const POLL_MS = 3000;
@@ -134,26 +134,17 @@ async function remove(item) {
     throw new Trouble(`${item.name || item.id} has just been changed by somebody else. Look at it, then delete it if you still want to.`);
   }
   const name = item.name || item.id;
-  const isLost = isMasked(before);
-  if (isLost && !(await confirm(`Delete ${name}?`))) return;
   await ask("DELETE", pathOf(item.id), { tag: before.tag });
-  say(`${name} is deleted.`, isLost ? undo : { name, before });
+  say(`${name} is deleted.`, { name, before });
   await refresh();
 }
 
-/** Asks a question that has yes and no for answers. */
-function confirm(question) {
-  $("confirm-title").textContent = question;
-  return new Promise((resolve) => {
-    $("confirm-yes").onclick = () => $("confirm").close("yes");
-    $("confirm-no").onclick = () => $("confirm").close();
-    $("confirm").onclose = () => {
-      resolve($("confirm").returnValue === "yes");
-      $("confirm").returnValue = "";
-    };
-    $("confirm").showModal();
-    $("confirm-no").focus();
-  });
+/** Brings back what was deleted: the service still has it, and what this page must not see of it; or else, what was seen. */
+async function bringBack(item) {
+  const [removal, last] = await jsonOf(await ask("GET", `${pathOf(item.id)}/history?limit=2`));
+  if (removal.operation !== "remove") throw new Trouble("Somebody has made it again already.");
+  if (!last?.document) await ask("POST", "/integrations", { body: bodyOf(item) });
+  else await ask("POST", `${pathOf(item.id)}/restore`, { body: JSON.stringify({ revision: last.revision }), known: "*" });
 }
 
 $("list").addEventListener("click", (event) => {
@@ -179,14 +170,18 @@ $("list").addEventListener("click", (event) => {
 
 $("undo").addEventListener("click", () => attempt($("undo"), async () => {
   const { name, before } = undo;
-  await ask("POST", "/integrations", { body: bodyOf(before) });
-  say(`${name} is back, at the end of the list.`, null);
+  await bringBack(before);
+  say(`${name} is back.`, null);
   await refresh();
 }));
 
 // ---- starting ----
 
 start(say, refresh);
+$("deleted").addEventListener("click", () => attempt($("deleted"), async () => {
+  const { openDeleted } = await import("./history.js");
+  await openDeleted(say, refresh);
+}));
 $("new").addEventListener("click", () => attempt($("new"), create));
 
 let typing = 0;
