@@ -354,6 +354,13 @@ class Page(unittest.TestCase):
             **self.SHOP, "page_access_token": "EAAnew", "more": {"a": None}})
         before = stored().body
         self.row("facebook:shop", ".delete").click()
+        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
+        self.looks_right("confirm", 1280)
+        self.click("#confirm-no")
+        self.assertEqual(stored().status, 200)
+        self.row("facebook:shop", ".delete").click()
+        self.browser.wait("the question", lambda: self.browser.find("#confirm").is_displayed())
+        self.click("#confirm-yes")
         self.browser.wait("it is gone", lambda: "facebook:shop" not in self.ids())
         self.assertEqual(stored().status, 404)
         self.click("#undo")  # although the page has seen masks only
@@ -667,6 +674,18 @@ class Page(unittest.TestCase):
                          ("Facebook Messenger", {"page_access_token": "planted-token"}))
         self.assertEqual(self.service.request(
             "GET", "/integrations/facebook/history?limit=1", None, alice).json[0]["by"], "bob")
+
+    def test_undo_where_nothing_of_it_is_kept(self):
+        self.service.stop()
+        self.service.environment["HISTORY_VERSIONS"] = "0"
+        self.service.start()
+        before = self.stored("facebook").body
+        self.open()
+        self.row("facebook", ".delete").click()
+        self.browser.wait("it is gone", lambda: self.ids() == ["chat_widget"])
+        self.click("#undo")
+        self.browser.wait("it is back", lambda: "facebook" in self.ids())
+        self.assertEqual(self.stored("facebook").body, before)
 
     def test_what_was_deleted_is_found_and_restored(self):
         self.open()

@@ -38,6 +38,9 @@ export function bodyOf({ id, name, description, status, settings }) {
   return `${JSON.stringify({ id, name, description, status }).slice(0, -1)},"settings":${objectOf(settings)}}`;
 }
 
+/** Whether some of it was not shown, so that it cannot be made again from this. */
+export const isMasked = ({ settings }) => /\[secret:[0-9a-f]{12}\]/.test(objectOf(settings));
+
 // ---- providers ----
 
 const schemas = new Map();

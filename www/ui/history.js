@@ -2,7 +2,7 @@
 // What an integration was: who changed what when, member by member, and making it again what it was. Of settings it
 // shows names alone, never a value.
 
-import { attempt } from "./editor.js";
+import { attempt, bodyOf } from "./editor.js";
 import { ask, jsonOf, nextOf, pathOf, tagOf, Trouble } from "./service.js";
 import { make } from "./settings.js";
 
@@ -101,6 +101,17 @@ export async function openHistory({ id, name }, say, reread) {
 }
 
 // ---- what was deleted ----
+
+/** Brings back what was deleted: the service still has it, and what this page must not see of it; or else, what was seen. */
+export async function bringBack(item) {
+  const told = await ask("GET", `${pathOf(item.id)}/history?limit=2`).catch((trouble) => {
+    if (trouble.status !== 404) throw trouble;
+  });
+  const [removal, last] = told ? await jsonOf(told) : [];
+  if (removal && removal.operation !== "remove") throw new Trouble("Somebody has made it again already.");
+  if (!last?.document) await ask("POST", "/integrations", { body: bodyOf(item) });
+  else await ask("POST", `${pathOf(item.id)}/restore`, { body: JSON.stringify({ revision: last.revision }), known: "*" });
+}
 
 /** The last deletion of each integration that is not there, the latest first. */
 async function readDeleted() {

@@ -3,7 +3,7 @@
 
 const ROOT = "..";
 export const MERGE_PATCH = "application/merge-patch+json";
-const UNREACHABLE = "The service cannot be reached. Nothing is lost; try again.";
+export const UNREACHABLE = "The service cannot be reached. Nothing is lost; try again.";
 
 const $ = (id) => document.getElementById(id);
 

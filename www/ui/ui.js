@@ -2,8 +2,8 @@
 // The admin page: the list. It keeps nothing in the browser but a key, for this tab only, and shows secrets only when asked. What it
 // changes is guarded by the ETag of what it has shown, so nobody's change is lost in silence (docs/api.md).
 
-import { attempt, bodyOf, create, edit, load, start, tellOfChange } from "./editor.js";
-import { ask, jsonOf, MERGE_PATCH, nextOf, pathOf, tagOf, Trouble } from "./service.js";
+import { attempt, create, edit, isMasked, load, start, tellOfChange } from "./editor.js";
+import { ask, jsonOf, MERGE_PATCH, nextOf, pathOf, tagOf, Trouble, UNREACHABLE } from "./service.js";
 
 const POLL_MS = 3000;
 const PAGE = 100;
@@ -134,17 +134,22 @@ async function remove(item) {
     throw new Trouble(`${item.name || item.id} has just been changed by somebody else. Look at it, then delete it if you still want to.`);
   }
   const name = item.name || item.id;
+  if (isMasked(before) && !(await confirm(`Delete ${name}?`))) return;
   await ask("DELETE", pathOf(item.id), { tag: before.tag });
   say(`${name} is deleted.`, { name, before });
   await refresh();
 }
 
-/** Brings back what was deleted: the service still has it, and what this page must not see of it; or else, what was seen. */
-async function bringBack(item) {
-  const [removal, last] = await jsonOf(await ask("GET", `${pathOf(item.id)}/history?limit=2`));
-  if (removal.operation !== "remove") throw new Trouble("Somebody has made it again already.");
-  if (!last?.document) await ask("POST", "/integrations", { body: bodyOf(item) });
-  else await ask("POST", `${pathOf(item.id)}/restore`, { body: JSON.stringify({ revision: last.revision }), known: "*" });
+/** Few people need it. */
+const loadHistory = () => import("./history.js").catch(() => { throw new Trouble(UNREACHABLE); });
+
+/** Asks yes or no. */
+function confirm(question) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = question;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => { dialog.onclose = () => resolve(dialog.returnValue === "yes"); });
 }
 
 $("list").addEventListener("click", (event) => {
@@ -160,8 +165,7 @@ $("list").addEventListener("click", (event) => {
       await remove(item);
       if (!$("undo").hidden) $("undo").focus();
     } else if (control.classList.contains("past")) {
-      const { openHistory } = await import("./history.js"); // which few people need
-      await openHistory(item, say, refresh);
+      await (await loadHistory()).openHistory(item, say, refresh);
     } else {
       await edit(item.id);
     }
@@ -170,7 +174,7 @@ $("list").addEventListener("click", (event) => {
 
 $("undo").addEventListener("click", () => attempt($("undo"), async () => {
   const { name, before } = undo;
-  await bringBack(before);
+  await (await loadHistory()).bringBack(before);
   say(`${name} is back.`, null);
   await refresh();
 }));
@@ -179,8 +183,7 @@ $("undo").addEventListener("click", () => attempt($("undo"), async () => {
 
 start(say, refresh);
 $("deleted").addEventListener("click", () => attempt($("deleted"), async () => {
-  const { openDeleted } = await import("./history.js");
-  await openDeleted(say, refresh);
+  await (await loadHistory()).openDeleted(say, refresh);
 }));
 $("new").addEventListener("click", () => attempt($("new"), create));
 
