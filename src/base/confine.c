@@ -129,7 +129,12 @@ bool confine_files(const struct confine_files *files)
 
 /* ---- system calls ---- */
 
+enum {
+    FCHMODAT2 = 452 /* of Linux 6.6, on every architecture; libseccomp 2.5 has no name for it */
+};
+
 static const int forbidden[] = {
+    FCHMODAT2,
     /* other programs */
     SCMP_SYS(execve),
     SCMP_SYS(execveat),
@@ -166,6 +171,10 @@ static const int forbidden[] = {
     SCMP_SYS(fchown),
     SCMP_SYS(lchown),
     SCMP_SYS(fchownat),
+    SCMP_SYS(setxattr),
+    SCMP_SYS(lsetxattr),
+    SCMP_SYS(fsetxattr),
+    SCMP_SYS(socketpair),
     /* another user */
     SCMP_SYS(setuid),
     SCMP_SYS(setgid),
@@ -186,9 +195,6 @@ static const int forbidden[] = {
     SCMP_SYS(io_uring_setup),
     SCMP_SYS(io_uring_enter),
     SCMP_SYS(io_uring_register),
-    SCMP_SYS(add_key),
-    SCMP_SYS(request_key),
-    SCMP_SYS(keyctl),
     SCMP_SYS(init_module),
     SCMP_SYS(finit_module),
     SCMP_SYS(delete_module),
@@ -211,6 +217,9 @@ static const int forbidden[] = {
     SCMP_SYS(ioperm),
 };
 
+/* In whose keyrings a client of a database may have its tickets. */
+static const int of_kerberos[] = {SCMP_SYS(add_key), SCMP_SYS(request_key), SCMP_SYS(keyctl)};
+
 /* Only for threads; clone3(2), whose flags a filter cannot see, is not there, so the C library
  * takes clone(2). */
 static int forbid_processes(scmp_filter_ctx filter)
@@ -225,13 +234,14 @@ static int forbid_processes(scmp_filter_ctx filter)
     return code;
 }
 
-/* None but those that clients of the database and the C library use. */
-static int forbid_sockets(scmp_filter_ctx filter)
+/* None but unix ones, or those that clients of the database and the C library use. */
+static int forbid_sockets(scmp_filter_ctx filter, bool connects)
 {
     static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+    size_t len = connects ? ARRAY_LEN(families) : 1;
     int code = 0;
     int before = -1;
-    for (size_t i = 0; code == 0 && i < ARRAY_LEN(families); i++) { /* the gaps between them */
+    for (size_t i = 0; code == 0 && i < len; i++) { /* the gaps between them */
         for (int family = before + 1; code == 0 && family < families[i]; family++)
             code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
                                     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
@@ -242,17 +252,27 @@ static int forbid_sockets(scmp_filter_ctx filter)
                                         SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)before));
 }
 
-static int forbid_all(scmp_filter_ctx filter)
+static int forbid(scmp_filter_ctx filter, const int *calls, size_t len)
 {
-    int code = forbid_processes(filter);
-    if (code == 0)
-        code = forbid_sockets(filter);
-    for (size_t i = 0; code == 0 && i < ARRAY_LEN(forbidden); i++)
-        code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), forbidden[i], 0);
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < len; i++)
+        code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), calls[i], 0);
     return code;
 }
 
-bool confine_calls(void)
+static int forbid_all(scmp_filter_ctx filter, bool connects)
+{
+    int code = forbid_processes(filter);
+    if (code == 0)
+        code = forbid_sockets(filter, connects);
+    if (code == 0)
+        code = forbid(filter, forbidden, ARRAY_LEN(forbidden));
+    if (code == 0 && !connects)
+        code = forbid(filter, of_kerberos, ARRAY_LEN(of_kerberos));
+    return code;
+}
+
+bool confine_calls(bool connects)
 {
     enum { SORT_AS_TREE = 2 };
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
@@ -266,7 +286,7 @@ bool confine_calls(void)
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
     seccomp_attr_set(filter, SCMP_FLTATR_API_SYSRAWRC, 1); /* say why */
     seccomp_attr_set(filter, SCMP_FLTATR_CTL_OPTIMIZE, SORT_AS_TREE);
-    int code = forbid_all(filter);
+    int code = forbid_all(filter, connects);
     if (code == 0)
         code = seccomp_load(filter); /* sets no_new_privs */
     seccomp_release(filter);

@@ -30,8 +30,9 @@ struct confine_files {
 MUST_CHECK bool confine_files(const struct confine_files *files);
 
 /* System calls: those that confine.c lists, which nothing here needs and with which a process
- * reaches others or the kernel, fail with EPERM; no process can be started. Also sets no_new_privs
- * (prctl(2)). For all threads. Returns false with an errno: ENOSYS if the kernel has no filters. */
-MUST_CHECK bool confine_calls(void);
+ * reaches others or the kernel, fail with EPERM; no process can be started. Unless it `connects`,
+ * only unix sockets can be made. Also sets no_new_privs (prctl(2)). For all threads. Returns false
+ * with an errno: ENOSYS if the kernel has no filters. */
+MUST_CHECK bool confine_calls(bool connects);
 
 #endif

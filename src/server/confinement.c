@@ -77,7 +77,7 @@ void confinement_enter(const struct config *config, bool signals)
         "left to their permissions",
         "cannot give up the use of files");
     tell(
-        confine_calls(),
+        confine_calls(config->database_url[0] != '\0'),
         "the kernel has no seccomp filters, or keeps them from this process: a worker can make all "
         "system calls",
         "cannot give up system calls");

@@ -131,15 +131,25 @@ class Damage(unittest.TestCase):
             service.start()
             self.assertEqual(service.request("GET", "/integrations/i0").json["name"], "after")
 
+    def make(self, service, method, path, body, statuses):
+        """Makes a change. What waits for a worker that is stopped is asked for again."""
+        def is_made():
+            client = Client(service.port, 1)
+            with contextlib.suppress(TimeoutError), contextlib.closing(client):
+                status = client.request(method, path, body).status
+                self.assertIn(status, statuses)
+                return True
+            return False
+        wait_for("a change", is_made)
+
     def write_over(self, service, count, cut_first):
         """A copy of the file, made when it had `count` transactions less."""
         for n in range(5):
-            self.assertEqual(service.request("POST", "/integrations", integration(
-                f"later{n}")).status, 201)
+            self.make(service, "POST", "/integrations", integration(f"later{n}"), (201, 400))
         with open(self.data(service), "rb") as file:
             copy = file.read()
         for n in range(count):
-            self.assertEqual(change(service, f"lost{n}").status, 200)
+            self.make(service, "PUT", "/integrations/i0", integration("i0", name=f"lost{n}"), (200,))
         with open(self.data(service), "r+b") as file:
             if cut_first:
                 file.truncate(0)

@@ -45,7 +45,8 @@ static void intrude(void)
     fprintf(results, "read %d\n", result_of_opening("/etc/passwd", O_RDONLY));
     fprintf(results, "write %d\n", result_of_opening(path, O_WRONLY | O_CREAT));
     fprintf(results, "fork %d\n", result_of_forking());
-    fprintf(results, "listen %d\n", listen(socket(AF_INET, SOCK_STREAM, 0), 1) == 0 ? 0 : errno);
+    fprintf(results, "socket %d\n",
+            socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) >= 0 ? 0 : errno);
     fprintf(results, "trace %d\n", ptrace(PTRACE_SEIZE, getppid(), NULL, NULL) == 0 ? 0 : errno);
     fclose(results);
 }

@@ -22,6 +22,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/confine.h"
@@ -192,7 +193,7 @@ static int connect_port(void)
 
 static int listen_at_socket(void)
 {
-    return result_of(listen(socket(AF_INET, SOCK_STREAM, 0), 1) == 0);
+    return result_of(listen(STDIN_FILENO, 1) == 0);
 }
 
 static int open_raw_packets(void)
@@ -314,6 +315,34 @@ static int add_key(void)
     return result_of(syscall(SYS_add_key, "user", "k", "v", 1, -3) >= 0);
 }
 
+static int make_pair(void)
+{
+    int pair[2];
+    return result_of(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);
+}
+
+static int make_ip_socket(void)
+{
+    return result_of(socket(AF_INET6, SOCK_DGRAM, 0) >= 0);
+}
+
+static int make_mptcp_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, IPPROTO_MPTCP);
+    return fd < 0 && errno == EPROTONOSUPPORT ? 0 : result_of(fd >= 0);
+}
+
+static int change_mode_anew(void)
+{
+    enum { FCHMODAT2 = 452 };
+    return result_of(syscall(FCHMODAT2, AT_FDCWD, in(own, "kept"), 0666, 0) == 0);
+}
+
+static int set_attribute(void)
+{
+    return result_of(setxattr(in(own, "kept"), "user.a", "b", 1, 0) == 0);
+}
+
 static const struct {
     const char *name;
     attempt *attempt;
@@ -341,8 +370,8 @@ static const struct {
     {"leave by dots", leave_by_dots, EACCES, 0, 1},
     {"make socket file", make_socket_file, EPERM, EPERM, 0},
     {"make link", make_link, EACCES, EACCES, 1},
-    {"bind port", bind_port, EACCES, EACCES, 4},
-    {"connect port", connect_port, EACCES, ECONNREFUSED, 4},
+    {"bind port", bind_port, EBADF, EACCES, 4},
+    {"connect port", connect_port, EBADF, ECONNREFUSED, 0},
     {"kill parent", kill_parent, EPERM, EPERM, 6},
     {"open memory of parent", open_memory_of_parent, EACCES, EACCES, 1},
 
@@ -363,7 +392,12 @@ static const struct {
     {"change root", change_root, EPERM, EPERM, 0},
     {"change mode", change_mode, EPERM, EPERM, 0},
     {"change user", change_user, EPERM, EPERM, 0},
-    {"add key", add_key, EPERM, EPERM, 0},
+    {"add key", add_key, EPERM, 0, 0},
+    {"make unix pair", make_pair, EPERM, EPERM, 0},
+    {"make ip socket", make_ip_socket, EPERM, 0, 0},
+    {"make mptcp socket", make_mptcp_socket, EPERM, 0, 0},
+    {"change mode anew", change_mode_anew, EPERM, EPERM, 0},
+    {"set attribute", set_attribute, EPERM, EPERM, 0},
 };
 
 static void fill(const char *directory)
@@ -409,7 +443,7 @@ static int try_all(bool database)
         fprintf(stderr, "files: %s\n", strerror(errno));
         wrong++;
     }
-    if (!confine_calls()) {
+    if (!confine_calls(database)) {
         fprintf(stderr, "calls: %s\n", strerror(errno));
         wrong++;
     }
