@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <libgen.h>
 #include <limits.h>
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/confine.h"
 #include "core/log.h"
@@ -32,25 +33,43 @@ static void tell(bool confined, const char *lacking, const char *failed)
         LOG(LOG_ERROR, failed, LOG_TEXT("error", strerror(errno)));
 }
 
+enum { LINKS_MAX = 4 };
+
 /* What the embedded store's processes read, besides the store. */
 struct readable {
-    const char *paths[ARRAY_LEN(of_system) + 2];
+    const char *paths[ARRAY_LEN(of_system) + LINKS_MAX];
     size_t len;
-    char keys[PATH_MAX];
-    char keys_target[PATH_MAX];
+    char links[LINKS_MAX][PATH_MAX]; /* the path of the file of keys, and what each link leads to */
 };
 
-/* The files of the system; the directory in which another file of keys may take the place of the
- * present one; and where that is a link, the directory that it leads to. */
+/* Replaces a path that is a link by what it leads to, in `next`. Returns false if it is none. */
+static bool follow_link(const char *path, char next[PATH_MAX])
+{
+    char target[PATH_MAX];
+    char directory[PATH_MAX];
+    ssize_t len = readlink(path, target, sizeof target - 1);
+    if (len < 0)
+        return false;
+    target[len] = '\0';
+    snprintf(directory, sizeof directory, "%s", path);
+    int written = target[0] == '/' ? snprintf(next, PATH_MAX, "%s", target)
+                                   : snprintf(next, PATH_MAX, "%s/%s", dirname(directory), target);
+    return written > 0 && written < PATH_MAX;
+}
+
+/* The files of the system; and each directory in which another file of keys, or another link to it,
+ * may take the place of the present one. */
 static void find_readable(const struct config *config, struct readable *readable)
 {
+    size_t links = 0;
     memcpy(readable->paths, of_system, sizeof of_system);
     readable->len = ARRAY_LEN(of_system);
-    if (!config_keys_path(config, readable->keys, sizeof readable->keys))
+    if (!config_keys_path(config, readable->links[0], PATH_MAX))
         return;
-    if (realpath(readable->keys, readable->keys_target) != NULL)
-        readable->paths[readable->len++] = dirname(readable->keys_target);
-    readable->paths[readable->len++] = dirname(readable->keys);
+    while (++links < LINKS_MAX && follow_link(readable->links[links - 1], readable->links[links]))
+        ;
+    for (size_t i = 0; i < links; i++)
+        readable->paths[readable->len++] = dirname(readable->links[i]);
 }
 
 static bool enter_files(const struct config *config, bool signals)

@@ -8,7 +8,7 @@ import tempfile
 import unittest
 
 from postgres import Postgres
-from service import Service, integration, wait_for
+from service import PROGRAM, Service, integration, wait_for
 
 INTRUDER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support", "intruder.c")
 
@@ -69,6 +69,32 @@ class Confinement(unittest.TestCase):
             for pid in [*service.worker_pids(), service.follower_pid()]:
                 self.assertEqual(status(pid)["NoNewPrivs"], "1")
                 self.assertEqual(status(pid)["Seccomp"], "2")
+
+    def test_a_file_of_keys_behind_links(self):
+        """As an orchestrator mounts secrets, and behind a link of our own."""
+        with tempfile.TemporaryDirectory() as directory:
+            mount = os.path.join(directory, "mount")
+            path = os.path.join(directory, "own", "keys")
+            keys = {}
+            for version in "1", "2":
+                os.makedirs(os.path.join(mount, "..version" + version))
+                keys[version] = subprocess.run(
+                    [PROGRAM, "key", "new", "a", "--scopes", "read"], check=True, text=True,
+                    capture_output=True, env={"PATH": os.environ["PATH"], "KEYS_FILE": os.path.join(
+                        mount, "..version" + version, "keys")}).stdout.strip()
+            os.symlink("..version1", os.path.join(mount, "..data"))
+            os.symlink("..data/keys", os.path.join(mount, "keys"))
+            os.mkdir(os.path.dirname(path))
+            os.symlink(os.path.join(mount, "keys"), path)
+            with Service(KEYS_FILE=path) as service:
+                def is_let_in(version):
+                    return service.request("GET", "/integrations", None, {
+                        "X-API-Key": keys[version]}).status == 200
+                self.assertTrue(is_let_in("1"))
+                os.symlink("..version2", os.path.join(mount, "..next"))
+                os.rename(os.path.join(mount, "..next"), os.path.join(mount, "..data"))
+                wait_for("the new key", lambda: is_let_in("2"))
+                wait_for("the end of the old one", lambda: not is_let_in("1"))
 
     def test_core_files(self):
         with Service() as service:
