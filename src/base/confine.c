@@ -230,7 +230,7 @@ static int forbid_processes(scmp_filter_ctx filter)
         code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
     if (code == 0) /* limits, but for its own */
         code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(prlimit64), 1,
-                                SCMP_A0(SCMP_CMP_NE, 0));
+                                SCMP_A0(SCMP_CMP_NE, 0, 0));
     return code;
 }
 
@@ -244,12 +244,12 @@ static int forbid_sockets(scmp_filter_ctx filter, bool connects)
     for (size_t i = 0; code == 0 && i < len; i++) { /* the gaps between them */
         for (int family = before + 1; code == 0 && family < families[i]; family++)
             code = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-                                    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family));
+                                    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0));
         before = families[i];
     }
     return code != 0 ? code
                      : seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(socket), 1,
-                                        SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)before));
+                                        SCMP_A0(SCMP_CMP_GT, (scmp_datum_t)before, 0));
 }
 
 static int forbid(scmp_filter_ctx filter, const int *calls, size_t len)
