@@ -9,8 +9,8 @@
 
 #include "core/config.h"
 
-/* Unless SANDBOX is off. Call it before other threads are started, and files outside of STATE_DIR
- * written. `signals`: a process that was started before can be sent signals. What the kernel lacks
+/* Unless SANDBOX is off. Call it before other threads are started. `signals`: a process that was
+ * started before can be sent signals. What the kernel lacks
  * is logged at level "info"; anything else that fails, as an error. */
 void confinement_enter(const struct config *config, bool signals);
 

@@ -32,9 +32,9 @@ static int open_stop_fd(void)
 
 int follower_run(const struct follower_options *options)
 {
-    confinement_enter(options->config, false);
     char error[512] = "no memory or descriptor";
     struct metrics_labels labels;
+    confinement_enter(options->config, false);
     struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);
     /* The follower's memory and descriptors are part of the pool's metrics. */
     struct metrics_slot slot;

@@ -3,6 +3,7 @@
 
 import errno
 import os
+import pathlib
 import subprocess
 import tempfile
 import unittest
@@ -37,11 +38,9 @@ class Confinement(unittest.TestCase):
     def attempts(self, **environment):
         """The results of an intruder in a worker, who leaves it able to do its work."""
         with Service(LD_PRELOAD=self.library, **environment) as service:
-            path = os.path.join(service.state_dir, "intruder")
-            wait_for("an attempt", lambda: os.path.exists(path) and
-                     "trace" in open(path).read())
-            with open(path) as file:
-                lines = file.read().split("\n")
+            results = pathlib.Path(service.state_dir, "intruder")
+            wait_for("an attempt", lambda: results.exists() and "trace" in results.read_text())
+            lines = results.read_text().split("\n")
             self.assertEqual(service.request("POST", "/integrations", integration("a")).status, 201)
             self.assertEqual(service.request("GET", "/integrations/a").status, 200)
             self.assertEqual(os.path.exists(os.path.join(service.directory, "beside")),

@@ -61,11 +61,15 @@ function show() {
   $("older").hidden = !past.next;
 }
 
-/** Makes it again what it was, if it still is what is shown. */
+/** Makes an integration again what it was after a revision, if it still has this tag; null: if there is none. */
+const restoreTo = (id, revision, tag) =>
+  ask("POST", `${pathOf(id)}/restore`, { body: JSON.stringify({ revision }), tag, known: tag ? null : "*" });
+
+/** The same, of what is shown. */
 async function restore({ revision, at }) {
   const { id, name, tag } = past;
   try {
-    await ask("POST", `${pathOf(id)}/restore`, { body: JSON.stringify({ revision }), tag, known: tag ? null : "*" });
+    await restoreTo(id, revision, tag);
   } catch (trouble) {
     if (!(trouble instanceof Trouble)) throw trouble;
     $("past-trouble").textContent = trouble.message;
@@ -109,8 +113,8 @@ export async function bringBack(item) {
   });
   const [removal, last] = told ? await jsonOf(told) : [];
   if (removal && removal.operation !== "remove") throw new Trouble("Somebody has made it again already.");
-  if (!last?.document) await ask("POST", "/integrations", { body: bodyOf(item) });
-  else await ask("POST", `${pathOf(item.id)}/restore`, { body: JSON.stringify({ revision: last.revision }), known: "*" });
+  if (last?.document) await restoreTo(item.id, last.revision, null);
+  else await ask("POST", "/integrations", { body: bodyOf(item) });
 }
 
 /** The last deletion of each integration that is not there, the latest first. */
