@@ -43,8 +43,10 @@ void answer_not_modified(const struct call *call)
 
 void answer_error(const struct call *call, unsigned status, struct str detail)
 {
-    buffer_reset(&call->session->response.body, SIZE_MAX);
-    call->session->response.status = status;
+    struct http_response *response = &call->session->response;
+    buffer_reset(&response->body, SIZE_MAX);
+    response->status = status;
+    response->part = HTTP_WHOLE;
     call->session->error = detail;
 }
 

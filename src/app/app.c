@@ -50,7 +50,8 @@ bool app_open(struct app *app, const struct app_options *options, char *error, s
     *app = (struct app){.config = options->config,
                         .keyring = options->keyring,
                         .providers = options->providers,
-                        .started_us = options->started_us};
+                        .started_us = options->started_us,
+                        .streams = options->use == SERVICE_POOL};
     if (!service_open(&app->service, options->config, options->backend, options->use, error,
                       error_size))
         return false;
@@ -101,6 +102,19 @@ static void check_memory(const struct call *call)
     LOG(LOG_ERROR, "out of memory", LOG_NUMBER("status", 500));
 }
 
+/* Ends the answering of a further part. The stream ends when the worker does, and where anything
+ * but a part is the answer: it is too late to say what. */
+static void end_part(struct app_session *session)
+{
+    struct http_response *response = &session->response;
+    bool failed = session->arena.failed || response->body.failed;
+    metrics_cancel(&session->slot);
+    if (failed || response->part != HTTP_NEXT_PART)
+        buffer_reset(&response->body, SIZE_MAX);
+    if (failed || response->part != HTTP_NEXT_PART || atomic_load(&session->app->leaving))
+        response->part = HTTP_LAST_PART;
+}
+
 bool app_handle(struct app_session *session, const struct http_request *request,
                 const struct app_route *route)
 {
@@ -114,6 +128,10 @@ bool app_handle(struct app_session *session, const struct http_request *request,
                                                   session->app->config->db_timeout_ms * NS_PER_MS}};
     metrics_begin(&session->slot);
     gate_pass(&call, route);
+    if (request->stream.begun) {
+        end_part(session);
+        return true;
+    }
     if (response->body.len > session->answer_max) {
         metrics_cancel(&session->slot);
         return false;

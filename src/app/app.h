@@ -29,6 +29,7 @@ struct app {
     struct metrics *metrics;
     struct metrics_labels labels; /* the label names that the metrics were opened with */
     uint64_t started_us;          /* when the service started; the same in all its workers */
+    bool streams;                 /* answers may come in parts */
     atomic_bool leaving;          /* set from outside: stop parking requests */
     atomic_bool stopping; /* set from outside: this process is stopping, and so is the service */
     const atomic_bool *service_stopping; /* the same flag, shared by all processes; may be NULL */
@@ -110,7 +111,7 @@ struct app_route app_route(struct app_session *session, const struct http_reques
 /* Answers a request; the answer is in session->response until app_finish. This is the only place
  * where requests are counted and logged. Returns false if the answer exceeds the session's
  * answer_max: then nothing was changed, counted or logged, and the request must be passed to a
- * session for APP_READS. */
+ * session for APP_READS. An answer in parts (model/http.h) is counted and logged with its first. */
 MUST_CHECK bool app_handle(struct app_session *session, const struct http_request *request,
                            const struct app_route *route);
 

@@ -172,19 +172,25 @@ static void read_ids(struct reader *reader, struct str value)
         read_id(reader, text_percent_decode(&reader->call->session->arena, id));
 }
 
-static void read_cursor(struct reader *reader, struct str value)
+void query_take_cursor(const struct call *call, const char *place, struct str value,
+                       struct query *query)
 {
-    struct query *query = reader->query;
-    const struct app_session *session = reader->call->session;
+    struct reader reader = {.call = call, .query = query};
+    const struct app_session *session = call->session;
     struct veil_numbers numbers;
     if (session->grant.ids == NULL)
-        query->cursor = conditions_version(reader->call, value);
+        query->cursor = conditions_version(call, value);
     else if (veil_read_once(&session->veil, value, &numbers))
         query->cursor = (struct store_version){numbers.first, numbers.second};
     query->has_cursor = query->cursor.tag != 0 && conditions_is_version(query->cursor);
     if (value.len > 0 && !query->has_cursor)
-        fault(reader, "after", "value is no cursor that a list or a feed gave",
+        fault(&reader, place, "value is no cursor that a list or a feed gave",
               "value_error.cursor");
+}
+
+static void read_cursor(struct reader *reader, struct str value)
+{
+    query_take_cursor(reader->call, "after", value, reader->query);
 }
 
 static void read_wait(struct reader *reader, struct str value)
@@ -275,13 +281,18 @@ void query_parse(const struct call *call, enum query_kind kind, struct query *qu
         bind_to_ids(call, query);
 }
 
-bool query_read(const struct call *call, enum query_kind kind, struct query *query)
+bool query_is_right(const struct call *call)
 {
-    query_parse(call, kind, query);
     if (call->session->faults.len == 0)
         return !call->session->arena.failed;
     answer_faults(call, 422);
     return false;
+}
+
+bool query_read(const struct call *call, enum query_kind kind, struct query *query)
+{
+    query_parse(call, kind, query);
+    return query_is_right(call);
 }
 
 /* ---- applying the query ---- */

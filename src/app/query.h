@@ -41,7 +41,14 @@ struct query {
  * ignored. What is wrong with it is added to the session's faults. */
 void query_parse(const struct call *call, enum query_kind kind, struct query *query);
 
-/* The same; returns false if the request has been answered (422). */
+/* Reads a cursor that stands in `place` of the request; likewise. */
+void query_take_cursor(const struct call *call, const char *place, struct str text,
+                       struct query *query);
+
+/* Whether nothing is wrong; else the request has been answered (422). */
+MUST_CHECK bool query_is_right(const struct call *call);
+
+/* Both query_parse and query_is_right. */
 MUST_CHECK bool query_read(const struct call *call, enum query_kind kind, struct query *query);
 
 /* Whether the query selects an integration. `arena` and `scratch` are temporary storage, which the

@@ -58,9 +58,19 @@ const char *http_status_reason(unsigned status);
     HEADER(if_modified_since, "If-Modified-Since", "HTTP_IF_MODIFIED_SINCE")                       \
     HEADER(if_none_match, "If-None-Match", "HTTP_IF_NONE_MATCH")                                   \
     HEADER(if_unmodified_since, "If-Unmodified-Since", "HTTP_IF_UNMODIFIED_SINCE")                 \
+    HEADER(last_event_id, "Last-Event-ID", "HTTP_LAST_EVENT_ID")                                   \
     HEADER(origin, "Origin", "HTTP_ORIGIN")                                                        \
     HEADER(sec_fetch_site, "Sec-Fetch-Site", "HTTP_SEC_FETCH_SITE")                                \
     HEADER(traceparent, "traceparent", "HTTP_TRACEPARENT")
+
+/* Where an answer goes on of which parts have been sent. */
+struct http_stream {
+    bool begun;
+    uint64_t revision; /* of the store, the last that was told of */
+    uint64_t tag;      /* of that revision */
+    uint64_t sent_ns;  /* when the last part was made (steady clock) */
+    bool rests;        /* it could not be made as it should: try again after a while */
+};
 
 /* All strings belong to the server, and are valid until the request is finished. An absent header
  * is empty. */
@@ -75,7 +85,8 @@ struct http_request {
     HTTP_REQUEST_HEADERS(HTTP_REQUEST_MEMBER)
 #undef HTTP_REQUEST_MEMBER
     struct str body;
-    bool body_too_large; /* it exceeded the limit, and is not in `body` */
+    bool body_too_large;       /* it exceeded the limit, and is not in `body` */
+    struct http_stream stream; /* of the answer, when it is the next part's turn */
 };
 
 enum { HTTP_HEADERS_MAX = 20 };
@@ -85,6 +96,10 @@ struct http_header {
     struct str value;
 };
 
+/* What of an answer a response is. After the first part and the next ones the request is answered
+ * again, with `stream` of the response; all but the first are no more than a body. */
+enum http_part { HTTP_WHOLE, HTTP_FIRST_PART, HTTP_NEXT_PART, HTTP_LAST_PART };
+
 struct http_response {
     unsigned status;
     struct str content_type; /* empty: none */
@@ -92,6 +107,8 @@ struct http_response {
     size_t headers_len;
     struct buffer body;
     bool without_body; /* for HEAD: only send the length of the body */
+    enum http_part part;
+    struct http_stream stream; /* unless it is whole */
 };
 
 /* Adds a header. Name and value must live until the answer is sent. More than HTTP_HEADERS_MAX

@@ -124,6 +124,10 @@ static void put_header(cgi_put *put, void *to, struct str name, struct str value
 
 void cgi_put_response(cgi_put *put, void *to, const struct http_response *response)
 {
+    if (response->part == HTTP_NEXT_PART || response->part == HTTP_LAST_PART) {
+        put(to, buffer_str(&response->body));
+        return;
+    }
     put(to, STR("Status: "));
     put_number(put, to, response->status);
     put(to, STR(" "));
@@ -135,7 +139,8 @@ void cgi_put_response(cgi_put *put, void *to, const struct http_response *respon
     }
     for (size_t i = 0; i < response->headers_len; i++)
         put_header(put, to, response->headers[i].name, response->headers[i].value);
-    if (response->status != 204 && response->status != 304) { /* RFC 9110, section 8.6 */
+    if (response->status != 204 && response->status != 304 && /* RFC 9110, section 8.6 */
+        response->part == HTTP_WHOLE) {
         put(to, STR("Content-Length: "));
         put_number(put, to, response->body.len);
         put(to, STR("\r\n"));

@@ -240,6 +240,13 @@ static void put(void *out, struct str text)
     }
 }
 
+bool fastcgi_send_part(struct fastcgi *connection, const struct http_response *response)
+{
+    FCGX_Stream *out = connection->request.out;
+    cgi_put_response(put, out, response);
+    return FCGX_FFlush(out) == 0 && FCGX_GetError(out) == 0;
+}
+
 /* Ends the request in such a way that the web server closes the connection. If we simply closed it,
  * the next request might already be on its way, and nginx does not retry a POST.
  *

@@ -69,9 +69,13 @@ MUST_CHECK bool fastcgi_read_body(struct fastcgi *connection, struct http_reques
  * closes the connection. */
 MUST_CHECK bool fastcgi_is_awaited(const struct fastcgi *connection);
 
-/* Sends the answer and ends the request. Returns true if the connection stays open for another
- * request; false if it ended, because of `last` or because the peer wanted or caused it: close the
- * connection. */
+/* Sends a part of the answer, after which there is another. Returns false if the peer is gone:
+ * close the connection. */
+MUST_CHECK bool fastcgi_send_part(struct fastcgi *connection, const struct http_response *response);
+
+/* Sends the answer, or its last part, and ends the request. Returns true if the connection stays
+ * open for another request; false if it ended, because of `last` or because the peer wanted or
+ * caused it: close the connection. */
 MUST_CHECK bool fastcgi_finish(struct fastcgi *connection, const struct http_response *response,
                                bool last);
 

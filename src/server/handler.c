@@ -22,18 +22,35 @@ static bool is_awaited(const struct connection *connection)
     return false;
 }
 
+static bool goes_on(const struct http_response *response)
+{
+    return response->part == HTTP_FIRST_PART || response->part == HTTP_NEXT_PART;
+}
+
+static enum handler_outcome send_answer(struct server_thread *thread, struct connection *connection)
+{
+    const struct http_response *response = &thread->session.response;
+    connection->request.stream = response->stream;
+    if (goes_on(response))
+        return fastcgi_send_part(connection->fastcgi, response) ? HANDLER_GOES_ON : HANDLER_ENDED;
+    connection->request.stream.begun = false;
+    return fastcgi_finish(connection->fastcgi, response, worker_is_draining(thread->worker))
+               ? HANDLER_KEPT
+               : HANDLER_ENDED;
+}
+
 enum handler_outcome handler_serve(struct server_thread *thread, struct connection *connection)
 {
     struct worker *worker = thread->worker;
     enum handler_outcome outcome = HANDLER_ENDED;
-    if (fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
-                          worker->options->config->max_body_bytes) &&
+    if ((connection->request.stream.begun ||
+         fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
+                           worker->options->config->max_body_bytes)) &&
         is_awaited(connection)) {
         if (!app_handle(&thread->session, &connection->request, &connection->route))
             outcome = HANDLER_TOO_LONG;
-        else if (fastcgi_finish(connection->fastcgi, &thread->session.response,
-                                worker_is_draining(worker)))
-            outcome = HANDLER_KEPT;
+        else
+            outcome = send_answer(thread, connection);
         app_finish(&thread->session);
         if (!atomic_load_explicit(&worker->app.service.broken, memory_order_relaxed))
             atomic_store_explicit(worker->options->served, true, memory_order_relaxed);
@@ -52,6 +69,8 @@ static void *handle_requests(void *argument)
         atomic_fetch_sub(&worker->handed_over, 1);
         if (outcome == HANDLER_KEPT)
             poller_watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
+        else if (outcome == HANDLER_GOES_ON) /* when its reader can take more */
+            poller_watch(worker, connection, EPOLL_CTL_ADD, EPOLLOUT);
         else
             connection_close(&worker->connections, connection);
         if (worker_is_draining(worker) || atomic_load(&worker->app.service.broken))

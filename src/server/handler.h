@@ -9,6 +9,7 @@
 enum handler_outcome {
     HANDLER_KEPT,    /* answered; the connection stays open */
     HANDLER_ENDED,   /* answered or not; close the connection */
+    HANDLER_GOES_ON, /* a part was sent; the next is due when the connection can be written to */
     HANDLER_TOO_LONG /* not answered: sending the answer might block */
 };
 

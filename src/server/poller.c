@@ -101,6 +101,9 @@ static void serve_at_once(struct worker *worker, struct connection *connection, 
         if (watch_again)
             poller_watch(worker, connection, EPOLL_CTL_MOD, EPOLLIN);
         break;
+    case HANDLER_GOES_ON:
+        poller_watch(worker, connection, EPOLL_CTL_MOD, EPOLLOUT);
+        break;
     case HANDLER_ENDED:
         connection_close(&worker->connections, connection);
         break;
@@ -111,6 +114,17 @@ static void serve_at_once(struct worker *worker, struct connection *connection, 
     }
 }
 
+/* Answers a request, or its next part, or has it wait. `watched_for_more`: see wait_for_more. */
+static void route_request(struct worker *worker, struct connection *connection,
+                          bool watched_for_more)
+{
+    connection->route = app_route(&worker->poller.session, &connection->request);
+    if (connection->route.where == APP_AT_ONCE)
+        serve_at_once(worker, connection, watched_for_more);
+    else if (connection->route.where != APP_PARKED || !parking_enter(worker, connection))
+        hand_over(worker, connection);
+}
+
 static void begin_request(struct worker *worker, struct connection *connection)
 {
     bool was_partial = forget_partial(worker, connection);
@@ -118,11 +132,7 @@ static void begin_request(struct worker *worker, struct connection *connection)
         connection_close(&worker->connections, connection);
         return;
     }
-    connection->route = app_route(&worker->poller.session, &connection->request);
-    if (connection->route.where == APP_AT_ONCE)
-        serve_at_once(worker, connection, was_partial);
-    else if (connection->route.where != APP_PARKED || !parking_enter(worker, connection))
-        hand_over(worker, connection);
+    route_request(worker, connection, was_partial);
 }
 
 /* Looks at what has come of a request, and counts what is collected of it. */
@@ -143,6 +153,10 @@ static void look_at(struct worker *worker, struct connection *connection)
 {
     if (connection->is_parked) { /* no more data is expected: it was closed */
         drop(worker, connection);
+        return;
+    }
+    if (connection->request.stream.begun) { /* its reader has taken what was sent */
+        route_request(worker, connection, true);
         return;
     }
     switch (look(worker, connection)) {

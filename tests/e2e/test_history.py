@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: MIT
 """What integrations were, who changed them, and making them again what they were."""
 
+import contextlib
+import http.client
 import json
 import os
 import random
 import re
 import signal
+import socket
 import sys
 import threading
 import time
@@ -22,6 +25,45 @@ SECRET = "planted-token-7f3a"
 def whole(identity, **members):
     """An integration with all its members, as it is answered."""
     return {**integration(identity), "status": False, "settings": {}, **members}
+
+
+class Events:
+    """A stream of server-sent events: what has been received of it, in order."""
+
+    def __init__(self, service, query="", headers=None, receive_bytes=None):
+        client = service.client()
+        self.connection = client.connection
+        self.connection.connect()
+        if receive_bytes is not None:
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        self.connection.request("GET", "/changes" + query, headers={
+            "Accept": "text/event-stream", **(headers or {})})
+        self.response = self.connection.getresponse()
+        self.last = None
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.connection.close()
+
+    def next(self):
+        """The lines of the next block as (name, value); None: the stream has ended in good order."""
+        block = []
+        while line := self.response.readline().decode():
+            if line == "\n":
+                break
+            name, _, value = line.rstrip("\n").partition(":")
+            block.append((name, value.removeprefix(" ")))
+            if name == "id":
+                self.last = block[-1][1]
+        return block or None
+
+    def next_change(self):
+        while (block := self.next()) is not None:
+            if "data" in dict(block):
+                return json.loads(dict(block)["data"])
+        return None
 
 
 class Case(unittest.TestCase):
@@ -444,6 +486,116 @@ class Feed(Case):
         self.changes(cursor[:64] + self.cursor(bound)[64:], 422, who=bound)
         self.changes(cursor, 422, who=admin)
 
+    def test_events(self):
+        self.start()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        cursor = self.cursor()
+        with Events(self.service) as all_of_it, Events(self.service, f"?after={cursor}") as events, \
+                Events(self.service, f"?after={cursor}&ids=c") as some:
+            answer = events.response
+            self.assertEqual((answer.status, answer.headers["Content-Type"]),
+                             (200, "text/event-stream"))
+            self.assertIn("no-store", answer.headers["Cache-Control"])
+            self.assertEqual([all_of_it.next(), events.next()], [[("retry", "1000")]] * 2)
+            self.assertEqual(all_of_it.next_change(), self.changes()["changes"][0])
+            self.assertEqual(all_of_it.last, cursor)
+            self.assertEqual(events.next(), [("", ""), ("id", cursor)])  # there is nothing yet
+            for name in "bc":
+                changed = time.monotonic()
+                self.ask("POST", "/integrations", integration(name), 201)
+                self.assertEqual(events.next_change(),
+                                 self.changes(cursor, ids=name)["changes"][0])
+                self.assertLess(time.monotonic() - changed, PATIENCE)
+                self.assertEqual(events.last, self.cursor())
+            self.assertEqual(some.next_change()["id"], "c")
+            began = time.monotonic()
+            self.assertEqual(events.next(), [("", ""), ("id", events.last)])
+            self.assertLess(abs(time.monotonic() - began - 15), 2 * PATIENCE)
+            self.ask("DELETE", "/integrations/c", status=204)
+            self.assertEqual(events.next_change()["operation"], "remove")
+        # Where it went on is told by the client when it comes back.
+        self.ask("DELETE", "/integrations/b", status=204)
+        with Events(self.service, f"?after={cursor}", {"Last-Event-ID": events.last}) as again:
+            self.assertEqual(again.next_change()["id"], "b")
+        revision, tag = events.last.split("-")
+        for last, status in ((f"{revision}-{int(tag) + 1}", 410), ("x", 422)):
+            with Events(self.service, "", {"Last-Event-ID": last}) as refused:
+                self.assertEqual(refused.response.status, status)
+        self.assertEqual(self.ask("HEAD", "/changes", Accept="text/event-stream")
+                         .headers["Content-Type"], "application/json")
+
+    def test_the_end_of_a_stream(self):
+        """A key that is taken away, a reload, and the end of the service end it in good order, and
+        nothing is missed that is asked for afterwards."""
+        self.start()
+        reader = self.key("reader", "read")
+        admin = self.key("admin", "secrets,write")
+        in_force(self.service)
+        self.ask("POST", "/integrations", integration("a"), 201, admin)
+        with Events(self.service, "", bearer("isk_no")) as refused:
+            self.assertEqual(refused.response.status, 401)
+        following, told = {}, ["description", "name", "status"]
+        for end in (lambda: self.service.process.send_signal(signal.SIGHUP),
+                    lambda: key(self.service.state_dir, "revoke", "reader")):
+            with Events(self.service, "", {**reader, **following}) as events:
+                self.assertEqual(events.next_change()["members"], told)
+                following, told = {"Last-Event-ID": events.last}, ["name"]
+                began = time.monotonic()
+                end()
+                while events.next() is not None:
+                    pass
+                self.assertLess(time.monotonic() - began, 5 * PATIENCE)
+            self.ask("PATCH", "/integrations/a", {"name": str(began)}, who=admin)
+        with Events(self.service, "", {**admin, **following}) as events:
+            self.assertEqual(events.next_change()["members"], told)
+            self.service.stop()
+            while events.next() is not None:
+                pass
+
+    def test_readers_of_streams_who_are_slow(self):
+        """They hold up nobody; nginx may send them away, and when they come back, they get the rest."""
+        self.start()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        cursor = self.cursor()
+        with contextlib.ExitStack() as stack:
+            streams = [stack.enter_context(Events(self.service, f"?after={cursor}", None, 16384))
+                       for _ in range(20)]
+            for n in range(6):
+                self.ask("POST", "/integrations:batch", {"operations": [
+                    {"op": "patch", "id": "a", "patch": {"settings": {f"{'long' * 50}{n}": m}}}
+                    for m in range(1000)]})
+                began = time.monotonic()
+                self.ask("GET", "/integrations")
+                self.ask("GET", "/integrations/a/history?limit=1")
+                self.assertLess(time.monotonic() - began, 2 * PATIENCE)
+            for events in streams[:2]:
+                told = []
+                while len(told) < 6000:
+                    try:
+                        told.append(events.next_change()["revision"])
+                    except (OSError, http.client.HTTPException):
+                        events = stack.enter_context(Events(
+                            self.service, "", {"Last-Event-ID": events.last}))
+                self.assertEqual(told, list(range(2, 6002)))
+
+    def test_a_bound_key_is_told_of_its_own(self):
+        self.start()
+        admin = self.key("admin", "secrets,write")
+        bound = self.key("bound", "secrets,write", "--ids", "a,c")
+        in_force(self.service)
+        with Events(self.service, "", bound) as events:
+            self.assertEqual([events.next()[0][0], events.next()[0][0]], ["retry", ""])
+            for name in "abc":
+                self.ask("POST", "/integrations", integration(name), 201, admin)
+            for name in "ac":
+                block = dict(events.next())
+                self.assertEqual(json.loads(block["data"])["id"], name)
+                self.assertRegex(block["id"], "^[0-9a-f]{128}$")
+            last = events.last
+        self.ask("PATCH", "/integrations/a", {"name": "two"}, who=admin)
+        with Events(self.service, "", {**bound, "Last-Event-ID": last}) as events:
+            self.assertEqual(events.next_change()["members"], ["name"])
+
     def test_the_mirror_of_the_examples(self):
         self.start()
         sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "..", "examples", "mirror"))
@@ -564,6 +716,20 @@ class FeedWithDatabase(WithDatabase, Feed):
         timer.join()
         self.assertEqual([entry["members"] for entry in answer["changes"]], [["name"]])
         self.assertEqual(other.request("GET", f"/changes?after={cursor}").json, answer)
+
+    def test_a_stream_outlives_the_database_s_absence(self):
+        self.start()
+        self.ask("POST", "/integrations", integration("a"), 201)
+        with Events(self.service, f"?after={self.cursor()}") as events:
+            events.next()
+            self.server.stop()
+            wait_for("its absence to be noticed", lambda: self.service.request(
+                "POST", "/integrations", integration("b")).status == 503)
+            self.assertEqual(events.next()[0], ("", ""))  # at the latest after 15 s
+            self.server.start()
+            wait_for("its return", lambda: self.service.request(
+                "POST", "/integrations", integration("c")).status == 201, 30)
+            self.assertEqual(events.next_change()["id"], "c")
 
     def test_what_is_cut_off(self):
         self.start()
