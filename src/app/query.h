@@ -42,7 +42,7 @@ struct query {
 void query_parse(const struct call *call, enum query_kind kind, struct query *query);
 
 /* Reads a cursor that stands in `place` of the request; likewise. */
-void query_take_cursor(const struct call *call, const char *place, struct str text,
+void query_take_cursor(const struct call *call, const char *place, struct str value,
                        struct query *query);
 
 /* Whether nothing is wrong; else the request has been answered (422). */

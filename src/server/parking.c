@@ -7,7 +7,6 @@
 #include <time.h>
 
 #include "base/clock.h"
-#include "core/log.h"
 #include "server/poller.h"
 
 enum { LONGEST_WAIT_MS = 3600000 };
@@ -27,7 +26,7 @@ static void *watch_commits(void *argument)
     struct worker *worker = argument;
     struct parking *parking = &worker->parking;
     struct event *commits = service_commits(&worker->app.service);
-    uint32_t seen = event_count(commits);
+    uint32_t seen = parking->seen;
     while (!atomic_load(&parking->ending)) {
         wait_for_company(parking);
         if (!event_wait(commits, seen, EVENT_ANY, clock_after_ms(LONGEST_WAIT_MS)))
@@ -42,20 +41,18 @@ static void *watch_commits(void *argument)
     return NULL;
 }
 
-static bool start_thread(struct worker *worker)
-{
-    struct parking *parking = &worker->parking;
-    if (!parking->started)
-        parking->started = pthread_create(&parking->watcher, NULL, watch_commits, worker) == 0;
-    if (!parking->started)
-        log_message(LOG_ERROR, "cannot start the thread that waits for commits: lower THREADS");
-    return parking->started;
-}
-
 void parking_init(struct worker *worker)
 {
     pthread_mutex_init(&worker->parking.lock, NULL);
     pthread_cond_init(&worker->parking.changed, NULL);
+}
+
+bool parking_start(struct worker *worker)
+{
+    struct parking *parking = &worker->parking;
+    parking->seen = event_count(service_commits(&worker->app.service));
+    parking->started = pthread_create(&parking->watcher, NULL, watch_commits, worker) == 0;
+    return parking->started;
 }
 
 /* Makes the thread check `len` and `ending` again. */
@@ -122,10 +119,6 @@ static bool still_waits(struct worker *worker, struct connection *connection)
 
 bool parking_enter(struct worker *worker, struct connection *connection)
 {
-    if (!start_thread(worker)) {
-        connection->route.where = APP_READS;
-        return false;
-    }
     link_in(&worker->parking, connection);
     /* A commit between routing and linking in would not have woken this request. */
     if (!still_waits(worker, connection)) {

@@ -13,12 +13,13 @@
 #include "server/state.h"
 
 void parking_init(struct worker *worker);
+/* Starts the thread. Returns false if it could not be started. */
+MUST_CHECK bool parking_start(struct worker *worker);
 /* Stops the thread, if it was started. */
 void parking_end(struct worker *worker);
 
 /* Parks the current request of the connection, which app_route said to park. Returns false if the
- * request need not wait any longer, or there is no thread that could wake it: hand it over as its
- * updated route says. */
+ * request need not wait any longer: hand it over as its updated route says. */
 MUST_CHECK bool parking_enter(struct worker *worker, struct connection *connection);
 
 /* Removes a connection that is about to be closed from the list, if it is there. */

@@ -30,11 +30,12 @@ struct server_thread {
 
 /* The parked requests (parking.c). */
 struct parking {
-    /* The first four members are used by the poller only. */
+    /* The members before `watcher` are used by the poller only, once the thread runs. */
     struct connection *first; /* head of the list */
     struct connection *next;  /* next connection of the current pass through it; NULL: no pass */
     uint64_t soonest_ns;      /* no parked request times out before this */
     bool started;             /* the watcher thread has been started */
+    uint32_t seen;            /* commits before it was */
     pthread_t watcher;
     pthread_mutex_t lock;
     pthread_cond_t changed; /* signalled when `len` or `ending` has changed */

@@ -27,7 +27,7 @@ static void tell_ready(const struct worker_options *options)
 static int run_threads(struct worker *worker)
 {
     int status = WORKER_UNUSABLE;
-    if (handler_start_all(worker) && acceptor_start(worker)) {
+    if (parking_start(worker) && handler_start_all(worker) && acceptor_start(worker)) {
         tell_ready(worker->options);
         poller_run(worker);
         size_t cut_off = atomic_load(&worker->handed_over) + worker->partial;
