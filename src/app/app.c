@@ -45,14 +45,21 @@ static bool open_metrics(struct app *app, char *error, size_t error_size)
     return app->metrics != NULL;
 }
 
+void app_parts_close(const struct app_parts *parts)
+{
+    providers_close(parts->providers);
+    keyring_close(parts->keyring);
+}
+
 bool app_open(struct app *app, const struct app_options *options, char *error, size_t error_size)
 {
-    *app = (struct app){.config = options->config,
-                        .keyring = options->keyring,
-                        .providers = options->providers,
+    const struct app_parts *parts = options->parts;
+    *app = (struct app){.config = parts->config,
+                        .keyring = parts->keyring,
+                        .providers = parts->providers,
                         .started_us = options->started_us,
                         .streams = options->use == SERVICE_POOL};
-    if (!service_open(&app->service, options->config, options->backend, options->use, error,
+    if (!service_open(&app->service, parts->config, parts->backend, options->use, error,
                       error_size))
         return false;
     if (service_seed(&app->service, error, error_size) && open_metrics(app, error, error_size))

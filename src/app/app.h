@@ -82,12 +82,19 @@ MUST_CHECK struct metrics *app_metrics_open(const struct config *config,
                                             struct metrics_labels *labels, char *error,
                                             size_t error_size);
 
-/* What an app is made of; all of it must outlive the app. */
-struct app_options {
+/* What an app is made of, read before it starts; all of it must outlive the app. */
+struct app_parts {
     const struct config *config;
     const struct store_backend *backend;
     struct keyring *keyring;
-    const struct providers *providers;
+    struct providers *providers;
+};
+
+/* Lets go of what a process has of these. */
+void app_parts_close(const struct app_parts *parts);
+
+struct app_options {
+    const struct app_parts *parts;
     enum service_use use;
     uint64_t started_us;
 };

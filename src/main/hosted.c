@@ -40,10 +40,9 @@ struct companion {
     atomic_bool stopping;
 };
 
-static void become_follower(const struct config *config, const struct store_backend *backend,
-                            pid_t parent, int ready_fd)
+static void become_follower(const struct app_parts *parts, pid_t parent, int ready_fd)
 {
-    struct follower_options options = {.config = config, .backend = backend, .ready_fd = ready_fd};
+    struct follower_options options = {.parts = parts, .ready_fd = ready_fd};
     prctl(PR_SET_PDEATHSIG, WORKER_END);
     close(STDIN_FILENO);
     if (getppid() != parent) /* it died before prctl(2), so no signal will come */
@@ -67,8 +66,7 @@ static void *watch_follower(void *argument)
 }
 
 /* Starts it, and waits for a replica as long as a request would wait for the database. */
-static bool start_companion(struct companion *companion, const struct config *config,
-                            const struct store_backend *backend)
+static bool start_companion(struct companion *companion, const struct app_parts *parts)
 {
     int ready[2];
     pid_t parent = getpid();
@@ -77,11 +75,11 @@ static bool start_companion(struct companion *companion, const struct config *co
     companion->pid = fork();
     if (companion->pid == 0) {
         close(ready[0]);
-        become_follower(config, backend, parent, ready[1]);
+        become_follower(parts, parent, ready[1]);
     }
     close(ready[1]);
     if (companion->pid > 0)
-        poll(&(struct pollfd){ready[0], POLLIN, 0}, 1, (int)config->db_timeout_ms);
+        poll(&(struct pollfd){ready[0], POLLIN, 0}, 1, (int)parts->config->db_timeout_ms);
     close(ready[0]);
     return companion->pid > 0 &&
            pthread_create(&companion->watcher, NULL, watch_follower, companion) == 0;
@@ -109,16 +107,12 @@ static void prepare_signals(void)
         signal(signals[i], SIG_DFL);
 }
 
-static int serve(const struct config *config, const struct store_backend *backend,
-                 struct keyring *keyring, const struct providers *providers)
+static int serve(const struct app_parts *parts)
 {
     static atomic_bool stopping;
     static atomic_bool served;
     struct worker_options options = {
-        .config = config,
-        .backend = backend,
-        .keyring = keyring,
-        .providers = providers,
+        .parts = parts,
         .listen_fd = STDIN_FILENO,
         .ready_fd = -1,
         .started_us = clock_wall_us(),
@@ -134,9 +128,9 @@ static int serve(const struct config *config, const struct store_backend *backen
         return EXIT_FAILURE;
     }
     prepare_signals();
-    if (!service_is_followed(backend))
+    if (!service_is_followed(parts->backend))
         return worker_run(&options);
-    if (!start_companion(&companion, config, backend)) {
+    if (!start_companion(&companion, parts)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", strerror(errno)));
         return EXIT_FAILURE;
     }
@@ -152,9 +146,9 @@ int hosted_refuse(void)
     return EXIT_FAILURE;
 }
 
-int hosted_run(const struct config *config, const struct store_backend *backend,
-               struct keyring *keyring, const struct providers *providers)
+int hosted_run(const struct app_parts *parts)
 {
+    const struct config *config = parts->config;
     const char *directory = getenv("STATE_DIR");
     char error[512];
     log_open((enum log_level)config->log_level, STDERR_FILENO);
@@ -165,8 +159,7 @@ int hosted_run(const struct config *config, const struct store_backend *backend,
     } else if (!directory_prepare(config->state_dir, "STATE_DIR", error, sizeof error)) {
         LOG(LOG_CRITICAL, "cannot start", LOG_TEXT("error", error));
     } else {
-        return hosted_by_cgi() ? oneshot_serve(config, backend, keyring, providers)
-                               : serve(config, backend, keyring, providers);
+        return hosted_by_cgi() ? oneshot_serve(parts) : serve(parts);
     }
     return hosted_refuse();
 }

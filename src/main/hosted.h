@@ -7,10 +7,7 @@
 
 #include <stdbool.h>
 
-#include "access/keyring.h"
-#include "core/config.h"
-#include "providers/providers.h"
-#include "store/store.h"
+#include "app/app.h"
 
 /* Whether descriptor 0 is a listening socket (FastCGI 1.0, section 2.2). */
 bool hosted_by_fastcgi(void);
@@ -20,8 +17,7 @@ bool hosted_by_cgi(void);
 
 /* Serves until the web server ends the process (FastCGI), or answers one request (CGI); returns the
  * program's exit status. */
-int hosted_run(const struct config *config, const struct store_backend *backend,
-               struct keyring *keyring, const struct providers *providers);
+int hosted_run(const struct app_parts *parts);
 
 /* For when the service cannot start, and has said why: answers CGI's request with 503. Returns the
  * program's exit status. */

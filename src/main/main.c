@@ -104,42 +104,41 @@ static bool check_listen(const struct config *config)
     return wrong == NULL;
 }
 
-/* What is read from files besides the configuration. */
-struct files {
+/* What a service is made of. */
+struct setup {
+    struct config config;
     struct keyring keyring;
     struct providers providers;
+    struct app_parts parts;
 };
 
-/* Reads them; reports what is wrong. */
-static bool open_files(const struct config *config, struct files *files)
+/* Reads the files that the configuration names; reports what is wrong. */
+static bool open_files(struct setup *setup)
 {
     char error[PROVIDERS_ERROR_SIZE];
-    bool opened = keyring_open(&files->keyring, config, error, sizeof error);
-    if (opened && !providers_open(&files->providers, config, error)) {
-        keyring_close(&files->keyring);
+    bool opened = keyring_open(&setup->keyring, &setup->config, error, sizeof error);
+    if (opened && !providers_open(&setup->providers, &setup->config, error)) {
+        keyring_close(&setup->keyring);
         opened = false;
     }
     if (!opened)
         fprintf(stderr, "%s\n", error);
+    setup->parts = (struct app_parts){.config = &setup->config,
+                                      .backend = service_backend(&setup->config),
+                                      .keyring = &setup->keyring,
+                                      .providers = &setup->providers};
     return opened;
-}
-
-static void close_files(struct files *files)
-{
-    providers_close(&files->providers);
-    keyring_close(&files->keyring);
 }
 
 static int check_config(const char *argument)
 {
     (void)argument;
-    struct config config;
-    struct files files;
-    bool loaded = load(&config);
-    if (!loaded || !check_listen(&config) || !open_files(&config, &files))
+    struct setup setup;
+    bool loaded = load(&setup.config);
+    if (!loaded || !check_listen(&setup.config) || !open_files(&setup))
         return EXIT_FAILURE;
-    close_files(&files);
-    config_print(&config, stdout);
+    app_parts_close(&setup.parts);
+    config_print(&setup.config, stdout);
     return EXIT_SUCCESS;
 }
 
@@ -158,20 +157,14 @@ static bool is_open_to_others(const struct config *config, struct keyring *keyri
 /* `option` NULL: without --with-nginx. */
 static int serve(const char *option)
 {
-    struct config config;
-    struct files files;
-    if (!load(&config) || !open_files(&config, &files))
+    struct setup setup;
+    if (!load(&setup.config) || !open_files(&setup))
         return EXIT_FAILURE;
-    if (option != NULL && is_open_to_others(&config, &files.keyring)) {
-        close_files(&files);
-        return EXIT_FAILURE;
-    }
-    int status = supervisor_run(&(struct supervisor_options){.config = &config,
-                                                             .backend = service_backend(&config),
-                                                             .keyring = &files.keyring,
-                                                             .providers = &files.providers,
-                                                             .with_nginx = option != NULL});
-    close_files(&files);
+    int status = EXIT_FAILURE;
+    if (option == NULL || !is_open_to_others(&setup.config, &setup.keyring))
+        status = supervisor_run(
+            &(struct supervisor_options){&setup.parts, .with_nginx = option != NULL});
+    app_parts_close(&setup.parts);
     return status;
 }
 
@@ -302,12 +295,11 @@ static bool is_meant(const struct command *command, int argc, char **argv)
 
 static int serve_hosted(void)
 {
-    struct config config;
-    struct files files;
-    if (!load(&config) || !open_files(&config, &files))
+    struct setup setup;
+    if (!load(&setup.config) || !open_files(&setup))
         return hosted_refuse();
-    int status = hosted_run(&config, service_backend(&config), &files.keyring, &files.providers);
-    close_files(&files);
+    int status = hosted_run(&setup.parts);
+    app_parts_close(&setup.parts);
     return status;
 }
 

@@ -34,8 +34,9 @@ int follower_run(const struct follower_options *options)
 {
     char error[512] = "no memory or descriptor";
     struct metrics_labels labels;
-    confinement_enter(options->config, false);
-    struct metrics *metrics = app_metrics_open(options->config, &labels, error, sizeof error);
+    confinement_enter(options->parts->config, false);
+    struct metrics *metrics =
+        app_metrics_open(options->parts->config, &labels, error, sizeof error);
     /* The follower's memory and descriptors are part of the pool's metrics. */
     struct metrics_slot slot;
     struct service_follow follow = {
@@ -46,7 +47,8 @@ int follower_run(const struct follower_options *options)
     if (metrics != NULL && follow.stop_fd >= 0) {
         log_count_in(metrics_log_counts(metrics));
         metrics_claim(metrics, &slot, false);
-        followed = service_follow(options->config, options->backend, &follow, error, sizeof error);
+        followed = service_follow(options->parts->config, options->parts->backend, &follow, error,
+                                  sizeof error);
         metrics_count_cpu(&slot);
     }
     if (!followed)

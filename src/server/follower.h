@@ -5,13 +5,11 @@
 #ifndef SERVER_FOLLOWER_H
 #define SERVER_FOLLOWER_H
 
-#include "core/config.h"
-#include "store/store.h"
+#include "app/app.h"
 
 struct follower_options {
-    const struct config *config;
-    const struct store_backend *backend; /* must have a follower */
-    int ready_fd; /* a byte is written when workers may start; closed at the end */
+    const struct app_parts *parts; /* the back-end must have a follower */
+    int ready_fd;                  /* a byte is written when workers may start; closed at the end */
 };
 
 /* Follows the database until told to stop; returns an exit status. The caller has blocked all

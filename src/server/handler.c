@@ -45,7 +45,7 @@ enum handler_outcome handler_serve(struct server_thread *thread, struct connecti
     enum handler_outcome outcome = HANDLER_ENDED;
     if ((connection->request.stream.begun ||
          fastcgi_read_body(connection->fastcgi, &connection->request, &thread->body,
-                           worker->options->config->max_body_bytes)) &&
+                           worker->options->parts->config->max_body_bytes)) &&
         is_awaited(connection)) {
         if (!app_handle(&thread->session, &connection->request, &connection->route))
             outcome = HANDLER_TOO_LONG;
@@ -115,7 +115,7 @@ static bool start(struct worker *worker, enum app_where where, uint64_t threads)
 
 bool handler_start_all(struct worker *worker)
 {
-    uint64_t threads = worker->options->config->threads;
+    uint64_t threads = worker->options->parts->config->threads;
     return start(worker, APP_READS, threads) && start(worker, APP_CHANGES, threads) &&
            start(worker, APP_PROBES, PROBE_THREADS) &&
            (!service_replicates(&worker->app.service) || start(worker, APP_DATABASE, threads));

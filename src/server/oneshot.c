@@ -126,22 +126,17 @@ void oneshot_refuse(void)
           stdout);
 }
 
-int oneshot_serve(const struct config *config, const struct store_backend *backend,
-                  struct keyring *keyring, const struct providers *providers)
+int oneshot_serve(const struct app_parts *parts)
 {
-    const struct app_options options = {.config = config,
-                                        .backend = backend,
-                                        .keyring = keyring,
-                                        .providers = providers,
-                                        .use = SERVICE_ALONE,
-                                        .started_us = clock_wall_us()};
+    const struct app_options options = {
+        .parts = parts, .use = SERVICE_ALONE, .started_us = clock_wall_us()};
     struct app app;
     struct app_session session;
     char error[512] = "no memory";
-    confinement_enter(config, false);
+    confinement_enter(parts->config, false);
     if (app_open(&app, &options, error, sizeof error)) {
         if (app_session_open(&app, &session, SIZE_MAX)) {
-            bool answered = answer(&session, config);
+            bool answered = answer(&session, parts->config);
             app_session_close(&session);
             app_close(&app);
             return answered ? EXIT_SUCCESS : EXIT_FAILURE;

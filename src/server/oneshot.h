@@ -4,15 +4,11 @@
 #ifndef SERVER_ONESHOT_H
 #define SERVER_ONESHOT_H
 
-#include "access/keyring.h"
-#include "core/config.h"
-#include "providers/providers.h"
-#include "store/store.h"
+#include "app/app.h"
 
 /* Answers the request given by the environment and standard input on standard output; returns the
  * exit status of the program. */
-int oneshot_serve(const struct config *config, const struct store_backend *backend,
-                  struct keyring *keyring, const struct providers *providers);
+int oneshot_serve(const struct app_parts *parts);
 
 /* Answers that the service cannot start. */
 void oneshot_refuse(void);

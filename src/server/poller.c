@@ -36,8 +36,8 @@ void poller_watch(struct worker *worker, struct connection *connection, int oper
 
 void poller_take_in(struct worker *worker, int fd)
 {
-    struct connection *connection =
-        connection_open(&worker->connections, fd, worker->options->config->request_timeout_ms);
+    struct connection *connection = connection_open(
+        &worker->connections, fd, worker->options->parts->config->request_timeout_ms);
     if (connection != NULL)
         poller_watch(worker, connection, EPOLL_CTL_ADD, EPOLLIN);
 }
@@ -73,7 +73,7 @@ static void drop(struct worker *worker, struct connection *connection)
 static void drop_stuck(struct worker *worker, uint64_t now_ns)
 {
     struct connection *stuck[EVENTS];
-    uint64_t timeout_ns = worker->options->config->request_timeout_ms * NS_PER_MS;
+    uint64_t timeout_ns = worker->options->parts->config->request_timeout_ms * NS_PER_MS;
     if (worker->partial == 0 || now_ns < timeout_ns ||
         now_ns - worker->stuck_checked_ns < STUCK_CHECK_MS * NS_PER_MS)
         return;
@@ -138,7 +138,7 @@ static void begin_request(struct worker *worker, struct connection *connection)
 /* Looks at what has come of a request, and counts what is collected of it. */
 static enum fastcgi_arrival look(struct worker *worker, struct connection *connection)
 {
-    const struct config *config = worker->options->config;
+    const struct config *config = worker->options->parts->config;
     size_t before = fastcgi_collected(connection->fastcgi);
     enum fastcgi_arrival arrival =
         fastcgi_look(connection->fastcgi, worker->look, config->max_body_bytes);
@@ -194,7 +194,7 @@ static void start_draining(struct worker *worker, bool take_queue)
     atomic_store(&worker->app.leaving, true);
     /* If other workers stay, the service remains ready. */
     atomic_store(&worker->app.stopping, take_queue);
-    worker->drain_until_ns = clock_after_ms(worker->options->config->drain_timeout_ms);
+    worker->drain_until_ns = clock_after_ms(worker->options->parts->config->drain_timeout_ms);
     acceptor_stop(worker);
     service_retire(&worker->app.service);
     if (take_queue)
@@ -253,7 +253,7 @@ static void watch_files(struct worker *worker, uint64_t now_ns)
         return;
     worker->store_seen_ns = now_ns;
     (void)service_stats(&worker->poller.session.service, &stats); /* marks a broken store */
-    if (keyring_look(worker->options->keyring))
+    if (keyring_look(worker->options->parts->keyring))
         parking_look(worker);
 }
 

@@ -48,10 +48,7 @@ static int open_and_run(struct worker *worker)
 {
     const struct worker_options *options = worker->options;
     char error[512];
-    const struct app_options app = {.config = options->config,
-                                    .backend = options->backend,
-                                    .keyring = options->keyring,
-                                    .providers = options->providers,
+    const struct app_options app = {.parts = options->parts,
                                     .use = options->hosted ? SERVICE_HOSTED : SERVICE_POOL,
                                     .started_us = options->started_us};
     if (!app_open(&worker->app, &app, error, sizeof error)) {
@@ -90,11 +87,11 @@ int worker_run(const struct worker_options *options)
         return WORKER_UNUSABLE;
     }
     worker->options = options;
-    worker->place =
-        (struct cgi_place){str_from(options->config->root_path), .by_script = options->hosted};
+    worker->place = (struct cgi_place){str_from(options->parts->config->root_path),
+                                       .by_script = options->hosted};
     worker->epoll_fd = worker->signal_fd = worker->wake_fd = -1;
     signal(SIGPIPE, SIG_IGN);
-    confinement_enter(options->config, options->hosted);
+    confinement_enter(options->parts->config, options->hosted);
     for (size_t i = 0; i < LANES; i++)
         lane_init(&worker->lanes[i]);
     connection_set_init(&worker->connections);

@@ -18,17 +18,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "access/keyring.h"
-#include "core/config.h"
-#include "providers/providers.h"
-#include "store/store.h"
+#include "app/app.h"
 
 /* What the parent process passes to a worker. */
 struct worker_options {
-    const struct config *config;
-    const struct store_backend *backend;
-    struct keyring *keyring;
-    const struct providers *providers;
+    const struct app_parts *parts;
     int listen_fd; /* bound and listening, shared with other workers; closed at the end */
     int ready_fd;  /* or -1; a byte is written when the worker serves; closed when it drains */
     /* Started by a web server, one of any number of such processes. SIGTERM acts as WORKER_END,

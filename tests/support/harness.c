@@ -51,12 +51,12 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     harness->config.state_dir = harness->state_dir;
     cr_assert(keyring_open(&harness->keyring, &harness->config, error, sizeof error), "%s", error);
     cr_assert(providers_open(&harness->providers, &harness->config, error), "%s", error);
-    const struct app_options options = {.config = &harness->config,
+    harness->parts = (struct app_parts){.config = &harness->config,
                                         .backend = backend,
                                         .keyring = &harness->keyring,
-                                        .providers = &harness->providers,
-                                        .use = SERVICE_POOL,
-                                        .started_us = clock_wall_us()};
+                                        .providers = &harness->providers};
+    const struct app_options options = {
+        .parts = &harness->parts, .use = SERVICE_POOL, .started_us = clock_wall_us()};
     cr_assert(app_open(&harness->app, &options, error, sizeof error), "%s", error);
     cr_assert(app_session_open(&harness->app, &harness->session, SIZE_MAX));
 }
@@ -65,8 +65,7 @@ void harness_close(struct harness *harness)
 {
     app_session_close(&harness->session);
     app_close(&harness->app);
-    keyring_close(&harness->keyring);
-    providers_close(&harness->providers);
+    app_parts_close(&harness->parts);
     directory_remove(harness->state_dir);
 }
 

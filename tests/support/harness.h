@@ -10,6 +10,7 @@ struct harness {
     struct config config;
     struct keyring keyring;
     struct providers providers;
+    struct app_parts parts;
     struct app app;
     struct app_session session;
     char state_dir[64];

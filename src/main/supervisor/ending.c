@@ -25,7 +25,7 @@ static void go_on(struct supervisor *supervisor)
     bool first = ending->phase < PHASE_ENDING_NGINX;
     atomic_store(&supervisor->shared->stopping, true);
     if (first)
-        ending->until_ns = clock_after_ms(supervisor->options->config->drain_timeout_ms);
+        ending->until_ns = clock_after_ms(supervisor->options->parts->config->drain_timeout_ms);
     if (supervisor->nginx > 0) {
         if (first) { /* it waits for the answers to what it has handed over */
             children_signal(supervisor, WORKER_LEAVE);
@@ -42,7 +42,7 @@ static void go_on(struct supervisor *supervisor)
 /* Is not ready from now on, and ends after PRE_DRAIN_DELAY. */
 static void leave(struct supervisor *supervisor)
 {
-    const struct config *config = supervisor->options->config;
+    const struct config *config = supervisor->options->parts->config;
     uint64_t delay_ms = config->pre_drain_delay_ms;
     atomic_store(&supervisor->shared->stopping, true);
     supervisor->ending.phase = PHASE_LEAVING;

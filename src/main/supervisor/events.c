@@ -122,10 +122,10 @@ static void announce(struct supervisor *supervisor)
     char url[300];
     if (!supervisor->options->with_nginx || supervisor->announced ||
         !supervisor->workers.were_ready || supervisor->ending.phase != PHASE_RUNNING ||
-        !nginx_answers(supervisor->options->config))
+        !nginx_answers(supervisor->options->parts->config))
         return;
     supervisor->announced = true;
-    nginx_url(supervisor->options->config, url, sizeof url);
+    nginx_url(supervisor->options->parts->config, url, sizeof url);
     printf("integration-service is ready at %s (Ctrl-C ends it)\n", url);
     fflush(stdout);
 }
@@ -194,7 +194,8 @@ int events_run(struct supervisor *supervisor)
            children_count(supervisor) > 0) {
         give_sign_of_life(&supervisor->watchdog);
         metrics_count_cpu(&supervisor->slot);
-        (void)keyring_look(supervisor->options->keyring); /* new workers begin with what we know */
+        (void)keyring_look(
+            supervisor->options->parts->keyring); /* new workers begin with what we know */
         workers_reload(supervisor);
         upgrade_rehearse(supervisor);
         follower_fork_missing(supervisor);

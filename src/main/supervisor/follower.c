@@ -15,19 +15,18 @@ static int be_follower(struct supervisor *supervisor, const struct child *child,
 {
     (void)child;
     struct follower_options options = {
-        .config = supervisor->options->config,
-        .backend = supervisor->options->backend,
+        .parts = supervisor->options->parts,
         .ready_fd = ready_fd,
     };
     close(supervisor->listener.fd);
-    keyring_close(supervisor->options->keyring);
-    providers_close(supervisor->options->providers);
-    return follower_run(&options);
+    int status = follower_run(&options);
+    app_parts_close(options.parts);
+    return status;
 }
 
 bool follower_is_missing(const struct supervisor *supervisor)
 {
-    return service_is_followed(supervisor->options->backend) &&
+    return service_is_followed(supervisor->options->parts->backend) &&
            supervisor->ending.phase != PHASE_ENDING &&
            supervisor->follower.child.state == CHILD_NONE;
 }

@@ -38,8 +38,8 @@ static bool open_listener(struct supervisor *supervisor, char *error, size_t err
         return listener_adopt(&supervisor->listener, SD_LISTEN_FDS_START, true, error, error_size);
     if (given > 1)
         snprintf(error, error_size, "the service manager gives %d sockets: one is wanted", given);
-    return given <= 0 &&
-           listener_open(&supervisor->listener, supervisor->options->config, error, error_size);
+    return given <= 0 && listener_open(&supervisor->listener, supervisor->options->parts->config,
+                                       error, error_size);
 }
 
 /* Goes on with an earlier program's nginx; if it cannot be configured anew, as it was. */
@@ -47,14 +47,14 @@ static void adopt_nginx(struct supervisor *supervisor, char *error, size_t error
 {
     supervisor->nginx = supervisor->upgrade.earlier.nginx;
     if (supervisor->nginx > 0 &&
-        !nginx_renew(supervisor->options->config, supervisor->listener.address, supervisor->nginx,
-                     error, error_size))
+        !nginx_renew(supervisor->options->parts->config, supervisor->listener.address,
+                     supervisor->nginx, error, error_size))
         LOG(LOG_ERROR, "nginx goes on as it was", LOG_TEXT("error", error));
 }
 
 static bool open_nginx(struct supervisor *supervisor, char *error, size_t error_size)
 {
-    const struct config *config = supervisor->options->config;
+    const struct config *config = supervisor->options->parts->config;
     if (supervisor->upgrade.took_over) {
         adopt_nginx(supervisor, error, error_size);
         return true;
@@ -84,8 +84,8 @@ static int open_and_run(struct supervisor *supervisor)
 static int count_and_run(struct supervisor *supervisor)
 {
     char error[1024];
-    supervisor->metrics =
-        app_metrics_open(supervisor->options->config, &supervisor->labels, error, sizeof error);
+    supervisor->metrics = app_metrics_open(supervisor->options->parts->config, &supervisor->labels,
+                                           error, sizeof error);
     if (supervisor->metrics == NULL)
         return complain(error);
     log_count_in(metrics_log_counts(supervisor->metrics));
@@ -113,7 +113,7 @@ static int lock_and_run(struct supervisor *supervisor)
     supervisor->lock_fd =
         supervisor->upgrade.took_over
             ? supervisor->upgrade.earlier.lock_fd
-            : state_dir_lock(supervisor->options->config->state_dir, error, sizeof error);
+            : state_dir_lock(supervisor->options->parts->config->state_dir, error, sizeof error);
     if (supervisor->lock_fd < 0)
         return complain(error);
     int status = count_and_run(supervisor);
@@ -153,12 +153,12 @@ int supervisor_run(const struct supervisor_options *options)
     supervisor = (struct supervisor){.options = options,
                                      .started_us = clock_wall_us(),
                                      .listener.fd = -1,
-                                     .workers.wanted = config_workers(options->config)};
+                                     .workers.wanted = config_workers(options->parts->config)};
     supervisor.upgrade.took_over = takeover_receive(&supervisor.upgrade.earlier);
     if (!open_shared(&supervisor) || !events_open(&supervisor))
         return complain(strerror(errno));
     raise_descriptors();
-    log_open((enum log_level)options->config->log_level, STDERR_FILENO);
+    log_open((enum log_level)options->parts->config->log_level, STDERR_FILENO);
     bool rehearsed = supervisor.upgrade.took_over && supervisor.upgrade.earlier.rehearsed;
     int status = rehearsed ? rehearse(&supervisor) : lock_and_run(&supervisor);
     events_close(&supervisor);

@@ -15,16 +15,10 @@
 
 #include <stdbool.h>
 
-#include "access/keyring.h"
-#include "core/config.h"
-#include "providers/providers.h"
-#include "store/store.h"
+#include "app/app.h"
 
 struct supervisor_options {
-    const struct config *config;
-    const struct store_backend *backend;
-    struct keyring *keyring;
-    struct providers *providers;
+    const struct app_parts *parts;
     bool with_nginx;
 };
 

@@ -54,10 +54,7 @@ static atomic_bool *served_by(const struct supervisor *supervisor, const struct 
 static int be_worker(struct supervisor *supervisor, const struct child *child, int ready_fd)
 {
     struct worker_options options = {
-        .config = supervisor->options->config,
-        .backend = supervisor->options->backend,
-        .keyring = supervisor->options->keyring,
-        .providers = supervisor->options->providers,
+        .parts = supervisor->options->parts,
         .listen_fd = supervisor->listener.fd,
         .ready_fd = ready_fd,
         .started_us = supervisor->started_us,
@@ -65,8 +62,7 @@ static int be_worker(struct supervisor *supervisor, const struct child *child, i
         .served = served_by(supervisor, child),
     };
     int status = worker_run(&options);
-    keyring_close(options.keyring);
-    providers_close(supervisor->options->providers);
+    app_parts_close(options.parts);
     return status;
 }
 
@@ -86,7 +82,8 @@ void workers_fork_missing(struct supervisor *supervisor)
 {
     struct workers *workers = &supervisor->workers;
     if (supervisor->ending.phase == PHASE_ENDING ||
-        (service_is_followed(supervisor->options->backend) && !supervisor->follower.was_ready))
+        (service_is_followed(supervisor->options->parts->backend) &&
+         !supervisor->follower.was_ready))
         return;
     while (count_current(supervisor, CHILD_STARTING) + count_current(supervisor, CHILD_SERVING) <
                workers->wanted &&
@@ -114,7 +111,7 @@ void workers_reload(struct supervisor *supervisor)
     supervisor->workers.generation++;
     sd_notify(0, "RELOADING=1");
     log_message(LOG_INFO, "reload: starting new workers");
-    providers_reload(supervisor->options->providers, supervisor->options->config);
+    providers_reload(supervisor->options->parts->providers, supervisor->options->parts->config);
 }
 
 static void retire_old(struct supervisor *supervisor)
