@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # What a read costs: GET of one of 1,000 integrations through nginx, without keys, with one that sees
-# secrets, and with one for which three are masked, beside nginx answering by itself (`return 200`), in
+# secrets, also where settings are sealed, and with one for which three are masked, beside nginx answering by itself (`return 200`), in
 # alternated rounds of one run. CPU microseconds a request, user and system, of the
 # processes named; the ratio is what counts, machines differ.
 #   bench/read.sh [ROUNDS] [SECONDS] [CLIENTS]
@@ -12,6 +12,7 @@ rounds=${1:-3} seconds=${2:-5} clients=${3:-32}
 . bench/lib.sh
 port=$(free_port)
 keyed_port=$(free_port)
+sealed_port=$(free_port)
 peer_port=$(free_port)
 peer_url=http://127.0.0.1:$peer_port
 
@@ -31,19 +32,26 @@ CONF
 
 secrets=$(STATE_DIR=$directory/keyed "$program" key new a --scopes secrets,write 2>/dev/null)
 masked=$(STATE_DIR=$directory/keyed "$program" key new b --scopes read)
+mkdir "$directory/sealed"
+cp "$directory/keyed/keys" "$directory/sealed/keys"
+echo "k1 $(head -c 32 /dev/urandom | base64)" >"$directory/encryption-keys"
 STATE_DIR=$directory/state PORT=$port "$program" serve --with-nginx >"$directory/out" 2>"$directory/log" &
 service=$!
 STATE_DIR=$directory/keyed PORT=$keyed_port "$program" serve --with-nginx \
     >"$directory/keyed.out" 2>"$directory/keyed.log" &
 keyed=$!
+STATE_DIR=$directory/sealed PORT=$sealed_port ENCRYPTION_KEYS_FILE=$directory/encryption-keys \
+    "$program" serve --with-nginx >"$directory/sealed.out" 2>"$directory/sealed.log" &
+sealed=$!
 nginx -e stderr -p "$directory" -c "$directory/peer.conf" &
 peer=$!
-trap 'kill $service $keyed $peer; wait $service $keyed $peer || true; rm -rf "$directory"' EXIT
+trap 'kill $service $keyed $sealed $peer; wait $service $keyed $sealed $peer || true; rm -rf "$directory"' EXIT
 until grep -q ready "$directory/out" && grep -q ready "$directory/keyed.out" &&
-    curl -s -o /dev/null "$peer_url"; do sleep 0.1; done
+    grep -q ready "$directory/sealed.out" && curl -s -o /dev/null "$peer_url"; do sleep 0.1; done
 
 fill "$port"
 fill "$keyed_port" "$secrets"
+fill "$sealed_port" "$secrets"
 
 # of PID NAME: the processes of a service, those of its nginx or the others.
 of() {
@@ -82,6 +90,7 @@ while [ $round -le "$rounds" ]; do
     echo "| $round | nginx, \`return 200\` | ${2%.*} | – | $base | $base | 1.00 |"
     row "$round" "GET one" "$service" "$port" "$base"
     export KEY="$secrets"; row "$round" "GET one, with a key" "$keyed" "$keyed_port" "$base"
+    row "$round" "GET one, with a key, sealed" "$sealed" "$sealed_port" "$base"
     export KEY="$masked"; row "$round" "GET one, masked" "$keyed" "$keyed_port" "$base"
     unset KEY
     round=$((round + 1))

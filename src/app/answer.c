@@ -67,7 +67,8 @@ static const struct {
     [STORE_FULL] = {507, STR_INIT("store full")},
     [STORE_AWAY] = {503, STR_INIT("db not ready")},
     [STORE_UNKNOWN] = {503, STR_INIT("db not ready")},
-    [STORE_DAMAGED] = {500, STR_INIT("Internal Server Error")},
+    [STORE_SEALED] = {500, STR_INIT("the settings are sealed with a key that is missing here")},
+    [STORE_DAMAGED] = {500, STR_INIT("the stored integration is damaged")},
     [STORE_BROKEN] = {500, STR_INIT("Internal Server Error")},
 };
 

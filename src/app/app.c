@@ -47,6 +47,7 @@ static bool open_metrics(struct app *app, char *error, size_t error_size)
 
 void app_parts_close(const struct app_parts *parts)
 {
+    vault_release(parts->vault);
     providers_close(parts->providers);
     keyring_close(parts->keyring);
 }
@@ -59,8 +60,8 @@ bool app_open(struct app *app, const struct app_options *options, char *error, s
                         .providers = parts->providers,
                         .started_us = options->started_us,
                         .streams = options->use == SERVICE_POOL};
-    if (!service_open(&app->service, parts->config, parts->backend, options->use, error,
-                      error_size))
+    if (!service_open(&app->service, parts->config, parts->vault, parts->backend, options->use,
+                      error, error_size))
         return false;
     if (service_seed(&app->service, error, error_size) && open_metrics(app, error, error_size))
         return true;

@@ -88,6 +88,7 @@ struct app_parts {
     const struct store_backend *backend;
     struct keyring *keyring;
     struct providers *providers;
+    struct vault *vault;
 };
 
 /* Lets go of what a process has of these. */

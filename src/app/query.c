@@ -342,6 +342,8 @@ void query_append(const struct call *call, const struct query *query,
             text_append_json(out, integration_field_names[field]);
             buffer_append_char(out, ':');
             buffer_append_str(out, values[field]);
+            if (field == INTEGRATION_SETTINGS && record->unreadable)
+                buffer_append_str(out, STR(",\"unreadable\":\"the settings could not be read\""));
             separator = ',';
         }
     if ((query->fields & 1U << QUERY_ETAG) != 0) {

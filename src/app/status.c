@@ -116,6 +116,30 @@ static void render_store(const struct app *app, const struct store_stats *stats,
     metrics_render_samples(&age, 1, page);
 }
 
+/* Renders what each key of the settings holds. */
+static void render_keys(struct service_session *session, const struct metrics_page *page)
+{
+    static const char name[] = "integration_store_sealed";
+    static const char help[] = "What is sealed in the store, by key.";
+    struct store_holding held[VAULT_KEYS_MAX];
+    struct store_read read = {.fresh = false};
+    size_t len = 0;
+    if (service_holdings(session, &read, held, &len) != STORE_OK)
+        return;
+    for (size_t i = 0; i < len; i++) {
+        char documents[VAULT_NAME_MAX + 64];
+        char versions[VAULT_NAME_MAX + 64];
+        snprintf(documents, sizeof documents, "key=\"%.*s\",what=\"integrations\"", VAULT_NAME_MAX,
+                 held[i].key);
+        snprintf(versions, sizeof versions, "key=\"%.*s\",what=\"versions\"", VAULT_NAME_MAX,
+                 held[i].key);
+        const struct metrics_sample samples[] = {
+            {name, documents, i == 0 ? help : NULL, held[i].documents},
+            {name, versions, NULL, held[i].versions}};
+        metrics_render_samples(samples, ARRAY_LEN(samples), page);
+    }
+}
+
 /* OpenMetrics if the client names it and does not prefer plain text, as Prometheus does. */
 static enum metrics_format choose_format(struct str accept)
 {
@@ -146,7 +170,9 @@ void handle_metrics(const struct call *call)
     session->response.content_type = metrics_content_type(page.format);
     metrics_render(app->metrics, &page);
     metrics_render_samples(samples, ARRAY_LEN(samples), &page);
-    if (store_up)
+    if (store_up) {
         render_store(app, &stats, &page);
+        render_keys(&session->service, &page);
+    }
     metrics_render_end(&page);
 }

@@ -74,6 +74,9 @@ static const struct option options[] = {
     {"KEYS_FILE", KIND_TEXT, AT(keys_file), "", 0, 0, NULL,
      "file of the keys that callers need, as `integration-service key` writes it; empty: "
      "`STATE_DIR/keys`. Where there is none, nobody needs a key"},
+    {"ENCRYPTION_KEYS_FILE", KIND_TEXT, AT(encryption_keys_file), "", 0, 0, NULL,
+     "file of the keys that settings are sealed with in the store, `NAME BASE64` on each line; "
+     "empty: they are not sealed (docs/encryption.md)"},
     {"ALLOW_ANONYMOUS", KIND_CHOICE, AT(allow_anonymous), "off", 0, 0, off_on,
      "`on`: `serve --with-nginx` starts although nobody needs a key and `HOST` is reached from "
      "other machines, so whoever reaches it reads all tokens"},

@@ -20,16 +20,17 @@ struct config {
     const char *listen; /* "unix:PATH" or "ADDRESS:PORT"; empty: a socket in state_dir */
     uint64_t socket_mode;
     const char *state_dir;
-    const char *www_dir;        /* empty: the installed one */
-    const char *spool_dir;      /* empty: STATE_DIR/nginx */
-    uint64_t allow_anonymous;   /* bool */
-    const char *keys_file;      /* empty: STATE_DIR/keys; see config_keys_path */
-    const char *providers_dir;  /* directories, separated by ":"; empty: none */
-    uint64_t validate_settings; /* bool */
-    uint64_t trust_remote_user; /* bool */
-    uint64_t sandbox;           /* bool */
-    uint64_t core_dumps;        /* bool */
-    uint64_t workers;           /* 0: one per CPU; see config_workers */
+    const char *www_dir;              /* empty: the installed one */
+    const char *spool_dir;            /* empty: STATE_DIR/nginx */
+    uint64_t allow_anonymous;         /* bool */
+    const char *keys_file;            /* empty: STATE_DIR/keys; see config_keys_path */
+    const char *encryption_keys_file; /* empty: settings are not sealed */
+    const char *providers_dir;        /* directories, separated by ":"; empty: none */
+    uint64_t validate_settings;       /* bool */
+    uint64_t trust_remote_user;       /* bool */
+    uint64_t sandbox;                 /* bool */
+    uint64_t core_dumps;              /* bool */
+    uint64_t workers;                 /* 0: one per CPU; see config_workers */
     uint64_t threads;
     uint64_t log_level; /* enum log_level */
     uint64_t max_body_bytes;

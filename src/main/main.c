@@ -18,6 +18,7 @@
 #include "service/service.h"
 #include "tools/key.h"
 #include "tools/probe.h"
+#include "tools/rekey.h"
 #include "tools/transfer.h"
 
 #ifndef PACKAGE_VERSION
@@ -27,15 +28,16 @@
 enum { EXIT_USAGE = 2 };
 
 static const char usage[] =
-    "usage: integration-service serve [--with-nginx]   run the service until SIGTERM\n"
-    "       integration-service check-config           print the configuration it would run with\n"
-    "       integration-service migrate                bring the database's schema up to date\n"
-    "       integration-service probe [--ready]        ask the running service how it is\n"
-    "       integration-service export [FILE]          write all integrations, as JSON lines\n"
-    "       integration-service import [FILE]          read them from JSON lines, all or none\n"
-    "       integration-service backup [FILE]          the same as export\n"
-    "       integration-service restore [FILE]         hold what a backup holds, nothing else\n"
-    "       integration-service key new|list|rotate|revoke …   the keys that callers need\n"
+    "usage: integration-service serve [--with-nginx]      run the service until SIGTERM\n"
+    "       integration-service check-config              print the configuration\n"
+    "       integration-service migrate                   bring the database's schema up to date\n"
+    "       integration-service probe [--ready]           ask the running service how it is\n"
+    "       integration-service export [--clear] [FILE]   write all integrations, as JSON lines\n"
+    "       integration-service import [FILE]             read them from JSON lines, all or none\n"
+    "       integration-service backup [--clear] [FILE]   the same as export\n"
+    "       integration-service restore [FILE]            hold what a backup holds, nothing else\n"
+    "       integration-service rekey                     seal all settings with the first key\n"
+    "       integration-service key new|list|rotate|revoke …  the keys that callers need\n"
     "       integration-service --version | --help\n";
 
 static int print_help(const char *argument)
@@ -109,6 +111,7 @@ struct setup {
     struct config config;
     struct keyring keyring;
     struct providers providers;
+    struct vault vault;
     struct app_parts parts;
 };
 
@@ -116,17 +119,22 @@ struct setup {
 static bool open_files(struct setup *setup)
 {
     char error[PROVIDERS_ERROR_SIZE];
+    setup->parts = (struct app_parts){.config = &setup->config,
+                                      .backend = service_backend(&setup->config),
+                                      .keyring = &setup->keyring,
+                                      .providers = &setup->providers,
+                                      .vault = &setup->vault};
+    setup->providers = (struct providers){0};
+    setup->vault = (struct vault){0};
     bool opened = keyring_open(&setup->keyring, &setup->config, error, sizeof error);
-    if (opened && !providers_open(&setup->providers, &setup->config, error)) {
-        keyring_close(&setup->keyring);
+    if (opened &&
+        (!providers_open(&setup->providers, &setup->config, error) ||
+         !vault_open(setup->config.encryption_keys_file, &setup->vault, error, sizeof error))) {
+        app_parts_close(&setup->parts);
         opened = false;
     }
     if (!opened)
         fprintf(stderr, "%s\n", error);
-    setup->parts = (struct app_parts){.config = &setup->config,
-                                      .backend = service_backend(&setup->config),
-                                      .keyring = &setup->keyring,
-                                      .providers = &setup->providers};
     return opened;
 }
 
@@ -230,16 +238,38 @@ static int restore(const char *path)
 }
 
 /* `path` NULL: standard output. */
-static int export(const char *path)
+static int write_out(const char *path, bool clear)
 {
     struct config config;
     char error[TRANSFER_ERROR_SIZE] = "";
     if (!load(&config))
         return EXIT_FAILURE;
     log_open(LOG_WARNING, STDERR_FILENO);
-    return transfer_export(&config, service_backend(&config), path, stdout, stderr, error)
+    return transfer_export(&config, service_backend(&config), clear, path, stdout, stderr, error)
                ? EXIT_SUCCESS
                : complain(error);
+}
+
+static int rekey(const char *argument)
+{
+    (void)argument;
+    struct config config;
+    char error[REKEY_ERROR_SIZE];
+    if (!load(&config))
+        return EXIT_FAILURE;
+    log_open(LOG_WARNING, STDERR_FILENO);
+    return rekey_run(&config, service_backend(&config), stdout, error) ? EXIT_SUCCESS
+                                                                       : complain(error);
+}
+
+static int export(const char *path)
+{
+    return write_out(path, false);
+}
+
+static int export_clear(const char *path)
+{
+    return write_out(path, true);
 }
 
 /* `option` NULL: without --ready. */
@@ -273,24 +303,38 @@ static int print_version(const char *argument)
 static const struct command {
     const char *word;
     const char *option;           /* a word that must follow; NULL: none */
-    bool takes_argument;          /* one may follow */
-    int (*run)(const char *word); /* gets the option or the argument, or NULL */
+    bool takes_argument;          /* one may follow that */
+    int (*run)(const char *word); /* gets the argument or NULL, or if it takes none, the option */
 } commands[] = {
-    {"serve", NULL, false, serve},       {"serve", "--with-nginx", false, serve},
-    {"export", NULL, true, export},      {"import", NULL, true, import},
-    {"backup", NULL, true, export},      {"restore", NULL, true, restore},
-    {"migrate", NULL, false, migrate},   {"probe", NULL, false, probe},
-    {"probe", "--ready", false, probe},  {"check-config", NULL, false, check_config},
-    {"--help", NULL, false, print_help}, {"--version", NULL, false, print_version},
+    {"serve", NULL, false, serve},
+    {"serve", "--with-nginx", false, serve},
+    {"export", "--clear", true, export_clear},
+    {"export", NULL, true, export},
+    {"import", NULL, true, import},
+    {"backup", "--clear", true, export_clear},
+    {"backup", NULL, true, export},
+    {"restore", NULL, true, restore},
+    {"migrate", NULL, false, migrate},
+    {"probe", NULL, false, probe},
+    {"rekey", NULL, false, rekey},
+    {"probe", "--ready", false, probe},
+    {"check-config", NULL, false, check_config},
+    {"--help", NULL, false, print_help},
+    {"--version", NULL, false, print_version},
 };
 
 static bool is_meant(const struct command *command, int argc, char **argv)
 {
-    if (strcmp(argv[1], command->word) != 0)
-        return false;
-    if (command->option != NULL)
-        return argc == 3 && strcmp(argv[2], command->option) == 0;
-    return argc == 2 || (argc == 3 && command->takes_argument);
+    int words = command->option == NULL ? 2 : 3;
+    return strcmp(argv[1], command->word) == 0 && argc >= words &&
+           (words == 2 || strcmp(argv[2], command->option) == 0) &&
+           argc <= words + command->takes_argument;
+}
+
+static const char *word_for(const struct command *command, char **argv)
+{
+    int words = command->option == NULL ? 2 : 3;
+    return command->takes_argument ? argv[words] : command->option; /* argv ends in NULL */
 }
 
 static int serve_hosted(void)
@@ -314,7 +358,7 @@ int main(int argc, char **argv)
         return change_keys(argc - 2, argv + 2);
     for (size_t i = 0; argc > 1 && i < ARRAY_LEN(commands); i++)
         if (is_meant(&commands[i], argc, argv))
-            return commands[i].run(argc == 3 ? argv[2] : NULL);
+            return commands[i].run(word_for(&commands[i], argv));
     fputs(usage, stderr);
     return EXIT_USAGE;
 }

@@ -15,11 +15,17 @@ const struct str integration_field_names[INTEGRATION_FIELDS] = {
     [INTEGRATION_SETTINGS] = STR_INIT("settings"),
 };
 
+/* In place of settings that could not be read (seal/seal.h): whoever sends them back would lose
+ * them. */
+static const struct str unreadable = STR_INIT("unreadable");
+
+enum { MEMBERS = INTEGRATION_FIELDS + 1 };
+
 struct parser {
     struct arena *arena;
     const struct integration_rules *rules;
-    struct fault_place place; /* location of the body */
-    struct json_member members[INTEGRATION_FIELDS];
+    struct fault_place place;             /* location of the body */
+    struct json_member members[MEMBERS];  /* the last one is `unreadable` */
     struct str texts[INTEGRATION_STATUS]; /* id, name and description, decoded */
     bool status;
     struct faults *faults;
@@ -203,6 +209,15 @@ static void read_settings(struct parser *parser)
         duplicate_fault(parser, value->duplicate);
 }
 
+static void refuse_unreadable(struct parser *parser)
+{
+    struct fault_place place = fault_place_member(&parser->place, unreadable);
+    fault(parser, &place,
+          STR("the settings could not be read, so this would replace them: if that is meant, leave "
+              "this member out"),
+          "value_error.unreadable");
+}
+
 static void append_text(struct buffer *document, const char *name, struct str text)
 {
     buffer_append_str(document, str_from(name));
@@ -232,6 +247,8 @@ static enum integration_outcome parse_object(struct parser *parser, struct integ
     (void)read_text(parser, INTEGRATION_DESCRIPTION);
     read_status(parser);
     read_settings(parser);
+    if (parser->members[INTEGRATION_FIELDS].present)
+        refuse_unreadable(parser);
     if (parser->no_memory)
         return INTEGRATION_NO_MEMORY;
     if (parser->faulty)
@@ -254,6 +271,7 @@ static struct parser parser_of(struct arena *arena, const struct integration_rul
         parser.place.root = "body";
     for (size_t i = 0; i < INTEGRATION_FIELDS; i++)
         parser.members[i].name = integration_field_names[i];
+    parser.members[INTEGRATION_FIELDS].name = unreadable;
     return parser;
 }
 
@@ -296,8 +314,7 @@ static enum integration_outcome parse_body(struct parser *parser, struct str bod
                                            struct integration *integration)
 {
     struct json_value root;
-    enum integration_outcome outcome =
-        read_object(parser, body, &root, parser->members, INTEGRATION_FIELDS);
+    enum integration_outcome outcome = read_object(parser, body, &root, parser->members, MEMBERS);
     return outcome == INTEGRATION_OK ? parse_object(parser, integration) : outcome;
 }
 
@@ -388,6 +405,14 @@ bool integration_split(struct arena *arena, struct str document,
         values[i] = members[i].value.text;
     }
     return split;
+}
+
+struct str integration_id(struct arena *arena, struct str document)
+{
+    struct str values[INTEGRATION_FIELDS];
+    return integration_split(arena, document, values)
+               ? json_decode_string(arena, values[INTEGRATION_ID])
+               : (struct str){NULL, 0};
 }
 
 static bool has_dot_segment(struct str id)

@@ -79,6 +79,9 @@ MUST_CHECK enum integration_outcome integration_patch(struct arena *arena, struc
 MUST_CHECK bool integration_split(struct arena *arena, struct str document,
                                   struct str values[INTEGRATION_FIELDS]);
 
+/* The decoded id of a document; its data is NULL where integration_split returns false. */
+struct str integration_id(struct arena *arena, struct str document);
+
 /* Parses a status given as a string. Returns false if it is not one of the accepted words. */
 bool integration_status_from(struct str word, bool *status);
 

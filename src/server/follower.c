@@ -47,8 +47,8 @@ int follower_run(const struct follower_options *options)
     if (metrics != NULL && follow.stop_fd >= 0) {
         log_count_in(metrics_log_counts(metrics));
         metrics_claim(metrics, &slot, false);
-        followed = service_follow(options->parts->config, options->parts->backend, &follow, error,
-                                  sizeof error);
+        followed = service_follow(options->parts->config, options->parts->vault,
+                                  options->parts->backend, &follow, error, sizeof error);
         metrics_count_cpu(&slot);
     }
     if (!followed)

@@ -24,7 +24,9 @@ static void take(struct left *left, const struct store_record *record)
 /* ---- all versions ---- */
 
 struct retelling {
+    struct opening opening;
     struct masking masking;
+    struct buffer opened;
     uint64_t below; /* only versions with a lower revision */
     struct left left;
     struct buffer shown;
@@ -34,6 +36,22 @@ struct retelling {
     enum store_status status;
 };
 
+/* Appends the document that was left, as the caller may see it, to `shown`. One that cannot be
+ * opened comes without its settings. */
+static enum store_status append_left(struct retelling *telling)
+{
+    struct store_record record = telling->left.record;
+    record.document = buffer_str(&telling->left.document);
+    if (opening_is_needed(record.document)) {
+        buffer_reset(&telling->opened, SIZE_MAX);
+        enum store_status status = opening_append(&telling->opening, &record, &telling->opened);
+        if (telling->opened.failed || status == STORE_AWAY)
+            return STORE_AWAY;
+        record.document = buffer_str(&telling->opened);
+    }
+    return masking_append(&telling->masking, record.document, &telling->shown);
+}
+
 /* Shows a version with the document that was left, or without one. */
 static bool show(struct retelling *telling, struct service_version *version, bool has_document)
 {
@@ -41,8 +59,7 @@ static bool show(struct retelling *telling, struct service_version *version, boo
         return true;
     buffer_reset(&telling->shown, SIZE_MAX);
     if (has_document)
-        telling->status =
-            masking_append(&telling->masking, buffer_str(&telling->left.document), &telling->shown);
+        telling->status = append_left(telling);
     if (telling->status == STORE_DAMAGED) { /* no integration, which an administrator has written */
         telling->status = STORE_OK;
         return true;
@@ -88,7 +105,9 @@ enum store_status service_history(struct service_session *session,
     struct retelling telling = {
         .below = below > 0 ? below : UINT64_MAX, .visit = visit, .context = context};
     struct store_read read = {.deadline_ns = caller->deadline_ns};
-    enum store_status status = masking_open(&telling.masking, session, caller);
+    enum store_status status = opening_open(&telling.opening, session, caller);
+    if (status == STORE_OK)
+        status = masking_open(&telling.masking, session, caller);
     if (status == STORE_OK)
         status =
             session->service->backend->history(session->store, &read, id, below, retell, &telling);
@@ -96,7 +115,9 @@ enum store_status service_history(struct service_session *session,
         (void)show_unlogged(&telling);
     if (status == STORE_OK)
         status = telling.status;
+    opening_close(&telling.opening);
     masking_close(&telling.masking);
+    buffer_release(&telling.opened);
     buffer_release(&telling.left.document);
     buffer_release(&telling.shown);
     return service_finish(session, SERVICE_HISTORY, started_ns, status);
@@ -107,8 +128,9 @@ enum store_status service_history(struct service_session *session,
 struct search {
     uint64_t revision; /* of the version sought */
     struct buffer *out;
-    uint64_t newest; /* revision of the integration; 0: nothing is known of it */
-    bool begins;     /* the oldest change that is kept created it */
+    uint64_t newest;           /* revision of the integration; 0: nothing is known of it */
+    struct store_record found; /* its place */
+    bool begins;               /* the oldest change that is kept created it */
     enum service_finding finding;
 };
 
@@ -124,6 +146,7 @@ static bool look_at(void *context, const struct store_entry *entry)
             entry->operation == STORE_REMOVE ? SERVICE_VERSION_REMOVAL : SERVICE_VERSION_FORGOTTEN;
     } else if (entry->before.revision == search->revision) {
         buffer_append_str(search->out, entry->before.document);
+        search->found = entry->before;
         search->finding =
             entry->before.document.data != NULL ? SERVICE_VERSION_FOUND : SERVICE_VERSION_FORGOTTEN;
     }
@@ -171,6 +194,7 @@ enum store_status service_find_version(struct service_session *session,
 {
     uint64_t started_ns = clock_steady_ns();
     struct store_read read = {.deadline_ns = caller->deadline_ns};
+    size_t before = out->len;
     struct search search = {.revision = revision, .out = out, .finding = SERVICE_VERSION_UNKNOWN};
     *finding = SERVICE_VERSION_UNKNOWN;
     if (revision == 0)
@@ -179,6 +203,8 @@ enum store_status service_find_version(struct service_session *session,
                                                                   revision + 1, look_at, &search);
     if (status == STORE_OK && search.finding == SERVICE_VERSION_UNKNOWN && search.newest > 0)
         status = look_in_log(session, &read, id, &search);
+    if (status == STORE_OK && search.finding == SERVICE_VERSION_FOUND)
+        status = opening_replace(session, caller, id, &search.found, before, out);
     *finding = search.finding;
     return service_finish(session, SERVICE_HISTORY, started_ns, status);
 }

@@ -13,6 +13,33 @@ enum store_status service_finish(const struct service_session *session,
                                  enum service_operation operation, uint64_t started_ns,
                                  enum store_status status);
 
+/* Whether a document is sealed. */
+bool opening_is_needed(struct str document);
+
+/* Opens the document that begins at `from` in `out`, if it is sealed: it is the one of *record,
+ * whose own is not used. STORE_SEALED, STORE_DAMAGED: nothing of it is left there. */
+enum store_status opening_replace(struct service_session *session,
+                                  const struct service_caller *caller, struct str id,
+                                  const struct store_record *record, size_t from,
+                                  struct buffer *out);
+
+/* Opens documents while they are visited. */
+struct opening {
+    struct service_session *session;
+    uint8_t key[STORE_MASK_KEY_LEN];
+    struct arena arena; /* reset for each document */
+};
+
+/* If it fails, there is nothing to close. */
+enum store_status opening_open(struct opening *opening, struct service_session *session,
+                               const struct service_caller *caller);
+void opening_close(struct opening *opening);
+
+/* Appends a sealed document as it was before. STORE_SEALED, STORE_DAMAGED: what can be read of it,
+ * as seal_append_unreadable does (seal/seal.h). */
+enum store_status opening_append(struct opening *opening, const struct store_record *record,
+                                 struct buffer *out);
+
 /* Masks documents for a caller. */
 struct masking {
     bool wanted;

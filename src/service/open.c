@@ -8,6 +8,8 @@
 
 static const struct store_version never_changed = {0}; /* of a store that never held anything */
 
+static const struct vault no_keys = {0}; /* of what opens no document */
+
 static const struct store_change defaults[] = {
     {STORE_CREATE,
      STR_INIT("facebook"),
@@ -43,10 +45,12 @@ static size_t count_processes(const struct config *config, enum service_use use)
     return config_workers(config);
 }
 
-static struct store_options options_of(const struct config *config, enum service_use use)
+static struct store_options options_of(const struct config *config, const struct vault *vault,
+                                       enum service_use use)
 {
     return (struct store_options){
         .directory = config->state_dir,
+        .vault = vault,
         .max_bytes = config->store_max_bytes,
         .history = {.versions = config->history_versions, .days = config->history_days},
         .alone = use == SERVICE_ALONE,
@@ -59,12 +63,12 @@ static struct store_options options_of(const struct config *config, enum service
                      .timeout_ms = config->db_timeout_ms}};
 }
 
-bool service_open(struct service *service, const struct config *config,
+bool service_open(struct service *service, const struct config *config, const struct vault *vault,
                   const struct store_backend *backend, enum service_use use, char *error,
                   size_t error_size)
 {
-    const struct store_options options = options_of(config, use);
-    *service = (struct service){.config = config, .backend = backend};
+    const struct store_options options = options_of(config, vault, use);
+    *service = (struct service){.config = config, .vault = vault, .backend = backend};
     service->store = backend->open(&options, error, error_size);
     return service->store != NULL;
 }
@@ -105,10 +109,11 @@ bool service_is_followed(const struct store_backend *backend)
     return backend->follow != NULL;
 }
 
-bool service_follow(const struct config *config, const struct store_backend *backend,
-                    const struct service_follow *follow, char *error, size_t error_size)
+bool service_follow(const struct config *config, const struct vault *vault,
+                    const struct store_backend *backend, const struct service_follow *follow,
+                    char *error, size_t error_size)
 {
-    const struct store_options options = options_of(config, SERVICE_POOL);
+    const struct store_options options = options_of(config, vault, SERVICE_POOL);
     const struct store_follow told = {
         .defaults = {.changes = defaults,
                      .len = config->seed_defaults ? ARRAY_LEN(defaults) : 0,
@@ -124,13 +129,13 @@ bool service_follow(const struct config *config, const struct store_backend *bac
 bool service_set_aside(const struct config *config, const struct store_backend *backend,
                        char *message, size_t message_size)
 {
-    const struct store_options options = options_of(config, SERVICE_ALONE);
+    const struct store_options options = options_of(config, &no_keys, SERVICE_ALONE);
     return backend->set_aside(&options, message, message_size);
 }
 
 enum store_migration service_migrate(const struct config *config, char *error, size_t error_size)
 {
-    const struct store_options options = options_of(config, SERVICE_ALONE);
+    const struct store_options options = options_of(config, &no_keys, SERVICE_ALONE);
     return store_pg_migrate(&options, error, error_size);
 }
 
@@ -145,4 +150,6 @@ bool service_session_open(struct service *service, struct service_session *sessi
 void service_session_close(struct service_session *session)
 {
     session->service->backend->session_close(session->store);
+    buffer_release(&session->sealed);
+    buffer_release(&session->scratch);
 }

@@ -14,7 +14,8 @@ const char *const service_operation_names[SERVICE_OPERATIONS] = {[SERVICE_GET] =
 const char *const service_outcome_names[] = {
     [STORE_OK] = "ok",           [STORE_NOT_FOUND] = "not_found", [STORE_EXISTS] = "exists",
     [STORE_CHANGED] = "changed", [STORE_FULL] = "full",           [STORE_AWAY] = "away",
-    [STORE_UNKNOWN] = "unknown", [STORE_DAMAGED] = "damaged",     [STORE_BROKEN] = "broken"};
+    [STORE_UNKNOWN] = "unknown", [STORE_SEALED] = "sealed",       [STORE_DAMAGED] = "damaged",
+    [STORE_BROKEN] = "broken"};
 const size_t service_outcomes_len = ARRAY_LEN(service_outcome_names);
 
 enum store_status service_finish(const struct service_session *session,
@@ -31,15 +32,19 @@ enum store_status service_finish(const struct service_session *session,
     return status;
 }
 
-/* Reads a document as it is stored. */
+/* Reads a document. */
 static enum store_status get(struct service_session *session, const struct service_caller *caller,
                              struct str id, struct store_read *read, struct store_record *record,
                              struct buffer *out)
 {
     uint64_t started_ns = clock_steady_ns();
+    size_t before = out->len;
     read->deadline_ns = caller->deadline_ns;
-    return service_finish(session, SERVICE_GET, started_ns,
-                          session->service->backend->get(session->store, read, id, record, out));
+    enum store_status status =
+        session->service->backend->get(session->store, read, id, record, out);
+    if (status == STORE_OK)
+        status = opening_replace(session, caller, id, record, before, out);
+    return service_finish(session, SERVICE_GET, started_ns, status);
 }
 
 enum store_status service_get(struct service_session *session, const struct service_caller *caller,
@@ -71,45 +76,82 @@ enum store_status service_get_to_change(struct service_session *session,
 
 /* ---- lists ---- */
 
-struct masked_visit {
+struct shown_visit {
+    struct opening opening;
     struct masking masking;
-    struct buffer document;
+    struct buffer opened;
+    struct buffer masked;
     store_visit *visit;
     void *context;
     enum store_status status;
 };
 
-/* One that is no integration, which an administrator may have put into the database, is left out.
- */
-static bool visit_masked(void *context, const struct store_record *record)
+/* Opens the document of *record. One that cannot be opened is shown without its settings. */
+static bool open_record(struct shown_visit *showing, struct store_record *record)
 {
-    struct masked_visit *masked = context;
-    struct store_record shown = *record;
-    buffer_reset(&masked->document, SIZE_MAX);
-    masked->status = masking_append(&masked->masking, record->document, &masked->document);
-    if (masked->status == STORE_DAMAGED) {
-        masked->status = STORE_OK;
+    if (!opening_is_needed(record->document))
         return true;
-    }
-    shown.document = buffer_str(&masked->document);
-    return masked->status == STORE_OK && masked->visit(masked->context, &shown);
+    buffer_reset(&showing->opened, SIZE_MAX);
+    enum store_status status = opening_append(&showing->opening, record, &showing->opened);
+    record->unreadable = status == STORE_SEALED || status == STORE_DAMAGED;
+    record->document = buffer_str(&showing->opened);
+    if (showing->opened.failed || (status != STORE_OK && !record->unreadable))
+        showing->status = STORE_AWAY;
+    return showing->status == STORE_OK;
+}
+
+/* Masks the document of *record. Returns false if it is no integration, which an administrator may
+ * have put into the database. */
+static bool mask_record(struct shown_visit *showing, struct store_record *record)
+{
+    buffer_reset(&showing->masked, SIZE_MAX);
+    enum store_status status =
+        masking_append(&showing->masking, record->document, &showing->masked);
+    if (status != STORE_OK && status != STORE_DAMAGED)
+        showing->status = status;
+    record->document = buffer_str(&showing->masked);
+    return status == STORE_OK;
+}
+
+static bool visit_shown(void *context, const struct store_record *record)
+{
+    struct shown_visit *showing = context;
+    struct store_record shown = *record;
+    if (!open_record(showing, &shown))
+        return false;
+    if (showing->masking.wanted && !mask_record(showing, &shown))
+        return showing->status == STORE_OK;
+    return showing->visit(showing->context, &shown);
+}
+
+static enum store_status begin_showing(struct shown_visit *showing, struct service_session *session,
+                                       const struct service_caller *caller)
+{
+    enum store_status status = masking_open(&showing->masking, session, caller);
+    if (status != STORE_OK)
+        return status;
+    status = opening_open(&showing->opening, session, caller);
+    if (status != STORE_OK)
+        masking_close(&showing->masking);
+    return status;
 }
 
 enum store_status service_list(struct service_session *session, const struct service_caller *caller,
                                struct store_read *read, store_visit *visit, void *context)
 {
     uint64_t started_ns = clock_steady_ns();
-    struct masked_visit masked = {.visit = visit, .context = context};
+    struct shown_visit showing = {.visit = visit, .context = context};
     read->deadline_ns = caller->deadline_ns;
-    enum store_status status = masking_open(&masked.masking, session, caller);
+    enum store_status status = begin_showing(&showing, session, caller);
+    if (status != STORE_OK)
+        return service_finish(session, SERVICE_LIST, started_ns, status);
+    status = session->service->backend->each(session->store, read, visit_shown, &showing);
     if (status == STORE_OK)
-        status = caller->masked
-                     ? session->service->backend->each(session->store, read, visit_masked, &masked)
-                     : session->service->backend->each(session->store, read, visit, context);
-    if (status == STORE_OK)
-        status = masked.status;
-    masking_close(&masked.masking);
-    buffer_release(&masked.document);
+        status = showing.status;
+    opening_close(&showing.opening);
+    masking_close(&showing.masking);
+    buffer_release(&showing.opened);
+    buffer_release(&showing.masked);
     return service_finish(session, SERVICE_LIST, started_ns, status);
 }
 
@@ -154,6 +196,20 @@ enum store_status service_stats(struct service_session *session, struct store_st
     if (status == STORE_BROKEN)
         atomic_store(&session->service->broken, true);
     return status;
+}
+
+enum store_status service_reseal(struct service_session *session,
+                                 const struct service_caller *caller,
+                                 struct store_resealing *resealing)
+{
+    resealing->deadline_ns = caller->deadline_ns;
+    return session->service->backend->reseal(session->store, resealing);
+}
+
+enum store_status service_holdings(struct service_session *session, struct store_read *read,
+                                   struct store_holding list[VAULT_KEYS_MAX], size_t *len)
+{
+    return session->service->backend->holdings(session->store, read, list, len);
 }
 
 bool service_replicates(const struct service *service)

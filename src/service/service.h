@@ -16,6 +16,7 @@
 #include "core/config.h"
 #include "core/metrics.h"
 #include "providers/providers.h"
+#include "seal/vault.h"
 #include "store/store.h"
 
 /* Which other processes use the store. */
@@ -42,6 +43,7 @@ extern const size_t service_outcomes_len;
 
 struct service {
     const struct config *config;
+    const struct vault *vault; /* what settings are sealed with */
     const struct store_backend *backend;
     struct store *store;
     atomic_bool broken; /* the store failed: only restarting the process can help */
@@ -52,6 +54,9 @@ struct service_session {
     struct service *service;
     struct store_session *store;
     struct metrics_slot *slot; /* where operations are counted; NULL: they are not counted */
+    /* For opening what is sealed: */
+    struct buffer sealed;
+    struct buffer scratch;
 };
 
 /* On whose behalf the store is used, and the deadline. */
@@ -66,12 +71,12 @@ struct service_caller {
 /* Returns the back-end selected by the configuration. */
 const struct store_backend *service_backend(const struct config *config);
 
-/* Opens the store in config->state_dir. Call it once per process, after the last fork; `config`
- * must outlive the service. On failure returns false with a message in `error`, and there is
- * nothing to close. */
+/* Opens the store in config->state_dir. Call it once per process, after the last fork; `config` and
+ * `vault` must outlive the service. On failure returns false with a message in `error`, and there
+ * is nothing to close. */
 MUST_CHECK bool service_open(struct service *service, const struct config *config,
-                             const struct store_backend *backend, enum service_use use, char *error,
-                             size_t error_size);
+                             const struct vault *vault, const struct store_backend *backend,
+                             enum service_use use, char *error, size_t error_size);
 void service_close(struct service *service);
 
 /* Releases what a successor may need, because this process is about to exit. */
@@ -93,7 +98,8 @@ struct service_follow {
  * service_follow: runs the follower until told to stop, then returns true. Returns false with a
  * message in `error` if it cannot run. */
 bool service_is_followed(const struct store_backend *backend);
-MUST_CHECK bool service_follow(const struct config *config, const struct store_backend *backend,
+MUST_CHECK bool service_follow(const struct config *config, const struct vault *vault,
+                               const struct store_backend *backend,
                                const struct service_follow *follow, char *error, size_t error_size);
 
 /* Puts a damaged store out of the way; see set_aside in struct store_backend. */
@@ -213,6 +219,13 @@ enum store_status service_ready(struct service_session *session,
                                 const struct service_caller *caller);
 
 enum store_status service_stats(struct service_session *session, struct store_stats *stats);
+
+/* See the same operations of struct store_backend. */
+enum store_status service_reseal(struct service_session *session,
+                                 const struct service_caller *caller,
+                                 struct store_resealing *resealing);
+enum store_status service_holdings(struct service_session *session, struct store_read *read,
+                                   struct store_holding list[VAULT_KEYS_MAX], size_t *len);
 
 /* Gets the version of the store that reads currently see. Not counted. */
 enum store_status service_version(struct service_session *session, struct store_version *version);

@@ -18,6 +18,7 @@
 #include "base/buffer.h"
 #include "base/event.h"
 #include "base/str.h"
+#include "seal/vault.h"
 
 enum store_status {
     STORE_OK,
@@ -27,6 +28,7 @@ enum store_status {
     STORE_FULL,      /* size limit reached or disk full: nothing was changed, reads still work */
     STORE_AWAY,      /* try again later; nothing was changed */
     STORE_UNKNOWN,   /* the connection to the database was lost: the changes may have been made */
+    STORE_SEALED,    /* a document is sealed with a key that the vault lacks */
     STORE_DAMAGED,   /* a document is not what was written: the disk or the memory changed it */
     STORE_BROKEN     /* the store itself failed; the back-end has logged it */
 };
@@ -60,7 +62,8 @@ struct store_keeping {
 };
 
 struct store_options {
-    const char *directory; /* exists, and belongs to the service */
+    const char *directory;     /* exists, and belongs to the service */
+    const struct vault *vault; /* seals the documents that are written; outlives the store */
     uint64_t max_bytes;
     struct store_database database;
     struct store_keeping history;
@@ -103,6 +106,8 @@ struct store_record {
     uint64_t created_us;
     uint64_t updated_us;
     struct str document;
+    bool unreadable; /* its settings are missing, because they could not be opened; set by the
+                        service (service/service.h) */
 };
 
 static inline struct store_version store_record_version(const struct store_record *record)
@@ -199,6 +204,27 @@ struct store_stats {
     uint64_t copies; /* full copies of the database */
 };
 
+/* What is sealed with one key. */
+struct store_holding {
+    char key[VAULT_NAME_MAX + 1];
+    uint64_t documents;
+    uint64_t versions; /* earlier ones, in the log of changes */
+};
+
+/* The sealing of what is there, anew and step by step; zeroed at first. */
+struct store_resealing {
+    uint64_t deadline_ns; /* of a step (steady clock) */
+    /* Set by each step: */
+    bool done;
+    uint64_t documents; /* that were sealed anew, or unsealed, in all steps */
+    uint64_t versions;
+    uint64_t unreadable; /* documents and versions that could not be opened */
+    /* For the back-end: where to go on. */
+    bool of_versions;
+    uint64_t sequence;
+    uint64_t revision;
+};
+
 /* Input and callbacks of a follower. */
 struct store_follow {
     struct store_batch defaults;  /* for a database that has never held anything; may be empty */
@@ -267,6 +293,14 @@ struct store_backend {
      * to that which it had at the revision read->after; its tag is 0 if that is not known. */
     enum store_status (*log)(struct store_session *session, struct store_read *read,
                              store_visit_entry *visit, void *context);
+    /* Makes a step: some of the documents and earlier versions that are not sealed with the vault's
+     * first key are sealed with it, or unsealed if nothing is to be sealed. What callers see of
+     * them, and their versions, stay: STORE_OK, STORE_FULL, STORE_AWAY. */
+    enum store_status (*reseal)(struct store_session *session, struct store_resealing *resealing);
+    /* Stores what is sealed with each key in `list`, at most VAULT_KEYS_MAX: STORE_OK, STORE_AWAY.
+     * With a database, that of a while ago unless read->fresh is set. */
+    enum store_status (*holdings)(struct store_session *session, const struct store_read *read,
+                                  struct store_holding *list, size_t *len);
     /* Whether changes can be made now: STORE_OK, STORE_AWAY. */
     enum store_status (*ready)(struct store_session *session, uint64_t deadline_ns);
     enum store_status (*stats)(struct store_session *session, struct store_stats *stats);

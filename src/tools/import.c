@@ -68,8 +68,8 @@ bool transfer_import(const struct config *config, const struct store_backend *ba
                      FILE *messages, char *error)
 {
     struct transfer_input input;
-    bool imported =
-        transfer_read(in, &input, error) && put_all(config, backend, &input.list, messages, error);
+    bool imported = transfer_read(config, in, &input, error) &&
+                    put_all(config, backend, &input.list, messages, error);
     transfer_input_release(&input);
     return imported;
 }

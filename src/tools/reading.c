@@ -11,6 +11,7 @@
 #include "model/integration.h"
 #include "model/json.h"
 #include "model/json_walk.h"
+#include "seal/seal.h"
 
 enum { READ_SIZE = 64 * 1024 };
 
@@ -22,6 +23,7 @@ struct place {
 
 struct reading {
     struct arena *arena;
+    const struct vault *vault;
     struct str text;
     struct transfer_list *list;
     struct place *places; /* of each change */
@@ -124,8 +126,42 @@ static bool has_wrapped_number(struct reading *reading, struct str text, struct 
            memmem(document.data, document.len, "{\"$number", strlen("{\"$number")) != NULL;
 }
 
+/* Opens an integration that was exported sealed; *text is then in the arena. */
+static bool open_sealed(struct reading *reading, size_t line, struct str *text)
+{
+    struct str name = seal_key_name(*text);
+    if (name.len == 0)
+        return true;
+    const struct seal_place anywhere = {.id = integration_id(reading->arena, *text)};
+    struct buffer scratch = {0};
+    struct buffer opened = {0};
+    enum seal_outcome outcome = seal_open(reading->vault, &anywhere, *text, &scratch, &opened);
+    if (outcome == SEAL_OPENED)
+        *text = arena_copy(reading->arena, buffer_str(&opened));
+    buffer_release(&scratch);
+    buffer_release(&opened);
+    switch (outcome) {
+    case SEAL_OPENED:
+        break;
+    case SEAL_KEY_MISSING:
+        return TRANSFER_FAIL(
+            reading->error,
+            "line %zu: its settings are sealed with the key \"%.*s\", which is not "
+            "in ENCRYPTION_KEYS_FILE",
+            line, (int)(name.len < VAULT_NAME_MAX ? name.len : VAULT_NAME_MAX), name.data);
+    case SEAL_WRONG:
+        return TRANSFER_FAIL(reading->error, "line %zu: its settings are not what was sealed",
+                             line);
+    case SEAL_NO_MEMORY:
+        return TRANSFER_FAIL(reading->error, "line %zu: no memory", line);
+    }
+    return text->data != NULL || TRANSFER_FAIL(reading->error, "line %zu: no memory", line);
+}
+
 static bool take_integration(struct reading *reading, size_t line, struct str text)
 {
+    if (!open_sealed(reading, line, &text))
+        return false;
     static const struct integration_rules rules = {.is_json = true};
     struct integration integration;
     struct faults faults = {.arena = reading->arena};
@@ -291,9 +327,11 @@ static bool is_utf16(struct str text)
     return str_has_prefix(text, STR("\xFF\xFE")) || str_has_prefix(text, STR("\xFE\xFF"));
 }
 
-bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list, char *error)
+bool transfer_parse(struct arena *arena, const struct vault *vault, struct str text,
+                    struct transfer_list *list, char *error)
 {
-    struct reading reading = {.arena = arena, .text = without_mark(text), .list = list};
+    struct reading reading = {
+        .arena = arena, .vault = vault, .text = without_mark(text), .list = list};
     const char *end = text.data + text.len;
     const char *first = skip_space(reading.text.data, end);
     bool is_array = first < end && *first == '[';
@@ -333,11 +371,17 @@ static bool read_text(FILE *in, struct buffer *text, char *error)
     return true;
 }
 
-bool transfer_read(FILE *in, struct transfer_input *input, char *error)
+bool transfer_read(const struct config *config, FILE *in, struct transfer_input *input, char *error)
 {
+    struct vault vault;
     *input = (struct transfer_input){0};
-    return read_text(in, &input->text, error) &&
-           transfer_parse(&input->arena, buffer_str(&input->text), &input->list, error);
+    if (!vault_open(config->encryption_keys_file, &vault, error, TRANSFER_ERROR_SIZE))
+        return false;
+    bool parsed =
+        read_text(in, &input->text, error) &&
+        transfer_parse(&input->arena, &vault, buffer_str(&input->text), &input->list, error);
+    vault_release(&vault);
+    return parsed;
 }
 
 void transfer_input_release(struct transfer_input *input)

@@ -22,11 +22,10 @@ static bool add(struct plan *plan, const struct store_change *change)
 static bool plan_removal(void *context, const struct store_record *record)
 {
     struct plan *plan = context;
-    struct str values[INTEGRATION_FIELDS];
     struct store_change change = {.operation = STORE_REMOVE};
     struct str document = arena_copy(plan->arena, record->document);
-    if (document.data != NULL && integration_split(plan->arena, document, values))
-        change.id = json_decode_string(plan->arena, values[INTEGRATION_ID]);
+    if (document.data != NULL)
+        change.id = integration_id(plan->arena, document);
     return add(plan, &change); /* without an id, it is found to be missing */
 }
 
@@ -111,7 +110,7 @@ bool transfer_restore(const struct config *config, const struct store_backend *b
         return TRANSFER_FAIL(error,
                              "restore is for the embedded store: restore a database with its "
                              "own tools (pg_restore), the service follows it; or import");
-    bool restored = transfer_read(in, &input, error) && is_whole(&input, error) &&
+    bool restored = transfer_read(config, in, &input, error) && is_whole(&input, error) &&
                     restore_list(config, backend, &input, messages, error);
     transfer_input_release(&input);
     return restored;

@@ -12,13 +12,17 @@ bool tool_open(struct tool *tool, const char *name, const struct config *config,
 {
     tool->caller =
         (struct service_caller){.author.actor = str_from(name), .deadline_ns = UINT64_MAX};
-    if (!directory_prepare(config->state_dir, "STATE_DIR", error, error_size) ||
-        !service_open(&tool->service, config, backend, SERVICE_ALONE, error, error_size))
+    if (!vault_open(config->encryption_keys_file, &tool->vault, error, error_size))
         return false;
-    if (service_session_open(&tool->service, &tool->session, NULL))
-        return true;
-    service_close(&tool->service);
-    snprintf(error, error_size, "cannot open a session of the store");
+    if (directory_prepare(config->state_dir, "STATE_DIR", error, error_size) &&
+        service_open(&tool->service, config, &tool->vault, backend, SERVICE_ALONE, error,
+                     error_size)) {
+        if (service_session_open(&tool->service, &tool->session, NULL))
+            return true;
+        service_close(&tool->service);
+        snprintf(error, error_size, "cannot open a session of the store");
+    }
+    vault_release(&tool->vault);
     return false;
 }
 
@@ -26,6 +30,7 @@ void tool_close(struct tool *tool)
 {
     service_session_close(&tool->session);
     service_close(&tool->service);
+    vault_release(&tool->vault);
 }
 
 const char *tool_explain(enum store_status status)
@@ -37,6 +42,8 @@ const char *tool_explain(enum store_status status)
         return "the store did not take it in time: see the lines before";
     case STORE_UNKNOWN:
         return "the connection to the database was lost while it made the next";
+    case STORE_SEALED:
+        return "an integration is sealed with a key that ENCRYPTION_KEYS_FILE lacks";
     case STORE_DAMAGED:
         return "an integration in the store is damaged: restore a backup (integration-service "
                "restore FILE)";

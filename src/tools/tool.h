@@ -10,6 +10,7 @@
 #include "service/service.h"
 
 struct tool {
+    struct vault vault;
     struct service service;
     struct service_session session;
     struct service_caller caller; /* its actor is the name of the command */

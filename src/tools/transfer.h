@@ -4,9 +4,10 @@
  *   {"sequence":1,"revision":7,"created":"…","updated":"…","integration":{"id":…}}
  * and in the end, so that one that was cut off is recognized, how many there are:
  *   {"exported":1}
- * An import accepts that format; one integration per line, as mongoexport writes the chatbot
- * framework's collection (unknown members, such as "_id", are dropped); or a JSON array of
- * integrations, as returned by GET /integrations. */
+ * the settings sealed, if there is a key for it (seal/seal.h). An import accepts that format; one
+ * integration per line, as mongoexport writes the chatbot framework's collection (unknown members,
+ * such as "_id", are dropped); or a JSON array of integrations, as returned by GET /integrations.
+ */
 #ifndef TOOLS_TRANSFER_H
 #define TOOLS_TRANSFER_H
 
@@ -30,10 +31,10 @@ struct transfer_list {
     bool cut_off; /* lines of an export, without the last */
 };
 
-/* Parses all of `text`. On failure returns false with a message in `error` that names the line, but
- * does not quote values. */
-MUST_CHECK bool transfer_parse(struct arena *arena, struct str text, struct transfer_list *list,
-                               char *error);
+/* Parses all of `text`; what is sealed is opened with `vault`. On failure returns false with a
+ * message in `error` that names the line, but does not quote values. */
+MUST_CHECK bool transfer_parse(struct arena *arena, const struct vault *vault, struct str text,
+                               struct transfer_list *list, char *error);
 /* Adds a change. Returns false if memory is lacking. */
 MUST_CHECK bool transfer_add(struct transfer_list *list, const struct store_change *change);
 void transfer_release(struct transfer_list *list);
@@ -45,8 +46,10 @@ struct transfer_input {
     struct transfer_list list;
 };
 
-/* Reads and parses all of `in`. On failure like transfer_parse; release it in any case. */
-MUST_CHECK bool transfer_read(FILE *in, struct transfer_input *input, char *error);
+/* Reads and parses all of `in`, with the keys of ENCRYPTION_KEYS_FILE. On failure like
+ * transfer_parse; release it in any case. */
+MUST_CHECK bool transfer_read(const struct config *config, FILE *in, struct transfer_input *input,
+                              char *error);
 void transfer_input_release(struct transfer_input *input);
 
 /* Writes everything in `in` to the store, or nothing; existing ids are replaced. With a database it
@@ -62,8 +65,11 @@ MUST_CHECK bool transfer_restore(const struct config *config, const struct store
                                  FILE *in, FILE *messages, char *error);
 
 /* Writes all integrations to the file `path`, which appears only once it is complete, or to `out`
- * if `path` is NULL. Otherwise like transfer_import. */
+ * if `path` is NULL. Their settings are sealed with the first key of ENCRYPTION_KEYS_FILE, unless
+ * `clear`. Those that cannot be opened are left out, and then it fails in the end. Otherwise like
+ * transfer_import. */
 MUST_CHECK bool transfer_export(const struct config *config, const struct store_backend *backend,
-                                const char *path, FILE *out, FILE *messages, char *error);
+                                bool clear, const char *path, FILE *out, FILE *messages,
+                                char *error);
 
 #endif

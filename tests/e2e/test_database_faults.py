@@ -237,7 +237,7 @@ class Faults(unittest.TestCase):
                 "UPDATE integration_schema SET addition = 3")
             wait_for("a change", lambda: self.put(service, "after").status == 200)
             wait_for("readiness", lambda: service.request("GET", "/readiness").status == 200)
-            self.assertEqual(self.server.sql("SELECT max(addition) FROM integration_schema"), "6")
+            self.assertEqual(self.server.sql("SELECT max(addition) FROM integration_schema"), "7")
 
     # ---- hosts that freeze ----
 

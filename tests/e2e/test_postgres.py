@@ -121,7 +121,7 @@ class Hosts(OnPostgres, unittest.TestCase):
             pass  # makes the schema
         definition = self.postgres.sql(
             "SELECT pg_get_functiondef(oid) FROM pg_proc WHERE proname = 'integration_change' "
-            "AND pronargs = 11")
+            "AND pronargs = 13")
         silent = re.sub(r"PERFORM pg_notify\([^;]*\);", "", definition)
         self.assertNotEqual(silent, definition)
         self.postgres.sql(silent)

@@ -6,6 +6,8 @@
 #include "model/integration.h"
 #include "tools/transfer.h"
 
+static const struct vault no_keys = {0};
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -17,7 +19,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buffer_append(&text, data, size);
     buffer_append_char(&text, '\0');
     text.len--;
-    bool parsed = transfer_parse(&arena, buffer_str(&text), &list, error);
+    bool parsed = transfer_parse(&arena, &no_keys, buffer_str(&text), &list, error);
     if (parsed ? error[0] != '\0' : error[0] == '\0')
         abort();
     for (size_t i = 0; parsed && i < list.len; i++)

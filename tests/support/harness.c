@@ -54,7 +54,8 @@ void harness_open(struct harness *harness, const struct store_backend *backend,
     harness->parts = (struct app_parts){.config = &harness->config,
                                         .backend = backend,
                                         .keyring = &harness->keyring,
-                                        .providers = &harness->providers};
+                                        .providers = &harness->providers,
+                                        .vault = &harness->vault};
     const struct app_options options = {
         .parts = &harness->parts, .use = SERVICE_POOL, .started_us = clock_wall_us()};
     cr_assert(app_open(&harness->app, &options, error, sizeof error), "%s", error);

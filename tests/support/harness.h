@@ -10,6 +10,7 @@ struct harness {
     struct config config;
     struct keyring keyring;
     struct providers providers;
+    struct vault vault;
     struct app_parts parts;
     struct app app;
     struct app_session session;

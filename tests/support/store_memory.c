@@ -223,6 +223,17 @@ static enum store_status memory_mask_key(struct store_session *session, uint64_t
     return STORE_OK;
 }
 
+static enum store_status memory_holdings(struct store_session *session,
+                                         const struct store_read *read, struct store_holding *list,
+                                         size_t *len)
+{
+    (void)session;
+    (void)read;
+    (void)list;
+    *len = 0;
+    return STORE_OK;
+}
+
 const struct store_backend store_memory = {
     .name = "memory",
     .open = memory_open,
@@ -235,5 +246,6 @@ const struct store_backend store_memory = {
     .ready = memory_ready,
     .stats = memory_stats,
     .mask_key = memory_mask_key,
+    .holdings = memory_holdings,
     .commits = memory_commits,
 };

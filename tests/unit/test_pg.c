@@ -271,7 +271,8 @@ struct process {
     struct pg_pooled *taken;
 };
 
-static const struct pg_settings settings = {.prepare = true};
+static const struct vault no_keys = {0};
+static const struct pg_settings settings = {.prepare = true, .vault = &no_keys};
 
 static void process_open(struct process *process, const char *url, const char *path)
 {

@@ -3,6 +3,7 @@
  * What every store promises, run against each of them; then what is LMDB's alone. */
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <lmdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -28,6 +29,8 @@ static const struct store_backend *const backends[] = {&store_lmdb, &store_memor
 
 static const char *database_url = "";
 
+static const struct vault no_keys = {0};
+
 static const struct store_keeping keeping = {.versions = 3, .days = 90};
 
 /* A store in a directory of its own. */
@@ -44,6 +47,8 @@ static void place_reopen(struct place *place, uint64_t max_bytes)
 {
     char error[512] = "";
     place->options.directory = place->directory;
+    if (place->options.vault == NULL)
+        place->options.vault = &no_keys;
     place->options.max_bytes = max_bytes;
     if (place->backend->follow != NULL)
         follower_start(&place->follower, place->backend, &place->options);
@@ -845,6 +850,110 @@ Test(lmdb, lets_go_of_many_versions)
     place_close(&place);
 }
 
+/* Expects what keys hold, as "k1 1 2, …": documents and versions. */
+static void expect_holdings(struct place *place, const char *expected)
+{
+    struct store_holding held[VAULT_KEYS_MAX];
+    size_t len = 0;
+    struct buffer text = {0};
+    struct store_read read = {.fresh = true};
+    cr_assert(place->backend->holdings(place->session, &read, held, &len) == STORE_OK);
+    for (size_t i = 0; i < len; i++)
+        buffer_printf(&text, "%s%s %" PRIu64 " %" PRIu64, i == 0 ? "" : ", ", held[i].key,
+                      held[i].documents, held[i].versions);
+    cr_expect(str_equal(buffer_str(&text), str_from(expected)), "%.*s", (int)text.len, text.data);
+    buffer_release(&text);
+}
+
+static void reseal(struct place *place)
+{
+    struct store_resealing resealing = {.done = false};
+    while (!resealing.done) {
+        resealing.deadline_ns = soon();
+        cr_assert(place->backend->reseal(place->session, &resealing) == STORE_OK);
+    }
+    cr_expect_eq(resealing.unreadable, 0);
+}
+
+/* An integration of that id, in a buffer. */
+static struct buffer integration_of(const char *id)
+{
+    struct buffer document = {0};
+    buffer_printf(
+        &document,
+        "{\"id\":\"%s\",\"name\":\"n\",\"description\":\"d\",\"status\":true,\"settings\":"
+        "{\"a\":1}}",
+        id);
+    return document;
+}
+
+static void put_integration(struct place *place, const char *id)
+{
+    struct buffer document = integration_of(id);
+    struct store_change one = {STORE_PUT, str_from(id), buffer_str(&document), {0}};
+    struct store_batch batch = {.changes = &one, .len = 1, .deadline_ns = soon()};
+    cr_expect_eq(place->backend->change(place->session, &batch), STORE_OK);
+    buffer_release(&document);
+}
+
+static void expect_integration(struct place *place, const char *id)
+{
+    struct buffer document = integration_of(id);
+    struct buffer got = {0};
+    struct store_read read = {.fresh = true};
+    struct store_record record;
+    cr_expect_eq(place->backend->get(place->session, &read, str_from(id), &record, &got), STORE_OK);
+    cr_expect(str_equal(buffer_str(&got), buffer_str(&document)));
+    buffer_release(&document);
+    buffer_release(&got);
+}
+
+Test(lmdb, counts_what_keys_hold)
+{
+    struct place place;
+    struct vault one;
+    struct vault two;
+    char fault[VAULT_FAULT_SIZE];
+    cr_assert(vault_parse(STR("k1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="), &one, fault));
+    cr_assert(vault_parse(STR("k2 AQECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n"
+                              "k1 AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+                          &two, fault));
+    place_open(&place, &store_lmdb, ENOUGH);
+    put_integration(&place, "clear");
+    expect_holdings(&place, "");
+    place_shut(&place);
+    place.options.vault = &one;
+    place_reopen(&place, ENOUGH);
+    put_integration(&place, "a");
+    put_integration(&place, "b");
+    expect_holdings(&place, "k1 2 0");
+    for (int i = 0; i < 10; i++) /* of which `keeping` keeps 3 */
+        put_integration(&place, "a");
+    expect_holdings(&place, "k1 2 3");
+    put_integration(&place, "clear");
+    cr_expect_eq(drop(&place, "b"), STORE_OK);
+    expect_holdings(&place, "k1 2 4");
+    place_shut(&place);
+    place.options.vault = &two;
+    place_reopen(&place, ENOUGH);
+    put_integration(&place, "a");
+    expect_holdings(&place, "k1 1 4, k2 1 0");
+    struct store_version before = store_version(&place);
+    reseal(&place);
+    expect_holdings(&place, "k2 2 5"); /* also the version that was in clear */
+    cr_expect(store_version_equal(store_version(&place), before));
+    place_shut(&place);
+    two.seals = false;
+    place_reopen(&place, ENOUGH);
+    reseal(&place);
+    expect_holdings(&place, "");
+    expect_integration(&place, "clear");
+    expect_integration(&place, "a");
+    place_close(&place);
+    vault_release(&one);
+    vault_release(&two);
+}
+
 static bool see_entry(void *context, const struct store_entry *entry)
 {
     (void)context;
@@ -894,7 +1003,7 @@ Test(lmdb, keeps_its_log_for_some_days)
 static void expect_refusal(const char *directory, const char *part)
 {
     char error[512] = "";
-    struct store_options options = {.directory = directory, .max_bytes = ENOUGH};
+    struct store_options options = {.directory = directory, .vault = &no_keys, .max_bytes = ENOUGH};
     struct store *store = store_lmdb.open(&options, error, sizeof error);
     cr_expect(store == NULL);
     cr_expect(strstr(error, part) != NULL && strstr(error, directory) != NULL, "%s", error);

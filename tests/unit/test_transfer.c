@@ -12,6 +12,8 @@
 #include "model/json.h"
 #include "tools/transfer.h"
 
+static const struct vault no_keys = {0};
+
 #define ITEM(id) "{\"id\":\"" id "\",\"name\":\"n\",\"description\":\"d\"}"
 #define KEPT(id)                                                                                   \
     "{\"id\":\"" id "\",\"name\":\"n\",\"description\":\"d\",\"status\":false,\"settings\":{}}"
@@ -52,7 +54,7 @@ Test(transfer, reads)
         struct buffer documents = {0};
         struct transfer_list list;
         char error[TRANSFER_ERROR_SIZE] = "";
-        cr_expect(transfer_parse(&arena, str_from(good[i].text), &list, error), "%s: %s",
+        cr_expect(transfer_parse(&arena, &no_keys, str_from(good[i].text), &list, error), "%s: %s",
                   good[i].text, error);
         for (size_t n = 0; n < list.len; n++) {
             if (n > 0)
@@ -92,12 +94,12 @@ Test(transfer, reads_what_it_wrote)
                                      "\"updated\":\"u\",\"integration\":"));
         buffer_append_str(&line, documents[i]);
         buffer_append_str(&line, STR("}\n"));
-        cr_expect(transfer_parse(&arena, buffer_str(&line), &list, error), "%s", error);
+        cr_expect(transfer_parse(&arena, &no_keys, buffer_str(&line), &list, error), "%s", error);
         cr_expect(list.len == 1 && list.cut_off &&
                   str_equal(list.changes[0].document, documents[i]));
         transfer_release(&list);
         buffer_append_str(&line, STR("{\"exported\":1}\n"));
-        cr_expect(transfer_parse(&arena, buffer_str(&line), &list, error), "%s", error);
+        cr_expect(transfer_parse(&arena, &no_keys, buffer_str(&line), &list, error), "%s", error);
         cr_expect(list.len == 1 && !list.cut_off);
         transfer_release(&list);
         buffer_release(&line);
@@ -148,7 +150,8 @@ Test(transfer, names_the_line_that_is_bad)
         struct arena arena = {0};
         struct transfer_list list;
         char error[TRANSFER_ERROR_SIZE] = "";
-        cr_expect(!transfer_parse(&arena, str_from(bad[i].text), &list, error), "%s", bad[i].text);
+        cr_expect(!transfer_parse(&arena, &no_keys, str_from(bad[i].text), &list, error), "%s",
+                  bad[i].text);
         cr_expect(strncmp(error, bad[i].error, strlen(bad[i].error)) == 0, "%s: %s", bad[i].text,
                   error);
         cr_expect(strstr(error, "planted") == NULL, "%s", error);
@@ -180,7 +183,8 @@ static char *export_to(const struct config *config, const char *path)
     size_t size = 0;
     FILE *messages = open_memstream(&text, &size);
     char error[TRANSFER_ERROR_SIZE] = "";
-    cr_expect(transfer_export(config, &store_lmdb, path, NULL, messages, error), "%s", error);
+    cr_expect(transfer_export(config, &store_lmdb, false, path, NULL, messages, error), "%s",
+              error);
     fclose(messages);
     cr_expect(strstr(text, "exported ") == text, "%s", text);
     free(text);
@@ -196,8 +200,10 @@ Test(transfer, puts_all_or_nothing_and_writes_what_it_reads)
 {
     char directory[64];
     char path[100];
-    struct config config = {
-        .store_max_bytes = 64 << 20, .state_dir = directory, .database_url = ""};
+    struct config config = {.encryption_keys_file = "",
+                            .store_max_bytes = 64 << 20,
+                            .state_dir = directory,
+                            .database_url = ""};
     directory_make(directory);
     log_open(LOG_CRITICAL, STDERR_FILENO);
     cr_expect_str_eq(import(&config, ITEM("a") "\n" ITEM("b")),

@@ -53,6 +53,15 @@ void follower_read_ready(struct supervisor *supervisor)
     children_close_ready(&follower->child);
 }
 
+void follower_renew(struct supervisor *supervisor)
+{
+    struct child *child = &supervisor->follower.child;
+    if (child->state != CHILD_STARTING && child->state != CHILD_SERVING)
+        return;
+    child->state = CHILD_RETIRING;
+    kill(child->pid, SIGTERM);
+}
+
 void follower_adopt(struct supervisor *supervisor, pid_t pid)
 {
     supervisor->follower.child =

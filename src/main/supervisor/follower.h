@@ -19,6 +19,9 @@ void follower_fork_missing(struct supervisor *supervisor);
 /* Reads its pipe, which poll(2) reported: it is ready, so workers may start; or it stops. */
 void follower_read_ready(struct supervisor *supervisor);
 
+/* Has a new one take its place, which knows the keys for settings that were read anew. */
+void follower_renew(struct supervisor *supervisor);
+
 /* Asks the follower of an earlier program to end, so that one of this program takes its place. */
 void follower_adopt(struct supervisor *supervisor, pid_t pid);
 

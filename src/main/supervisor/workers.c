@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "core/log.h"
+#include "main/supervisor/follower.h"
 #include "server/worker.h"
 #include "service/service.h"
 
@@ -104,6 +105,7 @@ bool workers_have_room(const struct supervisor *supervisor)
 
 void workers_reload(struct supervisor *supervisor)
 {
+    const struct app_parts *parts = supervisor->options->parts;
     if (!supervisor->workers.reload_wanted || !workers_have_room(supervisor) ||
         !current_serves(supervisor))
         return;
@@ -111,7 +113,9 @@ void workers_reload(struct supervisor *supervisor)
     supervisor->workers.generation++;
     sd_notify(0, "RELOADING=1");
     log_message(LOG_INFO, "reload: starting new workers");
-    providers_reload(supervisor->options->parts->providers, supervisor->options->parts->config);
+    providers_reload(parts->providers, parts->config);
+    if (vault_reload(parts->vault, parts->config->encryption_keys_file))
+        follower_renew(supervisor);
 }
 
 static void retire_old(struct supervisor *supervisor)
@@ -136,6 +140,7 @@ void workers_adopt(struct supervisor *supervisor, const struct takeover *earlier
     }
     supervisor->workers.generation = 1;
     supervisor->workers.were_ready = true;
+    supervisor->options->parts->vault->goes_on = true;
 }
 
 /* ---- deaths ---- */
@@ -192,6 +197,7 @@ static void note_serving(struct supervisor *supervisor)
     if (supervisor->workers.were_ready || any_starts(supervisor))
         return;
     supervisor->workers.were_ready = true;
+    supervisor->options->parts->vault->goes_on = true;
     LOG(LOG_INFO, "serving", LOG_TEXT("address", supervisor->listener.address),
         LOG_NUMBER("workers", supervisor->workers.wanted));
 }

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "model/difference.h"
 #include "store/lmdb/history.h"
+#include "store/lmdb/resealing.h"
 
 enum {
     PATH_SIZE = 512,
@@ -16,6 +17,7 @@ enum {
 
 struct store {
     struct environment environment;
+    const struct vault *vault;
 };
 
 struct store_session {
@@ -23,6 +25,7 @@ struct store_session {
     struct arena arena; /* of the change in progress */
     struct buffer entry;
     struct buffer members;
+    struct sealing sealing;
 };
 
 static bool make_path(const struct store_options *options, char path[PATH_SIZE], char *error,
@@ -44,8 +47,12 @@ static struct store *lmdb_open(const struct store_options *options, char *error,
     if (store == NULL)
         snprintf(error, error_size, "no memory for the store");
     else if (make_path(options, path, error, error_size) &&
-             environment_open(&store->environment, path, &environment, error, error_size))
-        return store;
+             environment_open(&store->environment, path, &environment, error, error_size)) {
+        store->vault = options->vault;
+        if (sealing_has_keys(&store->environment, options->vault, error, error_size))
+            return store;
+        environment_close(&store->environment);
+    }
     free(store);
     return NULL;
 }
@@ -94,8 +101,10 @@ static void lmdb_close(struct store *store)
 static struct store_session *lmdb_session_open(struct store *store)
 {
     struct store_session *session = calloc(1, sizeof *session);
-    if (session != NULL && documents_reader_open(&store->environment, &session->reader))
+    if (session != NULL && documents_reader_open(&store->environment, &session->reader)) {
+        session->sealing.vault = store->vault;
         return session;
+    }
     free(session);
     return NULL;
 }
@@ -105,6 +114,7 @@ static void lmdb_session_close(struct store_session *session)
     documents_reader_close(&session->reader);
     buffer_release(&session->entry);
     buffer_release(&session->members);
+    sealing_release(&session->sealing);
     arena_release(&session->arena);
     free(session);
 }
@@ -176,7 +186,8 @@ static enum store_status add_to_history(const struct making *making,
     }
     arena_reset(&session->arena);
     buffer_reset(&session->members, SIZE_MAX);
-    difference_append(&session->arena, before->document, after, &session->members);
+    difference_append(&session->arena, sealing_open(&session->sealing, change->id, before), after,
+                      &session->members);
     if (session->arena.failed || session->members.failed)
         return STORE_AWAY;
     entry.members = buffer_str(&session->members);
@@ -230,8 +241,9 @@ static enum store_status make(const struct making *making, struct store_batch *b
         return documents_remove(to, change->id, record.sequence);
     record.revision = to->meta.revision;
     record.updated_us = making->now_us;
-    record.document = change->document;
-    return documents_put(to, change->id, &record);
+    record.document =
+        sealing_seal(&making->session->sealing, change->id, &record, change->document);
+    return record.document.data == NULL ? STORE_AWAY : documents_put(to, change->id, &record);
 }
 
 /* Whether the store has the version that the batch requires. */
@@ -265,6 +277,7 @@ static enum store_status change_once(struct store_session *session, struct store
         documents_cancel(&change);
         return STORE_CHANGED;
     }
+    status = sealing_begin(&session->sealing, &change);
     uint64_t now_us = moment_after(&change.before);
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {
@@ -342,6 +355,20 @@ static enum store_status lmdb_mask_key(struct store_session *session, uint64_t d
     return documents_get_masks(&session->reader, key);
 }
 
+static enum store_status lmdb_reseal(struct store_session *session,
+                                     struct store_resealing *resealing)
+{
+    return resealing_step(session->reader.environment, &session->sealing, resealing,
+                          &session->entry);
+}
+
+static enum store_status lmdb_holdings(struct store_session *session, const struct store_read *read,
+                                       struct store_holding *list, size_t *len)
+{
+    (void)read;
+    return holdings_list(session->reader.environment, session->reader.txn, list, len);
+}
+
 const struct store_backend store_lmdb = {
     .name = "lmdb",
     .open = lmdb_open,
@@ -354,6 +381,8 @@ const struct store_backend store_lmdb = {
     .change = lmdb_change,
     .history = lmdb_history,
     .log = lmdb_log,
+    .reseal = lmdb_reseal,
+    .holdings = lmdb_holdings,
     .ready = lmdb_ready,
     .stats = lmdb_stats,
     .mask_key = lmdb_mask_key,

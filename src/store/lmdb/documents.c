@@ -310,6 +310,7 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
 {
     change->environment = environment;
     change->deadline_ns = deadline_ns;
+    change->added.len = 0;
     int code = turn_take(&environment->turn, deadline_ns);
     if (code == ETIMEDOUT)
         return STORE_AWAY;
@@ -332,6 +333,10 @@ enum store_status documents_end(struct documents_change *change, enum store_stat
     struct environment *environment = change->environment;
     if (status == STORE_OK && clock_steady_ns() >= change->deadline_ns)
         status = STORE_AWAY; /* this process was stopped meanwhile, or the disk is slow */
+    if (status == STORE_OK)
+        status = environment_status(
+            environment, holdings_write(environment, change->txn, change->set, &change->added),
+            "writing what keys hold");
     if (status == STORE_OK)
         status = environment_status(environment,
                                     environment_write_meta(environment, change->txn, &change->meta),
@@ -356,13 +361,36 @@ enum store_status documents_find(struct documents_change *change, struct str id,
         "looking for an id");
 }
 
+/* The document in what is stored under a sequence number. */
+static struct str document_in(MDB_val value)
+{
+    size_t head = sizeof(struct record);
+    return value.mv_size < head
+               ? (struct str){NULL, 0}
+               : (struct str){(const char *)value.mv_data + head, value.mv_size - head};
+}
+
+/* Notes that the document of a sequence number goes, if there is one. */
+static int count_out(struct documents_change *change, uint64_t sequence)
+{
+    MDB_val key = environment_value(&sequence, sizeof sequence);
+    MDB_val value;
+    int code = mdb_get(change->txn, change->set->documents, &key, &value);
+    if (code == MDB_SUCCESS)
+        holdings_add(&change->added, document_in(value), -1, 0);
+    return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+}
+
 static int put_document(struct documents_change *change, const struct store_record *record)
 {
     struct record head = {record->revision, record->created_us, record->updated_us};
     MDB_val key = environment_value(&record->sequence, sizeof record->sequence);
     MDB_val value = {.mv_size = sizeof head + record->document.len};
-    int code = mdb_put(change->txn, change->set->documents, &key, &value, MDB_RESERVE);
+    int code = count_out(change, record->sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_put(change->txn, change->set->documents, &key, &value, MDB_RESERVE);
     if (code == MDB_SUCCESS) {
+        holdings_add(&change->added, record->document, 1, 0);
         memcpy(value.mv_data, &head, sizeof head);
         memcpy((char *)value.mv_data + sizeof head, record->document.data, record->document.len);
         code = sums_put(change->txn, change->set->sums, record->sequence, value);
@@ -386,12 +414,39 @@ enum store_status documents_remove(struct documents_change *change, struct str i
 {
     MDB_val key = id_key(id);
     MDB_val place = environment_value(&sequence, sizeof sequence);
-    int code = mdb_del(change->txn, change->set->ids, &key, NULL);
+    int code = count_out(change, sequence);
+    if (code == MDB_SUCCESS)
+        code = mdb_del(change->txn, change->set->ids, &key, NULL);
     if (code == MDB_SUCCESS)
         code = mdb_del(change->txn, change->set->documents, &place, NULL);
     if (code == MDB_SUCCESS)
         code = sums_remove(change->txn, change->set->sums, sequence);
     return environment_status(change->environment, code, "removing");
+}
+
+enum store_status documents_next(struct documents_change *change, uint64_t after,
+                                 struct store_record *record)
+{
+    MDB_cursor *cursor;
+    uint64_t first = after + 1;
+    MDB_val key = environment_value(&first, sizeof first);
+    MDB_val value;
+    int code = mdb_cursor_open(change->txn, change->set->documents, &cursor);
+    if (code != MDB_SUCCESS)
+        return environment_status(change->environment, code, "looking for the next");
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (code == MDB_SUCCESS) {
+        memcpy(&record->sequence, key.mv_data, sizeof record->sequence);
+        code = read_record(change->environment, change->txn, change->set, key, value, record);
+    }
+    mdb_cursor_close(cursor);
+    return documents_status(change->environment, code, "looking for the next");
+}
+
+enum store_status documents_rewrite(struct documents_change *change,
+                                    const struct store_record *record)
+{
+    return environment_status(change->environment, put_document(change, record), "writing");
 }
 
 void documents_turn_over(struct documents_change *change)
@@ -407,6 +462,8 @@ enum store_status documents_clear(struct documents_change *change)
         code = mdb_drop(change->txn, change->set->documents, 0);
     if (code == MDB_SUCCESS)
         code = mdb_drop(change->txn, change->set->sums, 0);
+    if (code == MDB_SUCCESS)
+        code = holdings_clear(change->environment, change->txn, change->set);
     return environment_status(change->environment, code, "clearing the replica");
 }
 

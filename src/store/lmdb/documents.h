@@ -7,6 +7,7 @@
 #define STORE_LMDB_DOCUMENTS_H
 
 #include "store/lmdb/environment.h"
+#include "store/lmdb/holdings.h"
 
 /* One thread's handle for reading. */
 struct documents_reader {
@@ -21,6 +22,7 @@ struct documents_change {
     const struct environment_set *set; /* what is changed */
     struct environment_meta meta;
     struct store_version before; /* of the store; the tag is 0 in a replica never filled */
+    struct holdings added;       /* to what keys hold */
     uint64_t deadline_ns;
 };
 
@@ -75,6 +77,13 @@ enum store_status documents_put(struct documents_change *change, struct str id,
                                 const struct store_record *record);
 enum store_status documents_remove(struct documents_change *change, struct str id,
                                    uint64_t sequence);
+/* Finds the first record after a sequence number: STORE_OK, STORE_NOT_FOUND; STORE_DAMAGED: only
+ * its sequence number is set. */
+enum store_status documents_next(struct documents_change *change, uint64_t after,
+                                 struct store_record *record);
+/* Stores a record again, under the sequence number and the id that it has. */
+enum store_status documents_rewrite(struct documents_change *change,
+                                    const struct store_record *record);
 /* Changes that set of a replica which is not its content, instead: so a copy is written in many
  * changes, each of them small, and seen by nobody. */
 void documents_turn_over(struct documents_change *change);

@@ -10,6 +10,7 @@
  *              "replica" -> the tag of the revision in the database
  *              In both:
  *              "masks" -> the random key that masks are made with (store/store.h)
+ *              "sealed" -> how many sealed documents need each key (store/lmdb/holdings.h)
  *   ids        id -> sequence number
  *   documents  sequence number -> a header and the document, so a list is a single scan
  *   sums       sequence number -> a checksum of that (store/lmdb/sums.h)

@@ -28,6 +28,7 @@ static int strip(struct documents_change *change, uint64_t revision, struct buff
     if (code != MDB_SUCCESS || !entries_read(key, value, &entry) ||
         entry.before.document.data == NULL)
         return code == MDB_NOTFOUND ? MDB_SUCCESS : code;
+    holdings_add(&change->added, entry.before.document, 0, -1);
     entry.before.document = (struct str){NULL, 0};
     entries_compose(&entry, scratch);
     value = environment_value(scratch->data, scratch->len);
@@ -92,6 +93,7 @@ static int remove_oldest(struct documents_change *change, MDB_cursor *cursor, ui
         if (entry.revision == change->meta.revision ||
             (entry.at_us >= before_us && !is_too_large(change)))
             return MDB_SUCCESS;
+        holdings_add(&change->added, entry.before.document, 0, -1);
         MDB_val id = environment_value(entry.id.data, entry.id.len);
         MDB_val revision = environment_value(&entry.revision, sizeof entry.revision);
         code = mdb_del(change->txn, change->environment->history, &id, &revision);
@@ -131,6 +133,7 @@ static int put_entry(struct documents_change *change, const struct store_entry *
         return code;
     MDB_val id = environment_value(entry->id.data, entry->id.len);
     value = key;
+    holdings_add(&change->added, entry->before.document, 0, 1);
     return mdb_put(change->txn, environment->history, &id, &value, 0);
 }
 
@@ -148,6 +151,42 @@ enum store_status history_add(struct documents_change *change, const struct stor
                                   : entries_oldest_us(change->environment, entry->at_us),
                               REMOVED_AT_ONCE);
     return environment_status(change->environment, code, "writing the log of changes");
+}
+
+enum store_status history_next(struct documents_change *change, uint64_t after,
+                               struct store_entry *entry)
+{
+    MDB_cursor *cursor;
+    uint64_t first = after + 1;
+    MDB_val key = environment_value(&first, sizeof first);
+    MDB_val value;
+    bool whole = true;
+    int code = mdb_cursor_open(change->txn, change->environment->changes, &cursor);
+    if (code != MDB_SUCCESS)
+        return environment_status(change->environment, code, "looking for the next");
+    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    if (code == MDB_SUCCESS) {
+        whole = entries_read(key, value, entry);
+        memcpy(&entry->revision, key.mv_data, sizeof entry->revision);
+    }
+    mdb_cursor_close(cursor);
+    return whole ? environment_status(change->environment, code, "looking for the next")
+                 : STORE_DAMAGED;
+}
+
+enum store_status history_rewrite(struct documents_change *change, const struct store_entry *entry,
+                                  struct str before, struct buffer *scratch)
+{
+    MDB_val key = environment_value(&entry->revision, sizeof entry->revision);
+    holdings_add(&change->added, before, 0, -1);
+    holdings_add(&change->added, entry->before.document, 0, 1);
+    entries_compose(entry, scratch);
+    MDB_val value = environment_value(scratch->data, scratch->len);
+    return environment_status(
+        change->environment,
+        scratch->failed ? ENOMEM
+                        : mdb_put(change->txn, change->environment->changes, &key, &value, 0),
+        "writing the log of changes");
 }
 
 /* Counts the pages that have been given back. */
@@ -213,6 +252,13 @@ static int remove_some(struct documents_change *change)
 
 static int remove_all(struct documents_change *change)
 {
+    int read = holdings_read(change->environment, change->txn, change->set, &change->added);
+    for (size_t i = 0; i < change->added.len; i++) {
+        change->added.items[i].documents = 0;
+        change->added.items[i].versions = -change->added.items[i].versions;
+    }
+    if (read != MDB_SUCCESS)
+        return read;
     int code = mdb_drop(change->txn, change->environment->changes, 0);
     return code == MDB_SUCCESS ? mdb_drop(change->txn, change->environment->history, 0) : code;
 }

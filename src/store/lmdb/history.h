@@ -29,6 +29,14 @@ bool history_has_little_room(const struct documents_reader *reader);
 enum store_status history_add(struct documents_change *change, const struct store_entry *entry,
                               enum history_room room, struct buffer *scratch);
 
+/* Finds the first entry after a revision: STORE_OK, STORE_NOT_FOUND; STORE_DAMAGED: only its
+ * revision is set. */
+enum store_status history_next(struct documents_change *change, uint64_t after,
+                               struct store_entry *entry);
+/* Writes an entry again; `before`: the document that it has there. `scratch` as in history_add. */
+enum store_status history_rewrite(struct documents_change *change, const struct store_entry *entry,
+                                  struct str before, struct buffer *scratch);
+
 /* Let go of the oldest entries in a store that is full, and of all; as far as there are any, and as
  * that is possible. */
 void history_make_room(struct environment *environment, uint64_t deadline_ns);

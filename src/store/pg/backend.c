@@ -3,6 +3,13 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "core/log.h"
+#include "store/lmdb/sealing.h"
+
+enum { KEYS_MS = 5000 };
 
 /* ---- opening and closing ---- */
 
@@ -15,7 +22,7 @@ static size_t at_least_one(size_t number)
 static bool open_pool(struct store *store)
 {
     const struct store_database *database = &store->shared.options.database;
-    struct pg_settings settings = {database->prepare,
+    struct pg_settings settings = {database->prepare, store->shared.options.vault,
                                    store->shared.options.alone ? 0 : database->timeout_ms};
     size_t processes = at_least_one(database->processes);
     size_t limit = (database->connections - 1) / processes;
@@ -31,6 +38,25 @@ static bool open_pool(struct store *store)
                         &share);
 }
 
+/* Whether all documents of the replica can be opened. After a key was taken out of its file, the
+ * follower may be about to see to that. */
+static bool wait_for_keys(struct pg_store *store, char *error, size_t error_size)
+{
+    const struct vault *vault = store->options.vault;
+    uint64_t until_ns = clock_after_ms(vault->goes_on ? KEYS_MS : 0);
+    while (!sealing_has_keys(&store->replica, vault, error, error_size)) {
+        if (clock_steady_ns() < until_ns) {
+            nanosleep(&(struct timespec){.tv_nsec = 50 * (long)NS_PER_MS}, NULL);
+            continue;
+        }
+        if (!vault->goes_on)
+            return false;
+        LOG(LOG_ERROR, "some settings cannot be read here", LOG_TEXT("reason", error));
+        return true;
+    }
+    return true;
+}
+
 static struct store *pg_backend_open(const struct store_options *options, char *error,
                                      size_t error_size)
 {
@@ -40,9 +66,12 @@ static struct store *pg_backend_open(const struct store_options *options, char *
         return NULL;
     }
     if (pg_store_open(&store->shared, options, error, error_size)) {
-        if (open_pool(store))
-            return store;
-        snprintf(error, error_size, "no memory for the store");
+        if (options->alone || /* then the database itself is asked */
+            wait_for_keys(&store->shared, error, error_size)) {
+            if (open_pool(store))
+                return store;
+            snprintf(error, error_size, "no memory for the store");
+        }
         pg_store_close(&store->shared);
     }
     free(store);
@@ -189,6 +218,8 @@ const struct store_backend store_pg = {
     .change = pg_backend_change,
     .history = pg_backend_history,
     .log = pg_backend_log,
+    .reseal = pg_backend_reseal,
+    .holdings = pg_backend_holdings,
     .ready = pg_backend_ready,
     .stats = pg_stats,
     .mask_key = pg_backend_mask_key,

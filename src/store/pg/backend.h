@@ -60,6 +60,10 @@ enum store_status pg_backend_history(struct store_session *session, struct store
                                      void *context);
 enum store_status pg_backend_log(struct store_session *session, struct store_read *read,
                                  store_visit_entry *visit, void *context);
+enum store_status pg_backend_reseal(struct store_session *session,
+                                    struct store_resealing *resealing);
+enum store_status pg_backend_holdings(struct store_session *session, const struct store_read *read,
+                                      struct store_holding *list, size_t *len);
 enum store_status pg_backend_change(struct store_session *session, struct store_batch *batch);
 
 #endif

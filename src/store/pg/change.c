@@ -6,12 +6,13 @@
 #include <sys/random.h>
 
 #include "base/clock.h"
+#include "store/pg/sealing.h"
 
 static const struct pg_statement make_changes = {
     "integration_change",
     "SELECT outcome, failed, created, the_revision, the_previous_tag, the_sequence, created_us,"
     " updated_us, found_revision, found_tag"
-    " FROM integration_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"};
+    " FROM integration_change($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)"};
 enum {
     COLUMN_OUTCOME,
     COLUMN_FAILED,
@@ -66,7 +67,7 @@ uint64_t pg_change_tag(void)
 /* ---- the call of integration_change() ---- */
 
 /* The changes as columns. */
-enum column { OPERATIONS, IDS, DOCUMENTS, IF_REVISIONS, IF_US, COLUMNS };
+enum column { OPERATIONS, IDS, DOCUMENTS, IF_REVISIONS, IF_US, MEMBERS, SEQUENCES, COLUMNS };
 
 static void append_change(struct pg_array columns[COLUMNS], const struct store_change *change)
 {
@@ -83,16 +84,23 @@ static void append_change(struct pg_array columns[COLUMNS], const struct store_c
     pg_array_add_number(&columns[IF_US], change->if_version.tag);
 }
 
-static void append_changes(struct pg_array columns[COLUMNS], const struct store_batch *batch)
+/* `sealed` may be NULL. */
+static void append_changes(struct pg_array columns[COLUMNS], const struct store_batch *batch,
+                           const struct pg_sealed *sealed)
 {
     static const enum pg_array_kind kinds[COLUMNS] = {
         [OPERATIONS] = PG_TEXTS,     [IDS] = PG_TEXTS,     [DOCUMENTS] = PG_JSONS,
-        [IF_REVISIONS] = PG_NUMBERS, [IF_US] = PG_NUMBERS,
+        [IF_REVISIONS] = PG_NUMBERS, [IF_US] = PG_NUMBERS, [MEMBERS] = PG_JSONS,
+        [SEQUENCES] = PG_NUMBERS,
     };
     for (size_t i = 0; i < COLUMNS; i++)
         pg_array_begin(&columns[i], kinds[i], batch->len);
-    for (size_t i = 0; i < batch->len; i++)
+    for (size_t i = 0; i < batch->len; i++) {
         append_change(columns, &batch->changes[i]);
+        pg_array_add_text(&columns[MEMBERS],
+                          sealed == NULL ? (struct str){NULL, 0} : sealed->members[i]);
+        pg_array_add_number(&columns[SEQUENCES], sealed == NULL ? 0 : sealed->sequences[i]);
+    }
 }
 
 /* Sets a text, or SQL NULL if it is empty. */
@@ -111,17 +119,21 @@ static void set_if_any(struct pg_value *value, uint64_t number)
         pg_set_null(value);
 }
 
-/* Calls the function. Returns false if memory is lacking, and nothing was asked. */
-static bool call(struct pg *pg, const struct store_batch *batch, uint64_t tag,
-                 const struct limits *limits, enum pg_status *asked, PGresult **result)
+/* Calls the function; `sealed`: the changes are those in there, unless it is NULL. Returns false if
+ * memory is lacking, and nothing was asked. */
+static bool call(struct pg *pg, const struct store_batch *batch, const struct pg_sealed *sealed,
+                 uint64_t tag, const struct limits *limits, enum pg_status *asked,
+                 PGresult **result)
 {
     struct pg_array columns[COLUMNS];
     struct pg_value values[COLUMNS + 6];
     const struct store_version *store = batch->if_store;
     bool has_memory = true;
-    append_changes(columns, batch);
+    append_changes(columns, batch, sealed);
     for (size_t i = 0; i < COLUMNS; i++)
         has_memory &= pg_set_array(&values[i], &columns[i]);
+    if (sealed == NULL)
+        pg_set_null(&values[SEQUENCES]);
     set_text_if_any(&values[COLUMNS], batch->author.actor);
     set_text_if_any(&values[COLUMNS + 1], batch->author.request_id);
     pg_set_number(&values[COLUMNS + 2], tag);
@@ -183,11 +195,26 @@ static bool is_limited(const struct pg *pg, const struct limits *limits)
             limits->server_ms >= pg_statement_ms(pg->settings->timeout_ms));
 }
 
+/* Prepares the changes of a store with sealed documents, and calls the function with them. Then the
+ * changes of *batch are those that were made. */
+static bool call_sealed(struct pg *pg, struct store_batch *batch, uint64_t tag,
+                        const struct limits *limits, struct pg_outcome *outcome, PGresult **result)
+{
+    struct pg_sealed sealed;
+    outcome->asked = pg_sealing_prepare(pg, batch, limits->server_ms, limits->until_ns,
+                                        &outcome->arena, &sealed);
+    if (outcome->asked != PG_OK || outcome->arena.failed)
+        return outcome->asked != PG_OK;
+    batch->changes = sealed.changes;
+    return call(pg, batch, &sealed, tag, limits, &outcome->asked, result);
+}
+
 /* Calls the function in a transaction in which the server keeps to the limits. */
-static bool call_limited(struct pg *pg, const struct store_batch *batch, uint64_t tag,
-                         const struct limits *limits, enum pg_status *asked, PGresult **result)
+static bool call_limited(struct pg *pg, struct store_batch *batch, uint64_t tag,
+                         const struct limits *limits, struct pg_outcome *outcome, PGresult **result)
 {
     char sql[200];
+    enum pg_status *asked = &outcome->asked;
     /* If this process hangs in the middle, it must not block others for longer. */
     snprintf(sql, sizeof sql,
              "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = %" PRIu64
@@ -196,7 +223,9 @@ static bool call_limited(struct pg *pg, const struct store_batch *batch, uint64_
     *asked = pg_run(pg, sql, limits->until_ns);
     if (*asked != PG_OK)
         return true;
-    bool called = call(pg, batch, tag, limits, asked, result);
+    bool called = pg->settings->vault->len > 0
+                      ? call_sealed(pg, batch, tag, limits, outcome, result)
+                      : call(pg, batch, NULL, tag, limits, asked, result);
     if (*asked == PG_LOST)
         return called;
     bool made = called && *asked == PG_OK;
@@ -216,18 +245,24 @@ void pg_change_make(struct pg *pg, struct store_batch *batch, uint64_t tag,
     *outcome = (struct pg_outcome){.asked = PG_OK, .status = STORE_AWAY};
     if (!divide_time(pg, batch->deadline_ns, &limits))
         return;
-    bool called = is_limited(pg, &limits)
-                      ? call(pg, batch, tag, &limits, &outcome->asked, &result)
-                      : call_limited(pg, batch, tag, &limits, &outcome->asked, &result);
+    struct store_batch made = *batch;
+    bool called = is_limited(pg, &limits) && pg->settings->vault->len == 0
+                      ? call(pg, batch, NULL, tag, &limits, &outcome->asked, &result)
+                      : call_limited(pg, &made, tag, &limits, outcome, &result);
     if (!called || outcome->asked != PG_OK)
         return;
     outcome->status = read_outcome(pg_get_text(result, 0, COLUMN_OUTCOME));
     batch->created = pg_get_number(result, 0, COLUMN_CREATED);
     if (outcome->status == STORE_OK)
-        read_made(result, batch, tag, &outcome->made);
+        read_made(result, &made, tag, &outcome->made);
     else
         read_failure(result, batch);
     PQclear(result);
+}
+
+void pg_change_release(struct pg_outcome *outcome)
+{
+    arena_release(&outcome->arena);
 }
 
 /* Asks for the change in a transaction of the level that the function needs, which is that of a
@@ -262,6 +297,7 @@ enum store_status pg_change_settle(struct pg *pg, uint64_t tag, const struct sto
     if (revision == 0)
         return STORE_AWAY;
     *outcome = (struct pg_outcome){.asked = PG_OK,
+                                   .arena = outcome->arena,
                                    .made = {.revision = revision, .record.updated_us = made_us}};
     return STORE_OK;
 }

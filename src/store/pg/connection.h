@@ -13,6 +13,7 @@
 #include "base/base.h"
 #include "base/buffer.h"
 #include "base/str.h"
+#include "seal/vault.h"
 
 enum pg_status {
     PG_OK,
@@ -25,8 +26,9 @@ enum { PG_STATEMENTS_MAX = 16 };
 
 /* Settings common to all connections of a service. */
 struct pg_settings {
-    bool prepare;        /* prepare statements once per connection; not possible with PgBouncer */
-    uint64_t timeout_ms; /* for a piece of work, a change for example; 0: none */
+    bool prepare; /* prepare statements once per connection; not possible with PgBouncer */
+    const struct vault *vault; /* what documents are sealed with */
+    uint64_t timeout_ms;       /* for a piece of work, a change for example; 0: none */
 };
 
 /* The server gives up on a statement before the client does, for whoever gives up first does not

@@ -3,6 +3,7 @@
  * The follower: one process per host, which keeps the replica up to date with the database. It
  * listens for changes, but also polls every second because a notification can be missed. It tells
  * the other processes whether the database is available. */
+#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +12,9 @@
 
 #include "base/clock.h"
 #include "core/log.h"
+#include "store/lmdb/resealing.h"
 #include "store/pg/change.h"
+#include "store/pg/resealing.h"
 #include "store/pg/schema.h"
 #include "store/pg/shared.h"
 
@@ -23,8 +26,9 @@ enum {
     FIRST_LOOK_MS = 1000, /* limit for the first attempt to reach the database, if there is a
                              replica to serve */
     REASON_SIZE = 400,
-    PRUNE_AFTER = 1000,     /* in revisions, */
-    PRUNE_AFTER_MS = 600000 /* or in time */
+    PRUNE_AFTER = 1000,      /* in revisions, */
+    PRUNE_AFTER_MS = 600000, /* or in time */
+    KEYS_AFTER_MS = 15000    /* what keys hold is looked for */
 };
 
 #define CHANGES_KEPT 10000         /* that replicas may need, however old they are */
@@ -43,6 +47,9 @@ struct follower {
     uint64_t connected_ns;
     uint64_t pruned_at; /* revision of the last pruning */
     uint64_t pruned_ns;
+    uint64_t looked_for_keys_ns;
+    bool has_sealed; /* the replica, as it was then: */
+    struct store_version sealed_at;
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
     char told[REASON_SIZE];   /* the reason that was logged last */
@@ -92,7 +99,8 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
 static uint64_t deadline(const struct follower *follower)
 {
     uint64_t ms = follower->store.options.database.timeout_ms;
-    if (!follower->told_ready && follower->has_replica && ms > FIRST_LOOK_MS)
+    if (!follower->told_ready && follower->has_replica && ms > FIRST_LOOK_MS &&
+        !follower->store.options.vault->goes_on) /* else nobody waits for this */
         ms = FIRST_LOOK_MS;
     return clock_after_ms(ms);
 }
@@ -163,6 +171,79 @@ static bool catch_up(struct follower *follower)
         break;
     }
     return false;
+}
+
+/* Seals what is in the replica with the key that is now the first. */
+static void reseal_replica(struct follower *follower, struct store_resealing *resealing)
+{
+    struct sealing sealing = {.vault = follower->store.options.vault};
+    struct buffer scratch = {0};
+    enum store_status status = STORE_OK;
+    while (status == STORE_OK && !resealing->done) {
+        resealing->deadline_ns = deadline(follower);
+        status = resealing_step(&follower->store.replica, &sealing, resealing, &scratch);
+    }
+    sealing_release(&sealing);
+    buffer_release(&scratch);
+}
+
+/* Rows come as they are in the database, and stay in the replica when they are sealed anew there:
+ * the follower itself seals them with this host's first key. What it cannot open is fetched again,
+ * for the database may have it sealed with another key now. */
+static void seal_replica(struct follower *follower)
+{
+    const struct vault *vault = follower->store.options.vault;
+    struct store_resealing resealing = {.done = false};
+    struct store_version mark;
+    bool differ = false;
+    if (documents_get_version(&follower->reader, &mark) != STORE_OK ||
+        (follower->has_sealed && store_version_equal(mark, follower->sealed_at)) ||
+        holdings_differ(&follower->store.replica, follower->reader.txn, vault_first(vault),
+                        &differ) != STORE_OK)
+        return;
+    if (differ)
+        reseal_replica(follower, &resealing);
+    if (resealing.documents > 0)
+        LOG(LOG_INFO, "the replica was sealed anew",
+            LOG_NUMBER("integrations", (int64_t)resealing.documents));
+    if (resealing.unreadable > 0 && copy(follower) != REPLICA_CURRENT)
+        return;
+    follower->has_sealed = true;
+    follower->sealed_at = mark;
+}
+
+/* Writes what keys hold in the database to the replica, for the metrics. */
+static void keep_holdings(struct follower *follower, const struct store_holding *held, size_t len)
+{
+    struct environment *replica = &follower->store.replica;
+    struct documents_change to;
+    if (documents_begin(replica, deadline(follower), &to) != STORE_OK)
+        return;
+    enum store_status status = environment_status(
+        replica, holdings_note(replica, to.txn, held, len), "writing what keys hold");
+    if (documents_end(&to, status) != STORE_OK)
+        log_message(LOG_WARNING, "what keys hold could not be noted");
+}
+
+/* Looks for what is sealed in the database. Returns false, with a reason, if a key for it is
+ * missing. */
+static bool look_for_keys(struct follower *follower)
+{
+    struct store_holding held[VAULT_KEYS_MAX];
+    size_t len;
+    follower->looked_for_keys_ns = clock_steady_ns();
+    if (pg_resealing_ask(&follower->pg, deadline(follower), held, &len) != PG_OK)
+        return true; /* what is wrong is found out by who needs it */
+    for (size_t i = 0; i < len; i++)
+        if (vault_find(follower->store.options.vault, str_from(held[i].key)) == NULL) {
+            snprintf(follower->reason, sizeof follower->reason,
+                     "ENCRYPTION_KEYS_FILE has no key \"%s\", with which %" PRIu64
+                     " integrations and %" PRIu64 " earlier versions are sealed",
+                     held[i].key, held[i].documents, held[i].versions);
+            return false;
+        }
+    keep_holdings(follower, held, len);
+    return true;
 }
 
 /* Lets go of what is not kept of the log of changes. Any host's follower may do this. */
@@ -247,6 +328,11 @@ static enum attempt follow_changes(struct follower *follower)
             if (!has_schema(follower))
                 return ATTEMPT_AWAY;
             prune(follower);
+            seal_replica(follower);
+            if (clock_steady_ns() > follower->looked_for_keys_ns + KEYS_AFTER_MS * NS_PER_MS &&
+                !look_for_keys(follower))
+                LOG(LOG_ERROR, "some settings cannot be read here",
+                    LOG_TEXT("reason", follower->reason));
             beat_ns = clock_after_ms(HEARTBEAT_MS);
         }
     }
@@ -290,6 +376,7 @@ static bool seed(struct follower *follower)
     if (batch.len == 0)
         return true;
     pg_change_make(&follower->pg, &batch, pg_change_tag(), &outcome);
+    pg_change_release(&outcome);
     return outcome.asked == PG_OK &&
            (outcome.status == STORE_OK || outcome.status == STORE_CHANGED);
 }
@@ -335,6 +422,9 @@ static enum attempt follow_connected(struct follower *follower)
     enum attempt prepared = prepare(follower);
     if (prepared != ATTEMPT_GOES_ON)
         return prepared;
+    if (!follower->told_ready && !follower->store.options.vault->goes_on &&
+        !look_for_keys(follower))
+        return ATTEMPT_UNUSABLE;
     if (!take_masks(follower) || !catch_up(follower))
         return ATTEMPT_AWAY;
     follower->back_off_ms = BACK_OFF_FIRST_MS;
@@ -342,6 +432,7 @@ static enum attempt follow_connected(struct follower *follower)
     follower->connected_ns = clock_steady_ns();
     set_presence(follower, PG_UP);
     tell_ready(follower);
+    seal_replica(follower);
     return follow_changes(follower);
 }
 
@@ -425,8 +516,8 @@ bool pg_follow(const struct store_options *options, const struct store_follow *f
         return false;
     }
     follower->follow = follow;
-    follower->settings =
-        (struct pg_settings){options->database.prepare, options->database.timeout_ms};
+    follower->settings = (struct pg_settings){options->database.prepare, options->vault,
+                                              options->database.timeout_ms};
     follower->back_off_ms = BACK_OFF_FIRST_MS;
     if (pg_store_open(&follower->store, options, error, error_size)) {
         if (documents_reader_open(&follower->store.replica, &follower->reader)) {

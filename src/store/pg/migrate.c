@@ -28,7 +28,7 @@ enum store_migration store_pg_migrate(const struct store_options *options, char 
 {
     struct pg_target target;
     struct pg pg;
-    struct pg_settings settings = {options->database.prepare, 0};
+    struct pg_settings settings = {.prepare = options->database.prepare};
     uint64_t deadline_ns = clock_after_ms(options->database.timeout_ms);
     size_t applied = 0;
     if (!pg_target_open(&target, options->database.url, error, error_size))

@@ -8,13 +8,15 @@
 static const struct pg_statement select_one = {
     "integration_one",
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
-    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
+    " integration_readable(d.id, d.revision, d.document)"
     " FROM integration_store s LEFT JOIN integration_documents d ON d.id = $1"};
 /* Returns at least one row, which has the revision. */
 static const struct pg_statement select_all = {
     "integration_all",
     "SELECT s.revision, d.sequence, d.revision, (extract(epoch FROM d.created_at) * 1000000)::int8,"
-    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document, s.tag"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
+    " integration_readable(d.id, d.revision, d.document), s.tag"
     " FROM integration_store s LEFT JOIN integration_documents d ON d.sequence > $1"
     " AND (s.revision <> $2 OR s.tag <> $3)"
     " AND ($4::json IS NULL OR d.id IN (SELECT json_array_elements_text($4::json)))"

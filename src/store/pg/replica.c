@@ -21,7 +21,8 @@ static const struct pg_statement select_changes = {
     "SELECT c.revision, c.tag, c.id, c.sequence, d.revision,"
     " (extract(epoch FROM d.created_at) * 1000000)::int8,"
     " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
-    " CASE WHEN d.revision = c.revision THEN d.document END"
+    " CASE WHEN d.revision = c.revision THEN"
+    " integration_readable(d.id, d.revision, d.document) END"
     " FROM integration_changes c LEFT JOIN integration_documents d ON d.sequence = c.sequence"
     " WHERE c.revision >= $1 AND (SELECT coalesce(sum(octet_length(e.document::text)), 0)"
     " FROM integration_changes b JOIN integration_documents e"
@@ -33,7 +34,8 @@ static const struct pg_statement select_documents = {
     "integration_documents",
     "SELECT s.revision, s.tag, d.id, d.sequence, d.revision,"
     " (extract(epoch FROM d.created_at) * 1000000)::int8,"
-    " (extract(epoch FROM d.updated_at) * 1000000)::int8, d.document"
+    " (extract(epoch FROM d.updated_at) * 1000000)::int8,"
+    " integration_readable(d.id, d.revision, d.document)"
     " FROM integration_documents d, integration_store s ORDER BY d.sequence"};
 
 static enum replica_status of_status(enum pg_status status)
@@ -64,6 +66,11 @@ static bool read_hex(struct str text, uint8_t *bytes, size_t len)
         bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | (digit - digits));
     }
     return true;
+}
+
+bool pg_replica_read_masks(struct str text, uint8_t key[STORE_MASK_KEY_LEN])
+{
+    return read_hex(text, key, STORE_MASK_KEY_LEN);
 }
 
 enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,

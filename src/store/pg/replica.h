@@ -31,6 +31,9 @@ enum replica_status {
 enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,
                                     uint8_t key[STORE_MASK_KEY_LEN]);
 
+/* The same, of its text in hexadecimal digits. */
+MUST_CHECK bool pg_replica_read_masks(struct str text, uint8_t key[STORE_MASK_KEY_LEN]);
+
 /* Gives the replica the database's key for masks, if it has another. */
 enum replica_status pg_replica_take_masks(struct pg *pg, struct documents_reader *reader,
                                           uint64_t deadline_ns);

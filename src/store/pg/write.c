@@ -155,5 +155,6 @@ enum store_status pg_backend_change(struct store_session *session, struct store_
     } else if (pooled != NULL) {
         pg_backend_give(session, pooled);
     }
+    pg_change_release(&outcome);
     return status;
 }
