@@ -18,14 +18,17 @@ CREATE INDEX IF NOT EXISTS integration_documents_seal_key ON integration_documen
 CREATE INDEX IF NOT EXISTS integration_changes_before_seal_key ON integration_changes (before_seal_key)
     WHERE before_seal_key IS NOT NULL;
 
--- Whatever writes a document, also a program of the version before.
+-- Whatever writes a document, also a program of the version before. (Without functions of ours: when data
+-- alone is restored, pg_restore looks for none.)
 CREATE OR REPLACE FUNCTION integration_note_seal_key() RETURNS trigger
 LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_TABLE_NAME = 'integration_documents' THEN
-        NEW.seal_key := integration_seal_key(NEW.document);
+        NEW.seal_key := CASE WHEN right(NEW.document::text, 2) = '"}' THEN substring(NEW.document::text
+            FROM ',"settings":"1:([-A-Za-z0-9._]{1,32}):[A-Za-z0-9+/=]*"}$') END;
     ELSE
-        NEW.before_seal_key := integration_seal_key(NEW.before);
+        NEW.before_seal_key := CASE WHEN right(NEW.before::text, 2) = '"}' THEN substring(NEW.before::text
+            FROM ',"settings":"1:([-A-Za-z0-9._]{1,32}):[A-Za-z0-9+/=]*"}$') END;
     END IF;
     RETURN NEW;
 END $$;

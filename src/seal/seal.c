@@ -113,6 +113,19 @@ static bool append_sealed(const struct vault_key *key, const struct seal_place *
     return !out->failed;
 }
 
+/* Appends the members before the settings, and the name of these, as this service writes them:
+ * another program may have written the document, with white space or in another order. */
+static void append_members(const struct str values[INTEGRATION_FIELDS], struct buffer *out)
+{
+    for (unsigned field = 0; field < INTEGRATION_FIELDS; field++) {
+        buffer_append_char(out, field == 0 ? '{' : ',');
+        text_append_json(out, integration_field_names[field]);
+        buffer_append_char(out, ':');
+        if (field != INTEGRATION_SETTINGS)
+            buffer_append_str(out, values[field]);
+    }
+}
+
 bool seal_append(const struct vault *vault, const struct seal_place *place, struct str document,
                  struct buffer *out)
 {
@@ -121,9 +134,8 @@ bool seal_append(const struct vault *vault, const struct seal_place *place, stru
     const struct vault_key *key = vault_first(vault);
     bool sealed = key != NULL && integration_split(&arena, document, values);
     if (sealed) {
-        struct str settings = values[INTEGRATION_SETTINGS];
-        buffer_append(out, document.data, (size_t)(settings.data - document.data));
-        sealed = append_sealed(key, place, settings, out);
+        append_members(values, out);
+        sealed = append_sealed(key, place, values[INTEGRATION_SETTINGS], out);
         buffer_append_char(out, '}');
     }
     arena_release(&arena);

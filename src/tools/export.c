@@ -35,15 +35,16 @@ struct writing {
     size_t unreadable;
 };
 
-/* Seals a document so that who has the key can open it anywhere. */
+/* Seals a document so that who has the key can open it anywhere. Its data is NULL if it is no
+ * integration, which an administrator may have put into the database. */
 static struct str seal(struct writing *writing, struct str document)
 {
     arena_reset(&writing->arena);
     buffer_reset(&writing->sealed, SIZE_MAX);
     const struct seal_place anywhere = {.id = integration_id(&writing->arena, document)};
-    writing->has_memory = seal_append(writing->vault, &anywhere, document, &writing->sealed) &&
-                          !writing->arena.failed;
-    return buffer_str(&writing->sealed);
+    bool sealed = seal_append(writing->vault, &anywhere, document, &writing->sealed);
+    writing->has_memory = !writing->sealed.failed && !writing->arena.failed;
+    return sealed ? buffer_str(&writing->sealed) : (struct str){NULL, 0};
 }
 
 static bool write_record(void *context, const struct store_record *record)
@@ -59,6 +60,10 @@ static bool write_record(void *context, const struct store_record *record)
         document = seal(writing, document);
     if (!writing->has_memory)
         return false;
+    if (document.data == NULL) { /* it is no integration */
+        writing->unreadable++;
+        return true;
+    }
     clock_format(record->created_us, created);
     clock_format(record->updated_us, updated);
     fprintf(writing->out,
@@ -192,6 +197,7 @@ bool transfer_export(const struct config *config, const struct store_backend *ba
     if (!(path != NULL ? write_to(&exporting, path) : write_all(&exporting, out)))
         return false;
     return exporting.unreadable == 0 ||
-           TRANSFER_FAIL(error, "%zu integrations are missing, for they cannot be opened",
+           TRANSFER_FAIL(error,
+                         "%zu integrations are missing, for they cannot be opened, or sealed",
                          exporting.unreadable);
 }

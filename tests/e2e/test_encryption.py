@@ -276,7 +276,7 @@ class Encryption(Case):
                          [(f"i{n}", {}, WRONG) for n in range(3)] + [("good", {"a": 1}, None)])
         self.assertEqual({entry["document"].get("unreadable") for entry in self.ask(
             service, "GET", "/integrations/i0/history").json}, {WRONG})
-        self.assertIn("3 integrations are missing, for they cannot be opened", self.run_program(
+        self.assertIn("3 integrations are missing, for they cannot be opened, or sealed", self.run_program(
             service, "export", os.path.join(service.directory, "export"), status=1).stderr)
         self.assertIn("6 integrations or earlier versions cannot be opened",
                       self.run_program(service, "rekey", status=1).stderr)
@@ -294,6 +294,25 @@ class Encryption(Case):
                          SECRET + "2")
         last = self.ask(service, "GET", "/integrations/i1/history").json[1]["revision"]
         self.ask(service, "POST", "/integrations/i1/restore", {"revision": last})
+        self.assertEqual(self.ask(service, "GET", "/integrations/i1").json["settings"]["token"],
+                         SECRET + "1")
+
+
+class Reloading(Case):
+    def test_a_key_taken_out_too_early(self):
+        """New workers do not start without it, so the old ones go on; when it is back, they do."""
+        one = new_key("k1")
+        service = self.start(one)
+        self.fill(service, 2)
+        before = service.worker_pids()
+        self.write_keys(new_key("k2"))
+        service.process.send_signal(signal.SIGHUP)
+        wait_for("new workers to give up", lambda: len(service.log("cannot start")) > 4, 30)
+        self.assertEqual([pid for pid in before if pid not in service.worker_pids()], [])
+        self.assertEqual(self.ask(service, "GET", "/integrations/i1").json["settings"]["token"],
+                         SECRET + "1")
+        self.write_keys(one)
+        self.reload(service)
         self.assertEqual(self.ask(service, "GET", "/integrations/i1").json["settings"]["token"],
                          SECRET + "1")
 
@@ -322,6 +341,28 @@ class EncryptionWithDatabase(WithDatabase, Encryption):
     def fresh(self, service, name, status=200):
         return self.ask(service, "GET", "/integrations/" + name, status=status,
                         **{"Cache-Control": "no-cache"})
+
+    def test_rows_that_others_wrote(self):
+        """With white space, in another order of the members, and with more of them."""
+        service = self.start(new_key("k1"))
+        self.fill(service, 3)
+        self.server.sql(
+            "UPDATE integration_documents SET document = json_build_object('settings',"
+            f" json_build_object('token', '{SECRET}x'), 'id', id, 'name', 'n', 'more', 1, 'status', true,"
+            " 'description', 'd') WHERE id = 'i0';"
+            "UPDATE integration_documents SET document = '[]' WHERE id = 'i1'")
+        self.assertIn("sealed 1 integrations and 0 ",
+                      self.run_program(service, "rekey", status=1).stdout)
+        self.assertIn("sealed 0 integrations and 0 ",
+                      self.run_program(service, "rekey", status=1).stdout)
+        self.assertEqual(self.fresh(service, "i0").json, {
+            "id": "i0", "name": "n", "description": "d", "status": True,
+            "settings": {"token": SECRET + "x"}})
+        self.assertEqual(self.server.sql("SELECT count(*) FROM integration_documents"
+                                         f" WHERE document::text LIKE '%{SECRET}%'"), "0")
+        result = self.run_program(service, "export", status=1)
+        self.assertIn("1 integrations are missing", result.stderr)
+        self.assertEqual(result.stdout.count('"settings":"1:k1:'), 2)
 
     def test_what_was_put_in_the_place_of_something_else(self):
         service = self.start(new_key("k1"))

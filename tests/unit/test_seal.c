@@ -3,6 +3,7 @@
  * Keys that settings are sealed with, and sealed documents: what is opened, and what is not. */
 #include <criterion/criterion.h>
 
+#include "base/arena.h"
 #include "seal/seal.h"
 
 #define KEY "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="
@@ -157,6 +158,38 @@ Test(seal, opens_nothing_else)
     vault_release(&same_name);
     vault_release(&other_name);
     vault_release(&renamed);
+}
+
+Test(seal, writes_what_others_wrote_as_we_do)
+{
+    static const char *const texts[] = {"{\"id\" : \"an \\\"id\\\"\", \"name\" : \"n\", "
+                                        "\"description\" : \"d\", \"status\" : true, "
+                                        "\"settings\" : {\"a\": 1}}",
+                                        "{\"settings\":{\"a\": 1},\"id\":\"an "
+                                        "\\\"id\\\"\",\"name\":\"n\",\"more\":1,\"status\":true,"
+                                        "\"description\":\"d\"}"};
+    struct vault vault = vault_of("k1 " KEY);
+    for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+        struct buffer sealed = {0};
+        struct buffer scratch = {0};
+        struct buffer opened = {0};
+        struct arena arena = {0};
+        struct str text = arena_copy(&arena, str_from(texts[i]));
+        cr_assert(seal_append(&vault, &here, text, &sealed));
+        cr_expect(str_equal(seal_key_name(buffer_str(&sealed)), STR("k1")));
+        cr_expect_eq(seal_open(&vault, &here, buffer_str(&sealed), &scratch, &opened), SEAL_OPENED);
+        cr_expect(str_equal(buffer_str(&opened),
+                            STR("{\"id\":\"an \\\"id\\\"\",\"name\":\"n\",\"description\":\"d\","
+                                "\"status\":true,\"settings\":{\"a\": 1}}")));
+        arena_release(&arena);
+        buffer_release(&sealed);
+        buffer_release(&scratch);
+        buffer_release(&opened);
+    }
+    struct buffer none = {0};
+    cr_expect(!seal_append(&vault, &here, STR("{\"id\":\"a\"}"), &none));
+    buffer_release(&none);
+    vault_release(&vault);
 }
 
 Test(seal, knows_what_is_not_sealed)

@@ -29,6 +29,14 @@ static bool current_serves(const struct supervisor *supervisor)
     return count_current(supervisor, CHILD_SERVING) >= supervisor->workers.wanted;
 }
 
+/* Whether workers of the current generation end before they serve: what was read for them may be
+ * wrong, and right when it is read again. */
+static bool current_fails(const struct supervisor *supervisor)
+{
+    return count_current(supervisor, CHILD_SERVING) == 0 &&
+           supervisor->workers.first_request_deaths > 1;
+}
+
 static bool any_starts(const struct supervisor *supervisor)
 {
     for (size_t i = 0; i < CHILDREN_MAX; i++)
@@ -107,7 +115,7 @@ void workers_reload(struct supervisor *supervisor)
 {
     const struct app_parts *parts = supervisor->options->parts;
     if (!supervisor->workers.reload_wanted || !workers_have_room(supervisor) ||
-        !current_serves(supervisor))
+        !(current_serves(supervisor) || current_fails(supervisor)))
         return;
     supervisor->workers.reload_wanted = false;
     supervisor->workers.generation++;

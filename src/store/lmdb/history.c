@@ -133,7 +133,6 @@ static int put_entry(struct documents_change *change, const struct store_entry *
         return code;
     MDB_val id = environment_value(entry->id.data, entry->id.len);
     value = key;
-    holdings_add(&change->added, entry->before.document, 0, 1);
     return mdb_put(change->txn, environment->history, &id, &value, 0);
 }
 
@@ -141,6 +140,7 @@ enum store_status history_add(struct documents_change *change, const struct stor
                               enum history_room room, struct buffer *scratch)
 {
     entries_compose(entry, scratch);
+    holdings_add(&change->added, entry->before.document, 0, 1);
     int code = scratch->failed ? ENOMEM : put_entry(change, entry, scratch);
     if (code == MDB_SUCCESS && room != HISTORY_NONE)
         code = forget_versions(change, entry->id, scratch);

@@ -30,7 +30,8 @@ static const struct pg_statement settle_change = {
     "SELECT coalesce(the_revision, 0), coalesce(made_us, 0) FROM integration_settle($1)"};
 
 enum {
-    LEAST_MS = 50 /* with less time for the server, a change is not begun */
+    LEAST_MS = 50,  /* with less time for the server, a change is not begun */
+    IDLE_MS = 60000 /* for who has no limit: to go on with the transaction */
 };
 
 /* Who waits until when, in steady time: the server gives a change up after server_ms (0: when it
@@ -219,7 +220,7 @@ static bool call_limited(struct pg *pg, struct store_batch *batch, uint64_t tag,
     snprintf(sql, sizeof sql,
              "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = %" PRIu64
              "; SET LOCAL idle_in_transaction_session_timeout = %" PRIu64,
-             limits->server_ms, limits->server_ms);
+             limits->server_ms, limits->server_ms > 0 ? limits->server_ms : IDLE_MS);
     *asked = pg_run(pg, sql, limits->until_ns);
     if (*asked != PG_OK)
         return true;

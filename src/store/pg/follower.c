@@ -28,7 +28,9 @@ enum {
     REASON_SIZE = 400,
     PRUNE_AFTER = 1000,      /* in revisions, */
     PRUNE_AFTER_MS = 600000, /* or in time */
-    KEYS_AFTER_MS = 15000    /* what keys hold is looked for */
+    KEYS_AFTER_MS = 15000,   /* what keys hold is looked for */
+    BETWEEN_STEPS_MS = 2,
+    COPIES_FOR_KEYS = 3
 };
 
 #define CHANGES_KEPT 10000         /* that replicas may need, however old they are */
@@ -50,6 +52,8 @@ struct follower {
     uint64_t looked_for_keys_ns;
     bool has_sealed; /* the replica, as it was then: */
     struct store_version sealed_at;
+    uint64_t seal_not_before_ns; /* for nothing came of it */
+    unsigned copies_for_keys;
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
     char told[REASON_SIZE];   /* the reason that was logged last */
@@ -173,43 +177,50 @@ static bool catch_up(struct follower *follower)
     return false;
 }
 
-/* Seals what is in the replica with the key that is now the first. */
-static void reseal_replica(struct follower *follower, struct store_resealing *resealing)
+/* Seals what is in the replica with the key that is now the first. Returns false if that was not
+ * done to the end. */
+static bool reseal_replica(struct follower *follower, struct store_resealing *resealing)
 {
     struct sealing sealing = {.vault = follower->store.options.vault};
     struct buffer scratch = {0};
     enum store_status status = STORE_OK;
-    while (status == STORE_OK && !resealing->done) {
+    while (status == STORE_OK && !resealing->done && !is_stopping(follower)) {
         resealing->deadline_ns = deadline(follower);
         status = resealing_step(&follower->store.replica, &sealing, resealing, &scratch);
+        (void)poll(NULL, 0, BETWEEN_STEPS_MS); /* others write, too */
     }
     sealing_release(&sealing);
     buffer_release(&scratch);
+    if (resealing->documents > 0)
+        LOG(LOG_INFO, "the replica was sealed anew",
+            LOG_NUMBER("integrations", (int64_t)resealing->documents));
+    return resealing->done;
 }
 
 /* Rows come as they are in the database, and stay in the replica when they are sealed anew there:
  * the follower itself seals them with this host's first key. What it cannot open is fetched again,
- * for the database may have it sealed with another key now. */
+ * a few times, for the database may have it sealed with another key now. */
 static void seal_replica(struct follower *follower)
 {
     const struct vault *vault = follower->store.options.vault;
     struct store_resealing resealing = {.done = false};
     struct store_version mark;
     bool differ = false;
-    if (documents_get_version(&follower->reader, &mark) != STORE_OK ||
+    if (clock_steady_ns() < follower->seal_not_before_ns ||
+        documents_get_version(&follower->reader, &mark) != STORE_OK ||
         (follower->has_sealed && store_version_equal(mark, follower->sealed_at)) ||
         holdings_differ(&follower->store.replica, follower->reader.txn, vault_first(vault),
                         &differ) != STORE_OK)
         return;
-    if (differ)
-        reseal_replica(follower, &resealing);
-    if (resealing.documents > 0)
-        LOG(LOG_INFO, "the replica was sealed anew",
-            LOG_NUMBER("integrations", (int64_t)resealing.documents));
-    if (resealing.unreadable > 0 && copy(follower) != REPLICA_CURRENT)
-        return;
-    follower->has_sealed = true;
+    follower->has_sealed = !differ || reseal_replica(follower, &resealing);
     follower->sealed_at = mark;
+    if (resealing.unreadable > 0 && follower->copies_for_keys < COPIES_FOR_KEYS) {
+        follower->copies_for_keys++;
+        follower->has_sealed = false;
+        (void)copy(follower);
+    } else if (differ && resealing.documents == 0) {
+        follower->seal_not_before_ns = clock_after_ms(KEYS_AFTER_MS);
+    }
 }
 
 /* Writes what keys hold in the database to the replica, for the metrics. */
@@ -431,8 +442,9 @@ static enum attempt follow_connected(struct follower *follower)
     follower->connected = true;
     follower->connected_ns = clock_steady_ns();
     set_presence(follower, PG_UP);
+    seal_replica(follower); /* else workers might lack a key for what is in it */
+    seal_replica(follower); /* if it was copied */
     tell_ready(follower);
-    seal_replica(follower);
     return follow_changes(follower);
 }
 
