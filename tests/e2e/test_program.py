@@ -20,6 +20,9 @@ import unittest
 
 from service import PATIENCE, PROGRAM, Service, free_port, integration, name_of, wait_for
 
+# For a namespace of process numbers: LeakSanitizer looks its process up in a /proc of another one.
+WITHOUT_LEAKS = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
+
 
 def run(*arguments, **environment):
     environment.setdefault("PATH", os.environ["PATH"])
@@ -488,7 +491,7 @@ class Lifetime(unittest.TestCase):
         wrapper = ["unshare", "--pid", "--fork", "--kill-child"]
         if os.geteuid() != 0:
             wrapper += ["--user", "--map-root-user"]
-        with Service(wrapper=wrapper, nginx=False) as service:
+        with Service(wrapper=wrapper, nginx=False, **WITHOUT_LEAKS) as service:
             supervisor = children(service.process.pid)[0]
             with open(f"/proc/{supervisor}/status") as file:
                 self.assertRegex(file.read(), r"NSpid:\s+\d+\s+1\n")
@@ -499,7 +502,7 @@ class Lifetime(unittest.TestCase):
         namespace = ["unshare", "--pid", "--fork", "--kill-child"]
         if os.geteuid() != 0:
             namespace += ["--user", "--map-root-user"]
-        with Service(wrapper=namespace, nginx=False, WORKERS="4") as service:
+        with Service(wrapper=namespace, nginx=False, WORKERS="4", **WITHOUT_LEAKS) as service:
             said = []
             for shift in range(8):  # the process is number 2 and up
                 script = f'for i in $(seq {shift}); do /bin/true; done; "$0" import; exit $?'
@@ -507,8 +510,7 @@ class Lifetime(unittest.TestCase):
                     [*namespace, "/bin/sh", "-c", script, PROGRAM], text=True, capture_output=True,
                     input=json.dumps(integration("x")),
                     env={"PATH": os.environ["PATH"], "STATE_DIR": service.state_dir,
-                         # LeakSanitizer looks its process up in a /proc of the other namespace.
-                         "ASAN_OPTIONS": "detect_leaks=0"})
+                         **WITHOUT_LEAKS})
                 said.append((result.returncode, "in another PID namespace" in result.stderr))
             self.assertEqual(set(said), {(0, False), (1, True)}, said)
             os.kill(children(service.process.pid)[0], signal.SIGTERM)
