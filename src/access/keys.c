@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <sodium.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -340,23 +339,15 @@ void keys_release(struct keys *keys)
 
 /* ---- the file ---- */
 
-static const char *read_file(int fd, struct buffer *text)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return strerror(errno);
-    if (S_ISREG(status.st_mode) && (status.st_mode & S_IWOTH) != 0)
-        return "everybody may write to it: chmod o-w";
-    return file_read(fd, FILE_MAX_BYTES, "it is longer than 4 MiB", text);
-}
-
 bool keys_read(const char *path, struct buffer *text, bool *found, char fault[KEYS_FAULT_SIZE])
 {
     int fd = file_open(path);
     *found = fd >= 0 || (errno != ENOENT && errno != ENOTDIR);
     if (!*found)
         return true;
-    const char *wrong = fd < 0 ? strerror(errno) : read_file(fd, text);
+    const char *wrong =
+        fd < 0 ? strerror(errno)
+               : file_read_guarded(fd, FILE_MAX_BYTES, "it is longer than 4 MiB", text);
     if (fd >= 0)
         close(fd);
     if (wrong != NULL)

@@ -33,3 +33,13 @@ const char *file_read(int fd, size_t most, const char *too_long, struct buffer *
         return strerror(errno);
     return text->len > most ? too_long : NULL;
 }
+
+const char *file_read_guarded(int fd, size_t most, const char *too_long, struct buffer *text)
+{
+    struct stat status;
+    if (fstat(fd, &status) != 0)
+        return strerror(errno);
+    if (S_ISREG(status.st_mode) && (status.st_mode & S_IWOTH) != 0)
+        return "everybody may write to it: chmod o-w";
+    return file_read(fd, most, too_long, text);
+}

@@ -16,4 +16,8 @@ int file_open(const char *path);
  * says `too_long`. */
 MUST_CHECK const char *file_read(int fd, size_t most, const char *too_long, struct buffer *text);
 
+/* The same, of a file that not everybody may write to. */
+MUST_CHECK const char *file_read_guarded(int fd, size_t most, const char *too_long,
+                                         struct buffer *text);
+
 #endif

@@ -11,6 +11,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+enum { SAY_AGAIN_MS = 1000 };
+
 enum {
     LINE_SIZE = 4096, /* at most PIPE_BUF, so that lines from several processes do not mix in a
                          pipe, see pipe(7) */
@@ -66,6 +68,14 @@ void log_open(enum log_level level, int fd)
 void log_count_in(struct log_counts *counts)
 {
     line_counts = counts;
+}
+
+bool log_is_due(_Atomic uint64_t *said_ns)
+{
+    uint64_t now_ns = clock_steady_ns();
+    uint64_t before_ns = atomic_load(said_ns);
+    return (before_ns == 0 || now_ns - before_ns > SAY_AGAIN_MS * NS_PER_MS) &&
+           atomic_compare_exchange_strong(said_ns, &before_ns, now_ns);
 }
 
 bool log_enabled(enum log_level level)

@@ -47,6 +47,10 @@ void log_count_in(struct log_counts *counts);
 
 bool log_enabled(enum log_level level);
 
+/* Whether what may happen often is to be said again: once a second at most. *said_ns, zero at
+ * first, is the caller's own. */
+bool log_is_due(_Atomic uint64_t *said_ns);
+
 /* Writes a line: {"time":…,"level":…,"msg":message, fields…}. `message` must be a constant of the
  * program. External data belongs in fields; secrets must not be logged at all. */
 void log_fields(enum log_level level, const char *message, const struct log_field *fields,

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <sodium.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/file.h"
@@ -110,16 +109,6 @@ bool vault_parse(struct str text, struct vault *vault, char fault[VAULT_FAULT_SI
     return false;
 }
 
-static const char *read_file(int fd, struct buffer *text)
-{
-    struct stat status;
-    if (fstat(fd, &status) != 0)
-        return strerror(errno);
-    if (S_ISREG(status.st_mode) && (status.st_mode & S_IWOTH) != 0)
-        return "everybody may write to it: chmod o-w";
-    return file_read(fd, FILE_MAX_BYTES, "it is longer than 64 KiB", text);
-}
-
 static bool load(const char *path, struct vault *vault, char fault[VAULT_FAULT_SIZE])
 {
     /* Not one that grows, which would leave copies behind. */
@@ -130,7 +119,8 @@ static bool load(const char *path, struct vault *vault, char fault[VAULT_FAULT_S
     const char *wrong = storage == NULL ? "no memory for it" : NULL;
     int fd = wrong == NULL ? file_open(path) : -1;
     if (wrong == NULL)
-        wrong = fd < 0 ? strerror(errno) : read_file(fd, &text);
+        wrong = fd < 0 ? strerror(errno)
+                       : file_read_guarded(fd, FILE_MAX_BYTES, "it is longer than 64 KiB", &text);
     if (fd >= 0)
         close(fd);
     if (wrong != NULL)

@@ -9,8 +9,6 @@
 
 _Static_assert((int)SEAL_STORE_LEN == (int)STORE_MASK_KEY_LEN, "a store's random key tells it");
 
-enum { SAY_AGAIN_MS = 1000 };
-
 static const struct str reasons[] = {
     [SEAL_KEY_MISSING] = STR_INIT("the settings are sealed with a key that is missing here"),
     [SEAL_WRONG] = STR_INIT("the settings are not what was sealed here"),
@@ -20,10 +18,7 @@ static const struct str reasons[] = {
 static void report(const struct seal_place *place, struct str document, enum seal_outcome outcome)
 {
     static _Atomic uint64_t said_ns;
-    uint64_t now_ns = clock_steady_ns();
-    uint64_t before_ns = atomic_load(&said_ns);
-    if ((before_ns == 0 || now_ns - before_ns > SAY_AGAIN_MS * NS_PER_MS) &&
-        atomic_compare_exchange_strong(&said_ns, &before_ns, now_ns))
+    if (log_is_due(&said_ns))
         LOG(LOG_CRITICAL, "a stored integration cannot be read",
             LOG_STR("reason", reasons[outcome]), LOG_STR("integration", place->id),
             LOG_STR("key", seal_key_name(document)));

@@ -18,7 +18,7 @@ struct record {
 };
 
 /* Besides LMDB's error codes: a document is not what was written. */
-enum { DAMAGED = -1, SAY_AGAIN_MS = 1000 };
+enum { DAMAGED = -1 };
 
 static MDB_val id_key(struct str id)
 {
@@ -43,10 +43,7 @@ void documents_reader_close(struct documents_reader *reader)
 static int report_damage(const struct environment *environment, uint64_t sequence)
 {
     static _Atomic uint64_t said_ns;
-    uint64_t now_ns = clock_steady_ns();
-    uint64_t before_ns = atomic_load(&said_ns);
-    if ((before_ns == 0 || now_ns - before_ns > SAY_AGAIN_MS * NS_PER_MS) &&
-        atomic_compare_exchange_strong(&said_ns, &before_ns, now_ns))
+    if (log_is_due(&said_ns))
         LOG(LOG_CRITICAL, "a stored integration is damaged: restore a backup, and look at the disk",
             LOG_NUMBER("sequence", (int64_t)sequence));
     return environment->replica ? MDB_CORRUPTED : DAMAGED;
@@ -427,19 +424,13 @@ enum store_status documents_remove(struct documents_change *change, struct str i
 enum store_status documents_next(struct documents_change *change, uint64_t after,
                                  struct store_record *record)
 {
-    MDB_cursor *cursor;
-    uint64_t first = after + 1;
-    MDB_val key = environment_value(&first, sizeof first);
+    MDB_val key;
     MDB_val value;
-    int code = mdb_cursor_open(change->txn, change->set->documents, &cursor);
-    if (code != MDB_SUCCESS)
-        return environment_status(change->environment, code, "looking for the next");
-    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    int code = environment_next(change->txn, change->set->documents, after, &key, &value);
     if (code == MDB_SUCCESS) {
         memcpy(&record->sequence, key.mv_data, sizeof record->sequence);
         code = read_record(change->environment, change->txn, change->set, key, value, record);
     }
-    mdb_cursor_close(cursor);
     return documents_status(change->environment, code, "looking for the next");
 }
 

@@ -109,6 +109,11 @@ MUST_CHECK int environment_read_meta(const struct environment *environment, MDB_
 MUST_CHECK int environment_write_meta(struct environment *environment, MDB_txn *txn,
                                       struct environment_meta *meta);
 
+/* Finds the first record after a number, in a database whose keys are numbers. Returns an LMDB
+ * error code. */
+MUST_CHECK int environment_next(MDB_txn *txn, MDB_dbi database, uint64_t after, MDB_val *key,
+                                MDB_val *value);
+
 /* The tag of a version that another program has made, which did not say its tag. */
 enum { ENVIRONMENT_TAG_UNKNOWN = 1 };
 

@@ -156,20 +156,14 @@ enum store_status history_add(struct documents_change *change, const struct stor
 enum store_status history_next(struct documents_change *change, uint64_t after,
                                struct store_entry *entry)
 {
-    MDB_cursor *cursor;
-    uint64_t first = after + 1;
-    MDB_val key = environment_value(&first, sizeof first);
+    MDB_val key;
     MDB_val value;
     bool whole = true;
-    int code = mdb_cursor_open(change->txn, change->environment->changes, &cursor);
-    if (code != MDB_SUCCESS)
-        return environment_status(change->environment, code, "looking for the next");
-    code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    int code = environment_next(change->txn, change->environment->changes, after, &key, &value);
     if (code == MDB_SUCCESS) {
         whole = entries_read(key, value, entry);
         memcpy(&entry->revision, key.mv_data, sizeof entry->revision);
     }
-    mdb_cursor_close(cursor);
     return whole ? environment_status(change->environment, code, "looking for the next")
                  : STORE_DAMAGED;
 }

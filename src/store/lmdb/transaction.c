@@ -67,3 +67,18 @@ void environment_abort(struct environment *environment, MDB_txn *txn)
     mdb_txn_abort(txn);
     pthread_rwlock_unlock(&environment->map);
 }
+
+int environment_next(MDB_txn *txn, MDB_dbi database, uint64_t after, MDB_val *key, MDB_val *value)
+{
+    MDB_cursor *cursor;
+    uint64_t first = after + 1;
+    MDB_val found = environment_value(&first, sizeof first);
+    int code = mdb_cursor_open(txn, database, &cursor);
+    if (code != MDB_SUCCESS)
+        return code;
+    code = mdb_cursor_get(cursor, &found, value, MDB_SET_RANGE);
+    mdb_cursor_close(cursor);
+    if (code == MDB_SUCCESS)
+        *key = found;
+    return code;
+}

@@ -54,23 +54,18 @@ static enum replica_status of_store(enum store_status status)
 
 /* ---- masks ---- */
 
-static bool read_hex(struct str text, uint8_t *bytes, size_t len)
+bool pg_replica_read_masks(struct str text, uint8_t key[STORE_MASK_KEY_LEN])
 {
     static const char digits[] = "0123456789abcdef";
-    if (text.len != 2 * len)
+    if (text.len != (size_t)2 * STORE_MASK_KEY_LEN)
         return false;
     for (size_t i = 0; i < text.len; i++) {
         const char *digit = memchr(digits, text.data[i], sizeof digits - 1);
         if (digit == NULL)
             return false;
-        bytes[i / 2] = (uint8_t)(bytes[i / 2] << 4 | (digit - digits));
+        key[i / 2] = (uint8_t)(key[i / 2] << 4 | (digit - digits));
     }
     return true;
-}
-
-bool pg_replica_read_masks(struct str text, uint8_t key[STORE_MASK_KEY_LEN])
-{
-    return read_hex(text, key, STORE_MASK_KEY_LEN);
 }
 
 enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,
@@ -82,8 +77,7 @@ enum pg_status pg_replica_ask_masks(struct pg *pg, uint64_t deadline_ns,
     enum pg_status status = pg_query(pg, &select_key, NULL, 0, deadline_ns, &result);
     if (status != PG_OK)
         return status;
-    bool read =
-        PQntuples(result) == 1 && read_hex(pg_get_text(result, 0, 0), key, STORE_MASK_KEY_LEN);
+    bool read = PQntuples(result) == 1 && pg_replica_read_masks(pg_get_text(result, 0, 0), key);
     if (!read)
         log_message(LOG_ERROR,
                     "integration_store has no mask_key of 32 bytes: restore the database");
