@@ -49,7 +49,7 @@ static struct store *lmdb_open(const struct store_options *options, char *error,
     else if (make_path(options, path, error, error_size) &&
              environment_open(&store->environment, path, &environment, error, error_size)) {
         store->vault = options->vault;
-        if (sealing_has_keys(&store->environment, options->vault, error, error_size))
+        if (holdings_are_covered(&store->environment, options->vault, error, error_size))
             return store;
         environment_close(&store->environment);
     }
@@ -277,7 +277,7 @@ static enum store_status change_once(struct store_session *session, struct store
         documents_cancel(&change);
         return STORE_CHANGED;
     }
-    status = sealing_begin(&session->sealing, &change);
+    status = documents_begin_sealing(&change, &session->sealing);
     uint64_t now_us = moment_after(&change.before);
     batch->created = 0;
     for (size_t i = 0; i < batch->len && status == STORE_OK; i++) {

@@ -319,6 +319,16 @@ enum store_status documents_begin(struct environment *environment, uint64_t dead
     return status;
 }
 
+enum store_status documents_begin_sealing(struct documents_change *change, struct sealing *sealing)
+{
+    if (sealing->vault->len == 0)
+        return STORE_OK;
+    return environment_status(
+        change->environment,
+        environment_read_masks(change->environment, change->txn, sealing->store),
+        "reading what tells the store");
+}
+
 void documents_cancel(struct documents_change *change)
 {
     environment_abort(change->environment, change->txn);

@@ -8,6 +8,7 @@
 
 #include "store/lmdb/environment.h"
 #include "store/lmdb/holdings.h"
+#include "store/sealing.h"
 
 /* One thread's handle for reading. */
 struct documents_reader {
@@ -59,6 +60,8 @@ enum store_status documents_get_masks(struct documents_reader *reader,
  * until the change ends. Returns STORE_AWAY, logged, if the turn did not come in time. */
 enum store_status documents_begin(struct environment *environment, uint64_t deadline_ns,
                                   struct documents_change *change);
+/* Prepares it for sealing documents; call it first in a change that does. */
+enum store_status documents_begin_sealing(struct documents_change *change, struct sealing *sealing);
 /* Commits the change if `status` is STORE_OK, otherwise rolls it back. Returns `status`, or the
  * error if the commit fails, or STORE_AWAY if the deadline is over. */
 enum store_status documents_end(struct documents_change *change, enum store_status status);

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "store/lmdb/holdings.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "seal/seal.h"
 
 /* Where "meta" says what: of the documents of each set, and of the database. */
@@ -177,4 +180,47 @@ enum store_status holdings_differ(struct environment *environment, MDB_txn *read
     environment_end_read(environment, reader);
     *differ = count != stat.ms_entries;
     return environment_status(environment, code, "reading what keys hold");
+}
+
+/* Reads what keys the content of an environment needs. */
+static enum store_status read_holdings(struct environment *environment, struct holdings *holdings)
+{
+    struct environment_meta meta = {0};
+    MDB_txn *txn;
+    holdings->len = 0;
+    int code = environment_open_reader(environment, &txn);
+    if (code != MDB_SUCCESS)
+        return environment_status(environment, code, "opening a session");
+    code = environment_begin_read(environment, txn);
+    if (code == MDB_SUCCESS) {
+        code = environment_read_meta(environment, txn, &meta);
+        if (code == MDB_SUCCESS)
+            code =
+                holdings_read(environment, txn, environment_content(environment, &meta), holdings);
+        environment_end_read(environment, txn);
+    }
+    mdb_txn_abort(txn);
+    return environment_status(environment, code, "reading what keys hold");
+}
+
+bool holdings_are_covered(struct environment *environment, const struct vault *vault, char *error,
+                          size_t error_size)
+{
+    struct holdings holdings;
+    if (read_holdings(environment, &holdings) != STORE_OK) {
+        snprintf(error, error_size, "the store cannot be read: see the lines before");
+        return false;
+    }
+    for (size_t i = 0; i < holdings.len; i++) {
+        const struct holding *holding = &holdings.items[i];
+        if (vault_find(vault, str_from(holding->name)) != NULL)
+            continue;
+        snprintf(error, error_size,
+                 "ENCRYPTION_KEYS_FILE: it has no key \"%s\", with which %" PRId64
+                 " integrations and %" PRId64 " earlier versions in the %s are sealed",
+                 holding->name, holding->documents, holding->versions,
+                 environment->replica ? "replica" : "store");
+        return false;
+    }
+    return true;
 }

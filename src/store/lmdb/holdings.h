@@ -38,6 +38,11 @@ MUST_CHECK int holdings_note(const struct environment *environment, MDB_txn *txn
 enum store_status holdings_differ(struct environment *environment, MDB_txn *reader,
                                   const struct vault_key *key, bool *differ);
 
+/* Whether the vault has all keys that documents of the environment are sealed with. If not, or if
+ * that cannot be found out, returns false with a message in `error`. */
+MUST_CHECK bool holdings_are_covered(struct environment *environment, const struct vault *vault,
+                                     char *error, size_t error_size);
+
 /* What "meta" says of a set of documents. These return LMDB error codes. */
 MUST_CHECK int holdings_read(const struct environment *environment, MDB_txn *txn,
                              const struct environment_set *set, struct holdings *holdings);

@@ -17,20 +17,13 @@ struct step {
     size_t bytes;       /* looked at */
 };
 
-/* Returns a document as it should be sealed, the same one if it is so already; its data is NULL if
- * memory is lacking. What cannot be opened stays as it is. */
+/* As sealing_renew; counts what cannot be opened. */
 static struct str renew(const struct step *step, struct str id, const struct store_record *record)
 {
-    struct sealing *sealing = step->sealing;
-    const struct vault_key *first = vault_first(sealing->vault);
-    struct str wanted = first == NULL ? STR("") : str_from(first->name);
-    if (str_equal(seal_key_name(record->document), wanted))
-        return record->document;
-    struct str opened = sealing_open(sealing, id, record);
-    if (seal_key_name(opened).len == 0)
-        return sealing_seal(sealing, id, record, opened);
-    step->resealing->unreadable++;
-    return record->document;
+    bool unreadable;
+    struct str renewed = sealing_renew(step->sealing, id, record, &unreadable);
+    step->resealing->unreadable += unreadable;
+    return renewed;
 }
 
 static enum store_status renew_document(struct step *step, struct store_record *record)
@@ -106,7 +99,7 @@ enum store_status resealing_step(struct environment *environment, struct sealing
     enum store_status status = documents_begin(environment, resealing->deadline_ns, &step.change);
     if (status != STORE_OK)
         return status;
-    status = sealing_begin(sealing, &step.change);
+    status = documents_begin_sealing(&step.change, sealing);
     if (status == STORE_OK)
         status = renew_documents(&step);
     if (status == STORE_NOT_FOUND && !environment->replica)

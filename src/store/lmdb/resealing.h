@@ -4,7 +4,7 @@
 #ifndef STORE_LMDB_RESEALING_H
 #define STORE_LMDB_RESEALING_H
 
-#include "store/lmdb/sealing.h"
+#include "store/lmdb/documents.h"
 
 /* As in struct store_backend, also of a replica. `scratch` is temporary storage. */
 enum store_status resealing_step(struct environment *environment, struct sealing *sealing,

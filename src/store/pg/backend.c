@@ -7,7 +7,7 @@
 
 #include "base/clock.h"
 #include "core/log.h"
-#include "store/lmdb/sealing.h"
+#include "store/lmdb/holdings.h"
 
 enum { KEYS_MS = 5000 };
 
@@ -44,7 +44,7 @@ static bool wait_for_keys(struct pg_store *store, char *error, size_t error_size
 {
     const struct vault *vault = store->options.vault;
     uint64_t until_ns = clock_after_ms(vault->goes_on ? KEYS_MS : 0);
-    while (!sealing_has_keys(&store->replica, vault, error, error_size)) {
+    while (!holdings_are_covered(&store->replica, vault, error, error_size)) {
         if (clock_steady_ns() < until_ns) {
             nanosleep(&(struct timespec){.tv_nsec = 50 * (long)NS_PER_MS}, NULL);
             continue;

@@ -4,9 +4,9 @@
  * (follower.c). */
 #include "store/pg/resealing.h"
 #include "base/arena.h"
-#include "seal/seal.h"
 #include "store/pg/backend.h"
 #include "store/pg/replica.h"
+#include "store/sealing.h"
 
 /* Rows of a step: each of them may be as long as a request. */
 #define STEP_ROWS_TEXT "16"
@@ -46,10 +46,9 @@ struct renewed {
 
 /* A step in progress. */
 struct step {
-    const struct vault *vault;
+    struct sealing sealing;
     struct pg *pg;
     uint64_t deadline_ns;
-    uint8_t store[SEAL_STORE_LEN];
     bool of_versions;
     uint64_t last; /* place of the last row that was looked at */
     uint64_t unreadable;
@@ -57,44 +56,23 @@ struct step {
     struct renewed rows[STEP_ROWS];
     size_t len;
     struct arena arena;
-    struct buffer scratch;
-    struct buffer opened;
-    struct buffer sealed;
 };
-
-/* Returns a document as it should be sealed; the same one if that cannot be made of it. */
-static struct str renew(struct step *step, const struct seal_place *place, struct str document)
-{
-    struct str renewed = document;
-    buffer_reset(&step->opened, SIZE_MAX);
-    buffer_reset(&step->sealed, SIZE_MAX);
-    if (seal_key_name(document).len > 0) {
-        if (seal_open(step->vault, place, document, &step->scratch, &step->opened) != SEAL_OPENED)
-            return document;
-        renewed = buffer_str(&step->opened);
-    }
-    if (vault_first(step->vault) != NULL) {
-        if (!seal_append(step->vault, place, renewed, &step->sealed))
-            return document;
-        renewed = buffer_str(&step->sealed);
-    }
-    return arena_copy(&step->arena, renewed);
-}
 
 static void take_row(struct step *step, const PGresult *rows, int row)
 {
-    struct str document = pg_get_text(rows, row, COLUMN_DOCUMENT);
-    struct seal_place place = {.sequence = pg_get_number(rows, row, COLUMN_SEQUENCE),
-                               .revision = pg_get_number(rows, row, COLUMN_REVISION),
-                               .id = pg_get_text(rows, row, COLUMN_ID)};
-    memcpy(place.store, step->store, sizeof place.store);
+    const struct store_record record = {.sequence = pg_get_number(rows, row, COLUMN_SEQUENCE),
+                                        .revision = pg_get_number(rows, row, COLUMN_REVISION),
+                                        .document = pg_get_text(rows, row, COLUMN_DOCUMENT)};
+    bool unreadable;
+    struct str renewed =
+        sealing_renew(&step->sealing, pg_get_text(rows, row, COLUMN_ID), &record, &unreadable);
     step->last = pg_get_number(rows, row, COLUMN_PLACE);
-    struct str renewed = renew(step, &place, document);
-    if (renewed.data == document.data)
+    if (unreadable || renewed.data == NULL)
         step->unreadable++;
     else
-        step->rows[step->len++] = (struct renewed){
-            place.sequence, step->of_versions ? step->last : place.revision, renewed};
+        step->rows[step->len++] =
+            (struct renewed){record.sequence, step->of_versions ? step->last : record.revision,
+                             arena_copy(&step->arena, renewed)};
 }
 
 /* Writes the rows that were taken. */
@@ -133,7 +111,7 @@ static enum pg_status write_rows(struct step *step)
 /* Reads some rows, and writes them as they should be. Sets *found to how many there were. */
 static enum pg_status renew_rows(struct step *step, int *found)
 {
-    const struct vault_key *first = vault_first(step->vault);
+    const struct vault_key *first = vault_first(step->sealing.vault);
     struct pg_value values[2];
     PGresult *rows;
     pg_set_number(&values[0], step->last);
@@ -156,7 +134,7 @@ static enum pg_status renew_rows(struct step *step, int *found)
 static enum pg_status make_step(struct step *step, struct store_resealing *resealing)
 {
     int found = 0;
-    enum pg_status status = pg_replica_ask_masks(step->pg, step->deadline_ns, step->store);
+    enum pg_status status = pg_replica_ask_masks(step->pg, step->deadline_ns, step->sealing.store);
     step->of_versions = resealing->of_versions;
     step->last = resealing->of_versions ? resealing->revision : resealing->sequence;
     if (status == PG_OK)
@@ -177,14 +155,12 @@ enum store_status pg_backend_reseal(struct store_session *session,
     struct pg_pooled *pooled = pg_backend_take(session, resealing->deadline_ns);
     if (pooled == NULL)
         return STORE_AWAY;
-    struct step step = {.vault = session->store->shared.options.vault,
+    struct step step = {.sealing.vault = session->store->shared.options.vault,
                         .pg = &pooled->pg,
                         .deadline_ns = resealing->deadline_ns};
     enum pg_status status = make_step(&step, resealing);
     arena_release(&step.arena);
-    buffer_release(&step.scratch);
-    buffer_release(&step.opened);
-    buffer_release(&step.sealed);
+    sealing_release(&step.sealing);
     enum store_status answer =
         status == PG_OK ? STORE_OK : pg_backend_failure(session, &pooled->pg, status);
     pg_backend_give(session, pooled);

@@ -2,8 +2,8 @@
 #include "store/pg/sealing.h"
 
 #include "model/difference.h"
-#include "seal/seal.h"
 #include "store/pg/replica.h"
+#include "store/sealing.h"
 
 static const struct pg_statement look = {
     "integration_look",
@@ -20,16 +20,14 @@ enum {
 
 /* The preparation of a batch. */
 struct preparation {
-    const struct vault *vault;
+    struct sealing sealing;
     const struct store_batch *batch;
     const PGresult *looked;
-    uint8_t store[SEAL_STORE_LEN];
     uint64_t revision; /* of the store, before the batch */
     uint64_t sequence; /* the last one assigned */
     struct arena *arena;
     struct pg_sealed *sealed;
-    struct buffer scratch;
-    struct buffer made; /* a document or names of members, on the way to the arena */
+    struct buffer members; /* on their way to the arena */
 };
 
 /* What a change finds. */
@@ -37,27 +35,6 @@ struct before {
     uint64_t sequence;   /* its place, or the one it had; 0: none */
     struct str document; /* opened; its data is NULL if there is none */
 };
-
-static struct seal_place place_of(const struct preparation *preparation, struct str id,
-                                  uint64_t sequence, uint64_t revision)
-{
-    struct seal_place place = {.sequence = sequence, .revision = revision, .id = id};
-    memcpy(place.store, preparation->store, sizeof place.store);
-    return place;
-}
-
-/* Opens a document of the database; one that cannot be opened stays as it is. */
-static struct str open_document(struct preparation *preparation, const struct seal_place *place,
-                                struct str document)
-{
-    if (seal_key_name(document).len == 0)
-        return document;
-    buffer_reset(&preparation->made, SIZE_MAX);
-    return seal_open(preparation->vault, place, document, &preparation->scratch,
-                     &preparation->made) == SEAL_OPENED
-               ? arena_copy(preparation->arena, buffer_str(&preparation->made))
-               : document;
-}
 
 /* What change `k` finds after those before it in the batch, of which the last of the same id
  * counts. */
@@ -69,24 +46,12 @@ static struct before find_before(struct preparation *preparation, size_t k)
             return (struct before){preparation->sealed->sequences[j],
                                    changes[j].operation == STORE_REMOVE ? (struct str){NULL, 0}
                                                                         : changes[j].document};
-    uint64_t sequence = pg_get_number(preparation->looked, (int)k, COLUMN_SEQUENCE);
-    const struct seal_place place =
-        place_of(preparation, changes[k].id, sequence,
-                 pg_get_number(preparation->looked, (int)k, COLUMN_REVISION));
-    return (struct before){
-        sequence, open_document(preparation, &place,
-                                pg_get_text(preparation->looked, (int)k, COLUMN_DOCUMENT))};
-}
-
-static struct str seal_document(struct preparation *preparation, const struct seal_place *place,
-                                struct str document)
-{
-    if (vault_first(preparation->vault) == NULL)
-        return document;
-    buffer_reset(&preparation->made, SIZE_MAX);
-    if (!seal_append(preparation->vault, place, document, &preparation->made))
-        preparation->arena->failed = true;
-    return arena_copy(preparation->arena, buffer_str(&preparation->made));
+    const PGresult *looked = preparation->looked;
+    const struct store_record record = {.sequence = pg_get_number(looked, (int)k, COLUMN_SEQUENCE),
+                                        .revision = pg_get_number(looked, (int)k, COLUMN_REVISION),
+                                        .document = pg_get_text(looked, (int)k, COLUMN_DOCUMENT)};
+    return (struct before){record.sequence,
+                           sealing_open(&preparation->sealing, changes[k].id, &record)};
 }
 
 static void prepare_change(struct preparation *preparation, size_t k)
@@ -99,16 +64,18 @@ static void prepare_change(struct preparation *preparation, size_t k)
         before.sequence = ++preparation->sequence;
     preparation->sealed->sequences[k] = before.sequence;
     if (change->operation != STORE_REMOVE) {
-        const struct seal_place place =
-            place_of(preparation, change->id, before.sequence, preparation->revision + k + 1);
+        const struct store_record record = {.sequence = before.sequence,
+                                            .revision = preparation->revision + k + 1};
         after = change->document;
-        change->document = seal_document(preparation, &place, after);
+        change->document = arena_copy(
+            preparation->arena, sealing_seal(&preparation->sealing, change->id, &record, after));
+        preparation->arena->failed |= change->document.len == 0;
     }
-    buffer_reset(&preparation->made, SIZE_MAX);
-    difference_append(preparation->arena, before.document, after, &preparation->made);
+    buffer_reset(&preparation->members, SIZE_MAX);
+    difference_append(preparation->arena, before.document, after, &preparation->members);
     preparation->sealed->members[k] =
-        arena_copy(preparation->arena, buffer_str(&preparation->made));
-    preparation->arena->failed |= preparation->made.failed;
+        arena_copy(preparation->arena, buffer_str(&preparation->members));
+    preparation->arena->failed |= preparation->members.failed;
 }
 
 /* Reads what is the same for all changes. */
@@ -116,7 +83,8 @@ static bool read_store(struct preparation *preparation)
 {
     const PGresult *looked = preparation->looked;
     if (PQntuples(looked) != (int)preparation->batch->len ||
-        !pg_replica_read_masks(pg_get_text(looked, 0, COLUMN_STORE_KEY), preparation->store))
+        !pg_replica_read_masks(pg_get_text(looked, 0, COLUMN_STORE_KEY),
+                               preparation->sealing.store))
         return false;
     preparation->revision = pg_get_number(looked, 0, COLUMN_STORE_REVISION);
     preparation->sequence = pg_get_number(looked, 0, COLUMN_STORE_SEQUENCE);
@@ -158,14 +126,14 @@ enum pg_status pg_sealing_prepare(struct pg *pg, const struct store_batch *batch
     pg_array_release(&ids);
     if (status != PG_OK || arena->failed)
         return status;
-    struct preparation preparation = {.vault = pg->settings->vault,
+    struct preparation preparation = {.sealing.vault = pg->settings->vault,
                                       .batch = batch,
                                       .looked = looked,
                                       .arena = arena,
                                       .sealed = sealed};
     status = prepare(&preparation);
-    buffer_release(&preparation.scratch);
-    buffer_release(&preparation.made);
+    sealing_release(&preparation.sealing);
+    buffer_release(&preparation.members);
     PQclear(looked);
     return status;
 }
