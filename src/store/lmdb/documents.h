@@ -32,6 +32,24 @@ MUST_CHECK bool documents_reader_open(struct environment *environment,
                                       struct documents_reader *reader);
 void documents_reader_close(struct documents_reader *reader);
 
+/* The form of the databases, for the files of this header: in front of each stored document there
+ * is a head. */
+struct documents_head {
+    uint64_t revision; /* of its last change */
+    uint64_t created_us;
+    uint64_t updated_us;
+};
+
+static inline MDB_val documents_key(struct str id)
+{
+    return environment_value(id.data, id.len);
+}
+
+/* Reads what is stored under a sequence number. Returns an error code as documents_look does. */
+MUST_CHECK int documents_read(const struct environment *environment, MDB_txn *txn,
+                              const struct environment_set *set, MDB_val key, MDB_val value,
+                              struct store_record *record);
+
 /* Finds a document within the caller's transaction. Returns an error code that documents_status
  * turns into a status, as environment_status does. */
 MUST_CHECK int documents_look(const struct environment *environment, MDB_txn *txn,

@@ -3,7 +3,6 @@
  * The follower: one process per host, which keeps the replica up to date with the database. It
  * listens for changes, but also polls every second because a notification can be missed. It tells
  * the other processes whether the database is available. */
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,9 +11,8 @@
 
 #include "base/clock.h"
 #include "core/log.h"
-#include "store/lmdb/resealing.h"
 #include "store/pg/change.h"
-#include "store/pg/resealing.h"
+#include "store/pg/keys.h"
 #include "store/pg/schema.h"
 #include "store/pg/shared.h"
 
@@ -26,11 +24,8 @@ enum {
     FIRST_LOOK_MS = 1000, /* limit for the first attempt to reach the database, if there is a
                              replica to serve */
     REASON_SIZE = 400,
-    PRUNE_AFTER = 1000,      /* in revisions, */
-    PRUNE_AFTER_MS = 600000, /* or in time */
-    KEYS_AFTER_MS = 15000,   /* what keys hold is looked for */
-    BETWEEN_STEPS_MS = 2,
-    COPIES_FOR_KEYS = 3
+    PRUNE_AFTER = 1000,     /* in revisions, */
+    PRUNE_AFTER_MS = 600000 /* or in time */
 };
 
 #define CHANGES_KEPT 10000         /* that replicas may need, however old they are */
@@ -49,11 +44,7 @@ struct follower {
     uint64_t connected_ns;
     uint64_t pruned_at; /* revision of the last pruning */
     uint64_t pruned_ns;
-    uint64_t looked_for_keys_ns;
-    bool has_sealed; /* the replica, as it was then: */
-    struct store_version sealed_at;
-    uint64_t seal_not_before_ns; /* for nothing came of it */
-    unsigned copies_for_keys;
+    struct pg_keys keys;
     uint64_t back_off_ms;
     char reason[REASON_SIZE]; /* why the database is away */
     char told[REASON_SIZE];   /* the reason that was logged last */
@@ -100,13 +91,19 @@ static void set_presence(struct follower *follower, enum pg_presence presence)
             LOG_TEXT("error", follower->reason));
 }
 
-static uint64_t deadline(const struct follower *follower)
+/* The time for a piece of work. */
+static uint64_t limit_ms(const struct follower *follower)
 {
     uint64_t ms = follower->store.options.database.timeout_ms;
     if (!follower->told_ready && follower->has_replica && ms > FIRST_LOOK_MS &&
         !follower->store.options.vault->goes_on) /* else nobody waits for this */
         ms = FIRST_LOOK_MS;
-    return clock_after_ms(ms);
+    return ms;
+}
+
+static uint64_t deadline(const struct follower *follower)
+{
+    return clock_after_ms(limit_ms(follower));
 }
 
 /* ---- following ---- */
@@ -177,84 +174,18 @@ static bool catch_up(struct follower *follower)
     return false;
 }
 
-/* Seals what is in the replica with the key that is now the first. Returns false if that was not
- * done to the end. */
-static bool reseal_replica(struct follower *follower, struct store_resealing *resealing)
-{
-    struct sealing sealing = {.vault = follower->store.options.vault};
-    struct buffer scratch = {0};
-    enum store_status status = STORE_OK;
-    while (status == STORE_OK && !resealing->done && !is_stopping(follower)) {
-        resealing->deadline_ns = deadline(follower);
-        status = resealing_step(&follower->store.replica, &sealing, resealing, &scratch);
-        (void)poll(NULL, 0, BETWEEN_STEPS_MS); /* others write, too */
-    }
-    sealing_release(&sealing);
-    buffer_release(&scratch);
-    if (resealing->documents > 0)
-        LOG(LOG_INFO, "the replica was sealed anew",
-            LOG_NUMBER("integrations", (int64_t)resealing->documents));
-    return resealing->done;
-}
-
-/* Rows come as they are in the database, and stay in the replica when they are sealed anew there:
- * the follower itself seals them with this host's first key. What it cannot open is fetched again,
- * a few times, for the database may have it sealed with another key now. */
+/* Seals what is in the replica, and fetches what could not be opened. */
 static void seal_replica(struct follower *follower)
 {
-    const struct vault *vault = follower->store.options.vault;
-    struct store_resealing resealing = {.done = false};
-    struct store_version mark;
-    bool differ = false;
-    if (clock_steady_ns() < follower->seal_not_before_ns ||
-        documents_get_version(&follower->reader, &mark) != STORE_OK ||
-        (follower->has_sealed && store_version_equal(mark, follower->sealed_at)) ||
-        holdings_differ(&follower->store.replica, follower->reader.txn, vault_first(vault),
-                        &differ) != STORE_OK)
-        return;
-    follower->has_sealed = !differ || reseal_replica(follower, &resealing);
-    follower->sealed_at = mark;
-    if (resealing.unreadable > 0 && follower->copies_for_keys < COPIES_FOR_KEYS) {
-        follower->copies_for_keys++;
-        follower->has_sealed = false;
+    if (pg_keys_seal(&follower->keys, &follower->store, &follower->reader, limit_ms(follower),
+                     follower->follow->stop_fd))
         (void)copy(follower);
-    } else if (differ && resealing.documents == 0) {
-        follower->seal_not_before_ns = clock_after_ms(KEYS_AFTER_MS);
-    }
 }
 
-/* Writes what keys hold in the database to the replica, for the metrics. */
-static void keep_holdings(struct follower *follower, const struct store_holding *held, size_t len)
-{
-    struct environment *replica = &follower->store.replica;
-    struct documents_change to;
-    if (documents_begin(replica, deadline(follower), &to) != STORE_OK)
-        return;
-    enum store_status status = environment_status(
-        replica, holdings_note(replica, to.txn, held, len), "writing what keys hold");
-    if (documents_end(&to, status) != STORE_OK)
-        log_message(LOG_WARNING, "what keys hold could not be noted");
-}
-
-/* Looks for what is sealed in the database. Returns false, with a reason, if a key for it is
- * missing. */
 static bool look_for_keys(struct follower *follower)
 {
-    struct store_holding held[VAULT_KEYS_MAX];
-    size_t len;
-    follower->looked_for_keys_ns = clock_steady_ns();
-    if (pg_resealing_ask(&follower->pg, deadline(follower), held, &len) != PG_OK)
-        return true; /* what is wrong is found out by who needs it */
-    for (size_t i = 0; i < len; i++)
-        if (vault_find(follower->store.options.vault, str_from(held[i].key)) == NULL) {
-            snprintf(follower->reason, sizeof follower->reason,
-                     "ENCRYPTION_KEYS_FILE has no key \"%s\", with which %" PRIu64
-                     " integrations and %" PRIu64 " earlier versions are sealed",
-                     held[i].key, held[i].documents, held[i].versions);
-            return false;
-        }
-    keep_holdings(follower, held, len);
-    return true;
+    return pg_keys_look(&follower->keys, &follower->store, &follower->pg, limit_ms(follower),
+                        follower->reason, sizeof follower->reason);
 }
 
 /* Lets go of what is not kept of the log of changes. Any host's follower may do this. */
@@ -340,8 +271,7 @@ static enum attempt follow_changes(struct follower *follower)
                 return ATTEMPT_AWAY;
             prune(follower);
             seal_replica(follower);
-            if (clock_steady_ns() > follower->looked_for_keys_ns + KEYS_AFTER_MS * NS_PER_MS &&
-                !look_for_keys(follower))
+            if (pg_keys_are_due(&follower->keys) && !look_for_keys(follower))
                 LOG(LOG_ERROR, "some settings cannot be read here",
                     LOG_TEXT("reason", follower->reason));
             beat_ns = clock_after_ms(HEARTBEAT_MS);
