@@ -31,6 +31,8 @@ static bool wants_events(const struct call *call)
 {
     bool named;
     bool page_named;
+    if (call->request->stream.begun) /* it is asked at each part, and after each commit */
+        return true;
     struct str accept = call->request->accept;
     unsigned weight = http_accept_weight(accept, events_type, &named);
     unsigned page_weight = http_accept_weight(accept, STR("application/json"), &page_named);
